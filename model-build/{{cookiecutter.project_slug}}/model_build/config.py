@@ -1,0 +1,255 @@
+"""The two configuration files as checked data: `config/project.yaml` and `config/model.yaml`.
+
+Limits come from the SageMaker API (botocore's service model) unless a comment says otherwise.
+"""
+
+import codecs
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+METRICS = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
+
+_Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+_InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+_Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
+_KmsKeyArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/.+$")]
+_RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:iam::\d{12}:role/.+$")]
+_Schedule = Annotated[str, StringConstraints(pattern=r"^(cron\(\S+( \S+){5}\)|rate\(\d+ (minute|hour|day)s?\))$")]
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError("a text encoding that Python knows, such as utf-8, utf-16 or windows-1252") from None
+    return name
+
+
+class Section(BaseModel):
+    """A mapping in a configuration file: unknown keys are refused, values are not changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Where the examples are and which columns to read."""
+
+    source: _Text
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    text_columns: Annotated[list[_Text], Field(min_length=1)]
+    join: Literal["newline", "blank_line", "space"] = "blank_line"
+    label_column: _Text
+    group_column: _Text | None = None
+    test_source: _Text | None = None
+    max_bad_label_share: _Share = 0.01
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        if self.label_column in self.text_columns:
+            raise ValueError(f"label_column: expected a column that is not a text column, got {self.label_column!r}")
+        return self
+
+
+class Split(Section):
+    """Shares of the rows for each set."""
+
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test: expected 1, got {total:g}")
+        return self
+
+
+class Model(Section):
+    """What fine-tuning starts from and how much of a text it reads."""
+
+    base: _Text
+    max_length: Annotated[int, Field(ge=8, le=8192)] = 256
+    truncation: Literal["head", "tail", "head_tail"] = "head"
+
+
+class EarlyStopping(Section):
+    """When training ends before its last epoch."""
+
+    metric: Literal["accuracy", "macro_f1", "weighted_f1", "loss"] = "macro_f1"
+    patience: Annotated[int, Field(ge=1, le=100)] = 3
+
+
+class Training(Section):
+    """Hyperparameters of steps/train.py."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-5
+    weight_decay: _Share = 0.01
+    warmup_ratio: _Share = 0.1
+    class_weights: Literal["none", "balanced"] = "none"
+    early_stopping: EarlyStopping = EarlyStopping()
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+
+
+class Processing(Section):
+    """The machine of a processing job."""
+
+    instance_type: _InstanceType = "ml.m5.xlarge"
+    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 30
+    max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)] = 60
+
+
+class TrainingMachines(Section):
+    """The machines of the training job."""
+
+    instance_type: _InstanceType = "ml.g5.xlarge"
+    instance_count: Annotated[int, Field(ge=1, le=64)] = 1
+    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 50
+    max_runtime_minutes: _Minutes = 240
+    spot: bool = True
+    max_wait_minutes: _Minutes | None = None
+
+    @model_validator(mode="after")
+    def _wait_covers_run(self) -> Self:
+        if self.spot and self.max_wait_minutes is not None and self.max_wait_minutes < self.max_runtime_minutes:
+            raise ValueError(
+                f"max_wait_minutes: expected at least max_runtime_minutes ({self.max_runtime_minutes}), "
+                f"got {self.max_wait_minutes}"
+            )
+        return self
+
+
+class Compute(Section):
+    """Instances on SageMaker, step by step."""
+
+    preprocess: Processing = Processing()
+    train: TrainingMachines = TrainingMachines()
+    evaluate: Processing = Processing()
+
+
+class Threshold(Section):
+    """One bound on a metric."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("one of at_least or at_most")
+        return self
+
+
+class ModelConfig(Section):
+    """`config/model.yaml`."""
+
+    data: Data
+    split: Split = Split()
+    model: Model
+    training: Training = Training()
+    compute: Compute = Compute()
+    acceptance: Annotated[
+        dict[Literal["accuracy", "macro_f1", "weighted_f1", "expected_calibration_error"], Threshold],
+        Field(min_length=1),
+    ]
+    schedule: _Schedule | None = None
+
+    @model_validator(mode="after")
+    def _one_test_set(self) -> Self:
+        if self.data.test_source is not None and self.split.test != 0:
+            raise ValueError(f"split.test: expected 0 because data.test_source is set, got {self.split.test:g}")
+        if self.data.test_source is None and self.split.test == 0:
+            raise ValueError("split.test: expected more than 0 because data.test_source is not set, got 0")
+        return self
+
+
+class Accounts(Section):
+    """The two AWS accounts; the same id twice means one account for everything."""
+
+    shared_services: _AccountId
+    production: _AccountId
+
+
+class Bitbucket(Section):
+    """Where the repository lives."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+    project_key: _Text
+    repository: _Text
+
+
+class Network(Section):
+    """Subnets and security groups of the jobs; both empty means SageMaker's own network."""
+
+    subnets: list[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]] = []
+    security_group_ids: list[Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]] = []
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.subnets) != bool(self.security_group_ids):
+            raise ValueError("subnets and security_group_ids: expected both or neither")
+        return self
+
+
+class ProjectConfig(Section):
+    """`config/project.yaml`."""
+
+    name: _Text
+    slug: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
+    description: str
+    owner_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    accounts: Accounts
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
+    bitbucket: Bitbucket
+    kms_key_arn: _KmsKeyArn | None = None
+    network: Network = Network()
+    execution_role_arn: _RoleArn | None = None
+    tags: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]] = {}
+
+    @property
+    def pipeline_name(self) -> str:
+        """Name of the SageMaker pipeline."""
+        return self.slug
+
+    @property
+    def model_package_group(self) -> str:
+        """Name of the model package group that versions go to."""
+        return self.slug
+
+    @property
+    def partition(self) -> str:
+        """AWS partition of the region (the second field of an ARN)."""
+        for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
+            if self.region.startswith(prefix):
+                return partition
+        return "aws"
+
+    @property
+    def role_arn(self) -> str:
+        """The role that the pipeline and its jobs run as."""
+        default = f"arn:{self.partition}:iam::{self.accounts.shared_services}:role/{self.slug}-sagemaker"
+        return self.execution_role_arn or default
+
+
+class Settings(Section):
+    """Both files, and the folder that paths in them are relative to."""
+
+    root: Path
+    project: ProjectConfig
+    model: ModelConfig
+
+
+def is_s3(location: str) -> bool:
+    """Whether `location` is an S3 URI, not a path."""
+    return re.match(r"^s3://[^/]+", location) is not None

@@ -1,0 +1,244 @@
+"""The SageMaker pipeline: preprocess -> train -> evaluate -> quality gate -> register, or fail with the figures.
+
+The graph is written with the SageMaker Python SDK; building it is a pure function of the repository's content,
+so the same commit always gives the same bytes. Files that the jobs need are named by their content (assets.py)
+and uploaded separately.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import arguments, assets, base_model, images, requests, source
+from .assets import Asset
+from .config import Settings, is_s3
+from .requests import Request
+
+CACHE_DAYS = 30
+_METRICS = "multiclass_classification_metrics"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A pipeline definition and the files that it refers to.
+
+    Attributes:
+        definition: the JSON document, as text.
+        uploads: what has to be in S3 before the pipeline starts.
+        parameters: name -> default, for the reader.
+    """
+
+    definition: str
+    uploads: tuple[Asset, ...]
+    parameters: dict[str, str]
+
+
+def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Build:
+    """Build the definition for the repository that `settings` were read from.
+
+    Raises:
+        UserError: data or base model that the configuration names cannot be found.
+    """
+    project, model = settings.project, settings.model
+    code = assets.code(project.bucket, settings.root / "steps")
+    uploads = [code]
+
+    def locate(name: str, location: str) -> str:
+        if is_s3(location):
+            return location
+        asset = assets.data(project.bucket, name, settings.root / location)
+        uploads.append(asset)
+        return asset.uri
+
+    data_uri = locate("data", model.data.source)
+    test_uri = locate("test data", model.data.test_source) if model.data.test_source else None
+    base = base_model.resolve(model.model.base, settings.root)
+    base_uri = base.s3_uri
+    if base.folder is not None:
+        asset = assets.base_model(project.bucket, base.folder)
+        uploads.append(asset)
+        base_uri = asset.uri
+    config_text = (settings.root / "config/model.yaml").read_bytes()
+    config_digest = hashlib.sha256(config_text).hexdigest()
+    config_asset = Asset("config", f"s3://{project.bucket}/config/{config_digest[:16]}", {"model.yaml": config_text})
+    uploads.append(config_asset)
+
+    parameters = {
+        "InputDataUrl": data_uri,
+        "TrainingInstanceType": model.compute.train.instance_type,
+        "ProcessingInstanceType": model.compute.preprocess.instance_type,
+        "Epochs": str(model.training.epochs),
+    }
+    definition = _graph(
+        settings,
+        parameters,
+        code_uri=code.uri,
+        test_uri=test_uri,
+        base_uri=base_uri,
+        hub_id=base.hub_id,
+        commit=source.commit(settings.root, environment),
+        metadata={"config_uri": f"{config_asset.uri}/model.yaml", "config_sha256": config_digest},
+    )
+    return Build(definition, tuple(uploads), parameters)
+
+
+def _graph(
+    settings: Settings,
+    defaults: dict[str, str],
+    *,
+    code_uri: str,
+    test_uri: str | None,
+    base_uri: str | None,
+    hub_id: str | None,
+    commit: str,
+    metadata: dict[str, Any],
+) -> str:
+    # The SDK (3.27) creates a client while it is imported, and that wants a region.
+    os.environ.setdefault("AWS_DEFAULT_REGION", settings.project.region)
+    # Here and not at the top: the SDK takes seconds to import, and most commands do not need it.
+    from sagemaker.core.workflow.execution_variables import ExecutionVariables
+    from sagemaker.core.workflow.functions import Join, JsonGet
+    from sagemaker.core.workflow.parameters import ParameterString
+    from sagemaker.core.workflow.properties import PropertyFile
+    from sagemaker.mlops.workflow.condition_step import ConditionStep
+    from sagemaker.mlops.workflow.fail_step import FailStep
+
+    from .sdk import RequestStep, definition_of
+
+    project, model = settings.project, settings.model
+    image = images.lookup(project.region)
+    parameters = {name: ParameterString(name=name, default_value=value) for name, value in defaults.items()}
+
+    def run_output(step: str) -> Any:
+        """URIs under s3://bucket/runs/<execution>/<step>/: outputs never overwrite those of another run."""
+        run = ExecutionVariables.PIPELINE_EXECUTION_ID
+        return lambda name: Join(on="/", values=[f"s3://{project.bucket}/runs", run, step, name])
+
+    data_report = PropertyFile(name="DataReport", output_name="report", path="data_report.json")
+    preprocess = RequestStep(
+        "Preprocess",
+        "Processing",
+        requests.preprocess(
+            settings,
+            image,
+            code_uri,
+            parameters["InputDataUrl"],
+            test_uri,
+            run_output("preprocess"),
+            parameters["ProcessingInstanceType"],
+        ),
+        display_name="Split the data",
+        cache_days=CACHE_DAYS,
+        property_files=[data_report],
+    )
+    train_channels: dict[str, Any] = {
+        "train": preprocess.output_uri("train"),
+        "validation": preprocess.output_uri("validation"),
+    }
+    if base_uri is not None:
+        train_channels["base_model"] = base_uri
+    train = RequestStep(
+        "Train",
+        "Training",
+        requests.train(
+            settings,
+            image,
+            code_uri,
+            train_channels,
+            {**arguments.train(model, hub_id), "epochs": parameters["Epochs"]},
+            parameters["TrainingInstanceType"],
+            f"s3://{project.bucket}/checkpoints/{assets.digest_of(code_uri, metadata['config_sha256'])}",
+        ),
+        display_name="Fine-tune the model",
+        cache_days=CACHE_DAYS,
+    )
+    report = PropertyFile(name="EvaluationReport", output_name="evaluation", path="evaluation.json")
+    model_uri = train.properties.ModelArtifacts.S3ModelArtifacts
+    evaluate = RequestStep(
+        "Evaluate",
+        "Processing",
+        requests.evaluate(
+            settings,
+            image,
+            code_uri,
+            model_uri,
+            preprocess.output_uri("test"),
+            run_output("evaluate"),
+            parameters["ProcessingInstanceType"],
+        ),
+        display_name="Measure it on the test set",
+        cache_days=CACHE_DAYS,
+        property_files=[report],
+    )
+
+    def figure(path: str) -> JsonGet:
+        return JsonGet(step_name=evaluate.name, property_file=report, json_path=path)
+
+    evaluation_uri = evaluate.output_uri("evaluation")
+    metrics = {metric: Join(values=[figure(f"{_METRICS}.{metric}.value")]) for metric in model.acceptance}
+    register = RequestStep(
+        "Register",
+        "RegisterModel",
+        requests.register(
+            settings,
+            image,
+            model_uri,
+            Join(on="/", values=[evaluation_uri, "evaluation.json"]),
+            commit,
+            ExecutionVariables.PIPELINE_EXECUTION_ARN,
+            {
+                **metadata,
+                **metrics,
+                "git_commit": commit,
+                "data_sha256": JsonGet(
+                    step_name=preprocess.name, property_file=data_report, json_path="input.sha256"
+                ),
+                "data_report_uri": Join(on="/", values=[preprocess.output_uri("report"), "data_report.json"]),
+                "report_uri": Join(on="/", values=[evaluation_uri, "report.html"]),
+            },
+        ),
+        display_name="Register, pending approval",
+    )
+    gate = ConditionStep(
+        "QualityGate",
+        display_name="Good enough?",
+        conditions=[_condition(figure, metric, settings) for metric in model.acceptance],
+        if_steps=[register],
+        else_steps=[
+            FailStep(
+                "BelowThreshold",
+                display_name="Not good enough",
+                error_message=Join(on=" ", values=["Not registered:", figure("gate.message")]),
+            )
+        ],
+    )
+    return definition_of(project.pipeline_name, project.region, list(parameters.values()), [
+        preprocess, train, evaluate, gate,
+    ])
+
+
+def _condition(figure: Any, metric: str, settings: Settings) -> Any:
+    from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo, ConditionLessThanOrEqualTo
+
+    threshold = settings.model.acceptance[metric]  # type: ignore[index]
+    bound, value = arguments.bound_of(threshold.at_least, threshold.at_most)
+    kind = ConditionGreaterThanOrEqualTo if bound == "at_least" else ConditionLessThanOrEqualTo
+    return kind(left=figure(f"{_METRICS}.{metric}.value"), right=value)
+
+
+def steps_of(definition: str) -> list[Request]:
+    """The steps of a definition, those in the branches of conditions included, in order."""
+    found: list[Request] = []
+
+    def walk(steps: list[Request]) -> None:
+        for step in steps:
+            found.append(step)
+            if step["Type"] == "Condition":
+                walk(step["Arguments"]["IfSteps"])
+                walk(step["Arguments"]["ElseSteps"])
+
+    walk(json.loads(definition)["Steps"])
+    return found

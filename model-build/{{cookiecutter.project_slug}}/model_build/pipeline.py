@@ -1,0 +1,101 @@
+"""The pipeline on a SageMaker endpoint, AWS's or the sandbox's: create or update, start, list."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import botocore.exceptions
+
+from . import assets
+from .config import ProjectConfig
+from .definition import Build
+from .errors import UserError
+
+Say = Callable[[str], None]
+INLINE_LIMIT = 1_048_576  # characters of a definition that CreatePipeline takes inline
+
+
+def publish(build: Build, project: ProjectConfig, s3: Any, sagemaker: Any, say: Say) -> str:
+    """Upload what the definition refers to, then create or update the pipeline.
+
+    Returns:
+        The pipeline's ARN.
+
+    Raises:
+        UserError: the service refused; the message says what and why.
+    """
+    if len(build.definition) > INLINE_LIMIT:
+        raise UserError(f"the definition has {len(build.definition)} characters, more than {INLINE_LIMIT}")
+    assets.upload(build.uploads, s3, project.kms_key_arn, say)
+    request = {
+        "PipelineName": project.pipeline_name,
+        "PipelineDefinition": build.definition,
+        "PipelineDescription": f"{project.name}: train, evaluate and register",
+        "RoleArn": project.role_arn,
+    }
+    tags = [{"Key": key, "Value": value} for key, value in {"project": project.slug, **project.tags}.items()]
+    # A token made of the content: repeating the call after a lost answer does not create a second pipeline.
+    token = hashlib.sha256(build.definition.encode()).hexdigest()
+    with _explained(f"pipeline {project.pipeline_name}"):
+        try:
+            sagemaker.describe_pipeline(PipelineName=project.pipeline_name)
+        except sagemaker.exceptions.ResourceNotFound:
+            answer = sagemaker.create_pipeline(**request, ClientRequestToken=token, Tags=tags)
+        else:
+            answer = sagemaker.update_pipeline(**request)
+    return str(answer["PipelineArn"])
+
+
+def start(project: ProjectConfig, sagemaker: Any, parameters: dict[str, str]) -> str:
+    """Start an execution; returns its ARN."""
+    values = [{"Name": name, "Value": value} for name, value in parameters.items()]
+    with _explained(f"pipeline {project.pipeline_name}"):
+        answer = sagemaker.start_pipeline_execution(PipelineName=project.pipeline_name, PipelineParameters=values)
+    return str(answer["PipelineExecutionArn"])
+
+
+def executions(project: ProjectConfig, sagemaker: Any, most: int) -> list[dict[str, Any]]:
+    """The latest executions, newest first."""
+    with _explained(f"pipeline {project.pipeline_name}"):
+        try:
+            answer = sagemaker.list_pipeline_executions(
+                PipelineName=project.pipeline_name, SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+            )
+        except sagemaker.exceptions.ResourceNotFound:
+            return []
+    return list(answer["PipelineExecutionSummaries"])
+
+
+def model_packages(project: ProjectConfig, sagemaker: Any, most: int) -> list[dict[str, Any]]:
+    """The newest versions in the model package group, newest first."""
+    found: list[dict[str, Any]] = []
+    request: dict[str, Any] = {
+        "ModelPackageGroupName": project.model_package_group,
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",  # the service's default is oldest first
+    }
+    with _explained(f"model package group {project.model_package_group}"):
+        try:
+            for page in sagemaker.get_paginator("list_model_packages").paginate(**request):
+                found += page["ModelPackageSummaryList"]  # a page may be empty and not the last
+                if len(found) >= most:
+                    break
+        except botocore.exceptions.ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+    return found[:most]
+
+
+@contextmanager
+def _explained(subject: str) -> Iterator[None]:
+    """Turn errors of the service into a UserError that names what was being done."""
+    try:
+        yield
+    except botocore.exceptions.NoCredentialsError as error:
+        raise UserError(
+            "no AWS credentials: sign in (for example `aws sso login`) and set AWS_PROFILE, then try again; "
+            "`make local` needs none"
+        ) from error
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        raise UserError(f"{subject}: {error}") from error
