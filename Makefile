@@ -1,0 +1,51 @@
+# Everything that one does with the collection, one command each. `make` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+CONTAINER_VENV ?= .venv-container
+export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
+
+TEMPLATE := model-build/{{cookiecutter.project_slug}}
+ENVIRONMENT := $(PYTHON) shared/template/tools/environment.py
+# our own Python, as ruff and mypy see it; copies that `make sync` makes are checked where they come from
+PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' '$(TEMPLATE)/tests'
+
+.PHONY: help setup setup-build setup-container demo test check format sync bench clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: setup-build setup-container  ## create both Python environments (the other commands do it when needed)
+
+setup-build:
+	@command -v git >/dev/null || { echo "git is needed: see https://git-scm.com/downloads" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: see https://python.org/downloads" >&2; exit 1; }
+	@$(ENVIRONMENT) $(VENV) -r '$(TEMPLATE)/requirements/build.txt' -r requirements/dev.txt -e shared/sandbox \
+		--no-deps '$(TEMPLATE)/requirements/base-model.txt'
+
+setup-container: setup-build
+	@$(ENVIRONMENT) $(CONTAINER_VENV) -r '$(TEMPLATE)/requirements/container.txt' -r '$(TEMPLATE)/requirements/dev.txt'
+
+demo: setup  ## generate a repository, train, evaluate, register and ask a real classifier, on this machine
+	@$(VENV)/bin/python tools/demo.py
+
+test: setup  ## run the tests; SLOW=1 runs all of them, as CI does
+	@$(VENV)/bin/python -m pytest $(if $(SLOW),,-m "not slow")
+
+check: setup-build  ## format, lint, types, and whether the copies are in step
+	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
+	@$(VENV)/bin/ruff check $(PYTHON_CODE)
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python tools/sync.py --check
+
+format:  ## put the code into the agreed form
+	@$(VENV)/bin/ruff format $(PYTHON_CODE)
+	@$(VENV)/bin/ruff check --fix $(PYTHON_CODE)
+
+sync:  ## copy hooks/, shared/template/ and shared/sandbox/ into the templates
+	@$(PYTHON) tools/sync.py
+
+bench: setup  ## measure ours beside what one would use instead (a few minutes)
+	@$(CONTAINER_VENV)/bin/python benchmarks/preprocess.py
+
+clean:  ## remove environments, caches and the demo
+	rm -rf $(VENV) $(CONTAINER_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,205 @@
+"""The command line: `python -m model_build COMMAND`, or `make COMMAND`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import check as checks
+from .config import Settings
+from .errors import UserError
+from .load import SCHEMA_FILE, json_schema, load
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 only if it did what it was asked to."""
+    options = _parser().parse_args(arguments)
+    try:
+        command: Command = options.command
+        return command(load(options.root.absolute()), options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `… | head`
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model_build",
+        description="Train, evaluate and register a text classifier, on Amazon SageMaker or on this machine.",
+    )
+    parser.add_argument("--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(command=command)
+        return sub
+
+    add("check", _check, "is the configuration right, and is the data there?")
+    add("describe", _describe, "what will run, on what")
+    definition = add("definition", _definition, "print the SageMaker pipeline definition (JSON)")
+    definition.add_argument("--output", type=Path, help="write it to this file")
+    add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/model.yaml")
+    local = add("local", _local, "run the pipeline on this machine, in the sandbox")
+    run = add("run", _run, "create or update the pipeline on SageMaker, start it and follow it")
+    run.add_argument("--no-follow", action="store_true", help="return as soon as it has started")
+    for sub in (local, run):
+        sub.add_argument(
+            "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a pipeline parameter for this run"
+        )
+    status = add("status", _status, "the latest runs and model versions")
+    status.add_argument("--local", action="store_true", help="those of the sandbox instead of AWS")
+    status.add_argument("--most", type=int, default=5, help="how many (default: 5)")
+    predict = add("predict", _predict, "ask the newest model of the sandbox about texts in a file")
+    predict.add_argument("file", type=Path, help="JSON Lines: texts, or objects with the text columns")
+    predict.add_argument("--model", metavar="VERSION", type=int, help="this version instead of the newest")
+    return parser
+
+
+def _check(settings: Settings, _: argparse.Namespace) -> int:
+    findings = checks.check(settings, _s3_or_none(settings))
+    marks = {True: "ok     ", False: "PROBLEM", None: "note   "}
+    for finding in findings:
+        print(f"{marks[finding.good]}  {finding.text}")
+    return 1 if any(finding.good is False for finding in findings) else 0
+
+
+def _describe(settings: Settings, _: argparse.Namespace) -> int:
+    from .describe import describe
+
+    print(describe(settings))
+    return 0
+
+
+def _definition(settings: Settings, options: argparse.Namespace) -> int:
+    from .definition import build
+
+    definition = build(settings).definition
+    if options.output is None:
+        print(definition, end="")
+    else:
+        options.output.write_text(definition, encoding="utf-8")
+        print(f"wrote {options.output}")
+    return 0
+
+
+def _schema(settings: Settings, _: argparse.Namespace) -> int:
+    (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
+    print(f"wrote {SCHEMA_FILE}")
+    return 0
+
+
+def _local(settings: Settings, options: argparse.Namespace) -> int:
+    from .local import FOLDER, sandbox
+
+    _stop_on_problems(settings, None)
+    with sandbox(settings) as running:
+        for notice in running.notices:
+            print(notice)
+        return _run_on(settings, options, running.client("s3"), running.client("sagemaker"), settings.root / FOLDER / "jobs")
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    _stop_on_problems(settings, _s3_or_none(settings))
+    session = _session(settings)
+    return _run_on(settings, options, session.client("s3"), session.client("sagemaker"), None)
+
+
+def _run_on(settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, jobs: Path | None) -> int:
+    """Publish, start and follow the pipeline on whatever the two clients reach."""
+    from mlops_sandbox.follow import follow
+
+    from . import local, pipeline, results
+    from .definition import build
+
+    built = build(settings)
+    parameters = _parameters(options.parameter, built.parameters)
+    pipeline.publish(built, settings.project, s3, sagemaker, print)
+    execution = pipeline.start(settings.project, sagemaker, parameters)
+    print(f"started {execution}")
+    if getattr(options, "no_follow", False):
+        return 0
+    outcome = follow(sagemaker, execution, jobs_folder=jobs)
+    result = results.collect(outcome.steps, sagemaker, s3, local.report_folder(settings.root, execution))
+    if result is not None:
+        print()
+        print(results.summary(result, settings.root))
+    return 0 if outcome.status == "Succeeded" else 1
+
+
+def _status(settings: Settings, options: argparse.Namespace) -> int:
+    from .local import sandbox
+
+    if options.local:
+        with sandbox(settings) as running:
+            return _print_status(settings, running.client("sagemaker"), options.most)
+    return _print_status(settings, _session(settings).client("sagemaker"), options.most)
+
+
+def _print_status(settings: Settings, sagemaker: Any, most: int) -> int:
+    from . import pipeline
+
+    runs = pipeline.executions(settings.project, sagemaker, most)
+    print(f"pipeline {settings.project.pipeline_name}" + ("" if runs else ": no runs yet"))
+    for run in runs:
+        reason = f"  {run['PipelineExecutionFailureReason']}" if run.get("PipelineExecutionFailureReason") else ""
+        name = run["PipelineExecutionArn"].rsplit("/", 1)[-1]
+        print(f"  {run['StartTime']:%Y-%m-%d %H:%M}  {run['PipelineExecutionStatus']:<10}  {name}{reason}")
+    packages = pipeline.model_packages(settings.project, sagemaker, most)
+    print(f"model package group {settings.project.model_package_group}" + ("" if packages else ": no versions yet"))
+    for package in packages:
+        version = package["ModelPackageArn"].rsplit("/", 1)[-1]
+        print(f"  {package['CreationTime']:%Y-%m-%d %H:%M}  version {version:<4}  {package['ModelApprovalStatus']}")
+    return 0
+
+
+def _predict(settings: Settings, options: argparse.Namespace) -> int:
+    from .predict import predict
+
+    return predict(settings, options.file, options.model)
+
+
+def _parameters(given: Sequence[str], known: dict[str, str]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or name not in known:
+            raise UserError(f"--parameter {item}: expected NAME=VALUE with NAME one of {', '.join(known)}")
+        chosen[name] = value
+    return chosen
+
+
+def _stop_on_problems(settings: Settings, s3: Any | None) -> None:
+    problems = [finding.text for finding in checks.check(settings, s3) if finding.good is False]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _session(settings: Settings) -> Any:
+    import boto3
+
+    return boto3.Session(region_name=settings.project.region)
+
+
+def _s3_or_none(settings: Settings) -> Any | None:
+    """An S3 client if there is something on S3 to look at and there are credentials for it."""
+    import botocore.exceptions
+
+    locations = json.dumps(settings.model.model_dump(mode="json"))
+    if "s3://" not in locations:
+        return None
+    session = _session(settings)
+    try:
+        return session.client("s3") if session.get_credentials() else None
+    except botocore.exceptions.BotoCoreError as error:  # e.g. AWS_PROFILE names a profile that does not exist
+        raise UserError(f"AWS credentials: {error}") from error

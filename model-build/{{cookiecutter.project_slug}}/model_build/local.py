@@ -1,0 +1,49 @@
+"""Runs the pipeline on this machine: the sandbox in the place of AWS, everything else as it is."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops_sandbox.errors import SandboxError
+from mlops_sandbox.jobs import Images
+from mlops_sandbox.jobs.images import ImagesError
+from mlops_sandbox.server import Sandbox
+
+from .config import Settings
+from .errors import UserError
+
+FOLDER = ".sandbox"
+
+
+@contextmanager
+def sandbox(settings: Settings) -> Iterator[Sandbox]:
+    """The two accounts on this machine, with what the delivery's Terraform makes in them: the bucket.
+
+    Raises:
+        UserError: the sandbox cannot be used, e.g. another process has it.
+    """
+    accounts = settings.project.accounts
+    try:
+        images = Images.load(settings.root / "sandbox.toml")
+        # one account may play both parts
+        distinct = tuple(dict.fromkeys((accounts.shared_services, accounts.production)))
+        with Sandbox(settings.root / FOLDER, images=images, accounts=distinct, region=settings.project.region) as running:
+            _ensure_bucket(running, settings.project.bucket, settings.project.region)
+            yield running
+    except (SandboxError, ImagesError) as error:
+        raise UserError(str(error)) from error
+
+
+def _ensure_bucket(running: Sandbox, bucket: str, region: str) -> None:
+    s3 = running.client("s3")
+    if bucket not in {found["Name"] for found in s3.list_buckets()["Buckets"]}:
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=bucket, **where)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
+def report_folder(root: Path, execution_arn: str) -> Path:
+    """Where the reports of an execution are put for people: reports/<execution id>/."""
+    name = re.sub(r"[^\w-]", "-", execution_arn.rsplit("/", 1)[-1])
+    return root / "reports" / name

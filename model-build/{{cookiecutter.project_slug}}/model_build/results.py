@@ -1,0 +1,62 @@
+"""What a finished run says: metrics, reports and the model package."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .assets import split_uri
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of an execution.
+
+    Attributes:
+        metrics: name -> {"value", "confidence_interval", …}, from evaluation.json.
+        report: the HTML report on this machine.
+        package_arn: the model package, when one was registered.
+    """
+
+    metrics: dict[str, Any]
+    test_rows: int
+    report: Path
+    package_arn: str | None
+
+
+def collect(steps: list[dict[str, Any]], sagemaker: Any, s3: Any, folder: Path) -> Result | None:
+    """Fetch the reports of an execution's steps into `folder`; None when it ended before the evaluation."""
+    metadata = {step["StepName"]: step.get("Metadata", {}) for step in steps}
+    job = metadata.get("Evaluate", {}).get("ProcessingJob", {}).get("Arn")
+    if job is None:
+        return None
+    described = sagemaker.describe_processing_job(ProcessingJobName=job.rsplit("/", 1)[-1])
+    outputs = described["ProcessingOutputConfig"]["Outputs"]
+    uri = next(output["S3Output"]["S3Uri"] for output in outputs if output["OutputName"] == "evaluation")
+    folder.mkdir(parents=True, exist_ok=True)
+    bucket, prefix = split_uri(uri)
+    for name in ("evaluation.json", "report.html"):
+        s3.download_file(bucket, f"{prefix}/{name}", str(folder / name))
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    package = metadata.get("Register", {}).get("RegisterModel", {}).get("Arn")
+    return Result(
+        evaluation["multiclass_classification_metrics"], evaluation["test_rows"], folder / "report.html", package
+    )
+
+
+def summary(result: Result, root: Path) -> str:
+    """The figures of a run for a terminal."""
+    lines = [f"On {result.test_rows} test rows:"]
+    for name in ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error"):
+        metric = result.metrics[name]
+        interval = metric.get("confidence_interval")
+        between = f"   (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+        lines.append(f"  {name:<28}{metric['value']:.3f}{between}")
+    shown = result.report.relative_to(root) if result.report.is_relative_to(root) else result.report
+    lines.append(f"Report: {shown}")
+    lines.append(
+        f"Model package: {result.package_arn} (PendingManualApproval)"
+        if result.package_arn
+        else "No model package: the quality gate did not pass."
+    )
+    return "\n".join(lines)

