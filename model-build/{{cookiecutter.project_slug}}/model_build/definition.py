@@ -194,7 +194,7 @@ def _graph(
                 **metrics,
                 "git_commit": commit,
                 "data_sha256": JsonGet(
-                    step_name=preprocess.name, property_file=data_report, json_path="input.sha256"
+                    step_name=preprocess.name, property_file=data_report, json_path="input.content_sha256"
                 ),
                 "data_report_uri": Join(on="/", values=[preprocess.output_uri("report"), "data_report.json"]),
                 "report_uri": Join(on="/", values=[evaluation_uri, "report.html"]),

@@ -1,0 +1,160 @@
+"""Makes the generated files a git repository with a first commit, and says what to do next.
+
+Cookiecutter renders this file with Jinja and runs it under its own Python: so it uses the standard library
+only, in Python 3.8's syntax, and imports no sibling. If it failed, cookiecutter would delete what it has
+generated: so it never does, it says what to type instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Any, Callable, List, NamedTuple
+
+FIRST_COMMIT = "First commit, as generated"
+BY_HAND = f'git init && git add -A && git commit -m "{FIRST_COMMIT}"'
+
+# Set when cookiecutter is called from a git hook: they would send our commands to that other repository.
+FOREIGN_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
+
+# A person's own settings that are meant for finished work, or that would leave generated files out.
+FOR_THIS_COMMIT = (
+    "commit.gpgSign=false",
+    "core.hooksPath=.git/no-hooks",
+    "core.excludesFile=",
+    "core.safecrlf=false",
+)
+
+
+class Result(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    ok: bool
+    output: str
+
+
+Git = Callable[[List[str]], Result]
+
+
+def run_git(arguments: list[str]) -> Result:
+    """Runs git in the current folder; no git, or one that hangs, is a result like any other."""
+    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN_REPOSITORY}
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            timeout=60,
+        )
+    except FileNotFoundError:
+        return Result(False, "git is not installed")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Result(False, str(error))
+    return Result(done.returncode == 0, done.stdout.decode("utf-8", "replace").strip())
+
+
+def create_repository(git: Git, email: str) -> str:
+    """Commits the files of the current folder on a new branch `main`.
+
+    Args:
+        git: runs git with the arguments it is given.
+        email: stands in the commit when no identity is configured.
+
+    Returns:
+        What a person should know about it; empty when there is nothing to say.
+    """
+    if os.path.exists(".git"):
+        return "The folder was a git repository before: `git diff` shows what changed."
+    # the second is what `init -b main` does, which git knows since 2.28
+    for arguments in (["init", "--quiet"], ["symbolic-ref", "HEAD", "refs/heads/main"]):
+        result = git(arguments)
+        if not result.ok:
+            return advice(result)
+    # asked for inside the new repository: the identity of one further up is not meant for this one
+    missing = missing_identity(git, email)
+    settings = [part for setting in (*FOR_THIS_COMMIT, *missing) for part in ("-c", setting)]
+    for arguments in (["add", "--all"], ["commit", "--quiet", "--message", FIRST_COMMIT]):
+        result = git([*settings, *arguments])
+        if not result.ok:
+            return advice(result)
+    if missing:
+        return (
+            f"git does not know who you are, so the first commit is {email}'s. Set user.name and user.email "
+            "with `git config --global`, then `git commit --amend --reset-author --no-edit`."
+        )
+    return ""
+
+
+def advice(failed: Result) -> str:
+    """What to do after a git command failed."""
+    reason = failed.output.splitlines()[0] if failed.output else "git did not say why"
+    return f"There is no first commit ({reason}). To make it: {BY_HAND}"
+
+
+def missing_identity(git: Git, email: str) -> list[str]:
+    """Settings that stand in for the parts of an identity that are found nowhere."""
+    lines = git(["config", "--get-regexp", r"^user\.(name|email)$"]).output.splitlines()
+    configured = {key for key, _, value in (line.partition(" ") for line in lines) if value}
+    return [
+        f"user.{part}={stand_in}"
+        for part, stand_in in (("name", "cookiecutter"), ("email", email))
+        if f"user.{part}" not in configured
+        and not all(os.environ.get(f"GIT_{role}_{part.upper()}") for role in ("AUTHOR", "COMMITTER"))
+    ]
+
+
+def under_cruft(answers: dict[str, Any]) -> bool:
+    """Whether cruft runs this, and not cookiecutter, which says where it writes."""
+    return "_commit" in answers and "_output_dir" not in answers
+
+
+def in_temporary_folder(folder: str) -> bool:
+    """Whether `folder` is where cruft generates only to compare."""
+    temporary = os.path.realpath(tempfile.gettempdir())
+    return os.path.realpath(folder).startswith(os.path.join(temporary, ""))
+
+
+def next_steps(folder: str, *before: str) -> str:
+    """What to type next; `before` comes first in the folder."""
+    enter = f'cd "{folder}"' if " " in folder else f"cd {folder}"
+    commands = (enter, *before, "make check", "make local")
+    return "\n".join(["Next:", *(f"  {command}" for command in commands), "`make help` lists all commands."])
+
+
+def main(git: Git = run_git) -> None:
+    """Makes the repository, except under cruft, and prints what comes next."""
+    answers = read_answers()
+    folder = os.getcwd()
+    if not under_cruft(answers):
+        note = create_repository(git, str(answers.get("owner_email", "cookiecutter@localhost")))
+        print(f"{note}\n{next_steps(folder)}" if note else next_steps(folder))
+    elif not in_temporary_folder(folder):
+        # cruft compares every file it finds, so a .git folder would become part of an update; and it
+        # writes .cruft.json, which belongs in the first commit, only after this
+        print(next_steps(folder, BY_HAND))
+
+
+def read_answers() -> dict[str, Any]:
+    """The answers, as JSON in a raw string: no answer, whatever it holds, can end the string early.
+
+    Left out is where the template came from: that address may hold a password, and cookiecutter leaves
+    rendered hooks in the temporary folder.
+    """
+    answers: dict[str, Any] = json.loads(
+        r"""
+{{ dict(cookiecutter.items() | rejectattr(0, "in", ["_template", "_repo_dir"])) | tojson }}
+"""
+    )
+    return answers
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as error:  # any failure here would delete the generated repository
+        print(f"The files are generated; making them a git repository failed: {error}", file=sys.stderr)

@@ -1,0 +1,104 @@
+"""A training that may be cut off: SIGTERM saves a checkpoint and ends the process, the next start continues from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+SETTINGS_FILE = "run.json"
+
+
+def run_folder(checkpoints: Path, settings: dict[str, Any], data: Path) -> Path:
+    """Return the folder for the checkpoints of the training that these settings and this data make.
+
+    Its name is a hash of both. A restart of the same training finds its own checkpoints, and a training with other settings
+    that was given the same ``--checkpoint-dir`` neither continues from them nor deletes them.
+    """
+    whole = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in sorted(data.iterdir()):
+        if path.is_file():
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+    return checkpoints / whole.hexdigest()[:16]
+
+
+def last_complete(folder: Path) -> Path | None:
+    """Return the newest checkpoint that has all its parts, or None.
+
+    A process that is killed while it saves, or a copy to S3 that was cut off, leaves a checkpoint with parts missing.
+    """
+    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()]
+    for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
+        parts = ("model.safetensors", "optimizer.pt", "scheduler.pt")
+        if all((path / part).is_file() for part in parts) and any(path.glob("rng_state*.pth")) and _readable(path):
+            return path
+    return None
+
+
+def _readable(checkpoint: Path) -> bool:
+    """Whether the file that the Trainer writes last is there and whole."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class StopOnSigterm(TrainerCallback):
+    """Saves a checkpoint at the end of the step in which SIGTERM arrives, and ends the training.
+
+    SageMaker sends SIGTERM two minutes before a spot interruption and when a job is stopped or runs out of time. A stop at
+    the very end of an epoch waits for that epoch's own evaluation and checkpoint, so that no evaluation is lost.
+
+    Attributes:
+        stopped: the training was ended before its time.
+    """
+
+    def __init__(self, ranks: int) -> None:
+        self.ranks = ranks
+        self.requested = False
+        self.stopped = False
+        signal.signal(signal.SIGTERM, self._request)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Find the best checkpoint of a resumed training again: the state names it by a path that may have moved."""
+        best = Path(args.output_dir, f"checkpoint-{state.best_global_step}")
+        if state.best_global_step and best.is_dir():
+            state.best_model_checkpoint = str(best)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop, and save at once unless the epoch is complete."""
+        if state.global_step < state.max_steps and self._agreed(args):
+            self.stopped = control.should_training_stop = True
+            control.should_save = not _epoch_complete(state)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Skip the evaluation and the second checkpoint of an epoch that is not complete."""
+        if self.stopped and not _epoch_complete(state):
+            control.should_evaluate = control.should_save = control.should_log = False
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop when SIGTERM came during an evaluation or while this checkpoint was written."""
+        if not self.stopped and state.global_step < state.max_steps and self._agreed(args):
+            self.stopped = control.should_training_stop = True
+
+    def _agreed(self, args: Any) -> bool:
+        """Whether any rank was told to stop; all ranks must stop at the same step, or they wait for each other for ever."""
+        if self.ranks == 1:
+            return self.requested
+        flag = torch.tensor(int(self.requested), device=args.device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        return bool(flag.item())
+
+
+def _epoch_complete(state: Any) -> bool:
+    return bool(state.global_step * state.num_train_epochs % state.max_steps == 0)

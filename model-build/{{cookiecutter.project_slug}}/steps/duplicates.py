@@ -1,0 +1,131 @@
+"""Which rows stay: of equal texts the first, of equal texts with different labels none.
+
+Rows are compared by a 128-bit hash of their text, kept on disk and spread over files by its leading bits, so that equal texts
+meet in one small file. Memory is that of one such file, however many rows there are.
+
+The hash depends on the seed, so its order is the random order by which splits.py deals rows out: the same data and seed give
+the same sets, whatever the order of the rows and the names of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Array = npt.NDArray[Any]
+
+# 128 bits: among a thousand million texts, two different ones share a hash with probability 1.5e-21. The group's 64 bits
+# only have to be rarely equal: two groups that share them stay together, which is safe.
+RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("group", "<u8"), ("row", "<i8"), ("label", "<i4")])
+
+FILES = 64  # a power of two, below macOS's limit of 256 open files; a thousand million rows make files of 560 MB
+
+
+def text_hashes(texts: pa.Array, seed: int) -> Array:
+    """Return BLAKE2b hashes of an array of strings, as unsigned 64-bit integers of shape (texts, 2)."""
+    data, offsets = string_buffers(texts)
+    start = hashlib.blake2b(digest_size=16, salt=(seed % 2**64).to_bytes(8, "little")).copy
+    content = data.tobytes()
+    bounds = offsets.tolist()
+    digests = []
+    for begin, end in zip(bounds, bounds[1:], strict=False):
+        state = start()
+        state.update(content[begin:end])
+        digests.append(state.digest())
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+
+
+def string_buffers(texts: pa.Array) -> tuple[Array, Array]:
+    """Return the UTF-8 bytes of an array of strings, and the bounds between its texts: one more than there are texts."""
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return content[bounds[0] : bounds[-1]], bounds - bounds[0]
+
+
+class Buckets:
+    """Records on disk, spread by the leading bits of their hash; within a file they keep the order they came in."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the files in the folder, which is made."""
+        folder.mkdir()
+        self._files = [(folder / f"{number:02x}").open("w+b") for number in range(FILES)]
+
+    def append(self, records: Array) -> None:
+        """Add records of the type ``RECORD``."""
+        bucket = (records["high"] >> np.uint64(64 - FILES.bit_length() + 1)).astype(np.uint8)
+        order = np.argsort(bucket, kind="stable")  # a radix sort
+        bounds = np.searchsorted(bucket[order], np.arange(FILES + 1))
+        ordered = records[order]
+        for file, begin, end in zip(self._files, bounds, bounds[1:], strict=False):
+            file.write(ordered[begin:end].tobytes())
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield the records of each file, in the order of their leading bits."""
+        for file in self._files:
+            file.seek(0)
+            yield np.frombuffer(file.read(), RECORD)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+
+class Contradiction(NamedTuple):
+    """Rows with the same text and different labels: the first rows of each of the first labels."""
+
+    rows: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+class Resolved(NamedTuple):
+    """The rows of one bucket that stay, in the order of their hash, and what became of the others."""
+
+    kept: Array
+    duplicates: int
+    contradictory: int
+    examples: list[Contradiction]
+
+
+def resolve(records: Array, examples: int = 5) -> Resolved:
+    """Decide on the rows of a bucket, which come in the order of their numbers."""
+    records = records[np.lexsort((records["low"], records["high"]))]  # stable: equal texts stay in the order of rows
+    if not len(records):
+        return Resolved(records, 0, 0, [])
+    high, low, labels = records["high"], records["low"], records["label"]
+    begins = np.flatnonzero(np.r_[True, (high[1:] != high[:-1]) | (low[1:] != low[:-1])])
+    counts = np.diff(np.r_[begins, len(records)])
+    clash = np.minimum.reduceat(labels, begins) != np.maximum.reduceat(labels, begins)
+    first = heapq.nsmallest(examples, np.flatnonzero(clash), key=lambda run: records["row"][begins[run]])
+    return Resolved(
+        kept=records[begins[~clash]],
+        duplicates=int((counts[~clash] - 1).sum()),
+        contradictory=int(counts[clash].sum()),
+        examples=[_contradiction(records[begins[run] : begins[run] + counts[run]]) for run in first],
+    )
+
+
+def _contradiction(records: Array, most: int = 3) -> Contradiction:
+    _, firsts = np.unique(records["label"], return_index=True)
+    shown = records[np.sort(firsts)[:most]]
+    return Contradiction(tuple(shown["row"].tolist()), tuple(shown["label"].tolist()))
+
+
+def without(records: Array, others: Array) -> Array:
+    """Return the records whose text is in none of the others, in their order."""
+    maybe = np.isin(records["high"], others["high"])
+    if not maybe.any():
+        return records
+    texts = set(zip(others["high"].tolist(), others["low"].tolist(), strict=True))
+    pairs = zip(records["high"][maybe].tolist(), records["low"][maybe].tolist(), strict=True)
+    keep = np.ones(len(records), bool)
+    keep[maybe] = [pair not in texts for pair in pairs]
+    return records[keep]

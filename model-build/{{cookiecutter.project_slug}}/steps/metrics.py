@@ -1,0 +1,201 @@
+"""How good predictions are: accuracy, precision, recall, F-beta, calibration, and how sure one can be of each figure.
+
+Arrays of label ids run over the rows of a set. Every score follows scikit-learn's definition with ``zero_division=0``; the
+macro averages are over the classes that occur among the true or the predicted labels, which is scikit-learn's default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its uncertainty from resampling the rows.
+
+    Attributes:
+        value: on the set as it is.
+        standard_deviation: over the resampled sets.
+        low, high: the interval that holds 95 % of the resampled values.
+    """
+
+    value: float
+    standard_deviation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of each class; every array has shape (..., classes)."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence against accuracy in bins of equal width; every array has shape (bins,), and is 0 in an empty bin."""
+
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean distance of confidence from accuracy, weighted by the bins' rows."""
+        return float(np.sum(self.count * np.abs(self.confidence - self.accuracy)) / max(1, self.count.sum()))
+
+
+def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return how often each true class (row) was predicted as each class (column), int64 of shape (classes, classes)."""
+    cells = np.bincount(true.astype(np.int64) * classes + predicted, minlength=classes * classes)
+    return cells.reshape(classes, classes)
+
+
+def summary(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Return accuracy, macro F1 and weighted F1: what training watches."""
+    classes = int(max(true.max(), predicted.max())) + 1
+    scores = averages(*_counts(confusion_matrix(true, predicted, classes)))
+    return {name: float(scores[name]) for name in ("accuracy", "macro_f1", "weighted_f1")}
+
+
+def class_scores(matrix: np.ndarray) -> ClassScores:
+    """Return precision, recall, F1 and support of each class of a confusion matrix."""
+    hits, predicted, support = _counts(matrix)
+    return ClassScores(
+        _ratio(hits, predicted), _ratio(hits, support), f_beta(hits, predicted, support, 1.0), support
+    )
+
+
+def f_beta(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray, beta: float) -> np.ndarray:
+    """Return F-beta of each class; beta above 1 weighs recall more, below 1 precision (van Rijsbergen, 1979)."""
+    return _ratio((1 + beta**2) * hits, beta**2 * support + predicted)
+
+
+def averages(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> dict[str, np.ndarray]:
+    """Return accuracy and the averages of the classes' scores.
+
+    Args:
+        hits, predicted, support: rows of each class that were found, predicted and there; shape (..., classes).
+
+    Returns:
+        Arrays of shape (...).
+    """
+    precision, recall = _ratio(hits, predicted), _ratio(hits, support)
+    f1 = f_beta(hits, predicted, support, 1.0)
+    occurs = (support + predicted) > 0
+    rows = support.sum(axis=-1)
+
+    def macro(scores: np.ndarray) -> np.ndarray:
+        return _ratio(np.sum(scores * occurs, axis=-1), occurs.sum(axis=-1))
+
+    def weighted(scores: np.ndarray) -> np.ndarray:
+        return _ratio(np.sum(scores * support, axis=-1), rows)
+
+    return {
+        "accuracy": _ratio(hits.sum(axis=-1), rows),
+        "macro_precision": macro(precision),
+        "macro_recall": macro(recall),
+        "macro_f1": macro(f1),
+        "weighted_precision": weighted(precision),
+        "weighted_recall": weighted(recall),
+        "weighted_f0_5": weighted(f_beta(hits, predicted, support, 0.5)),
+        "weighted_f1": weighted(f1),
+        "weighted_f2": weighted(f_beta(hits, predicted, support, 2.0)),
+    }
+
+
+def calibration(confidence: np.ndarray, correct: np.ndarray, bins: int = CALIBRATION_BINS) -> Calibration:
+    """Compare the confidence in the predicted class with how often it was right (Guo et al., 2017, section 2).
+
+    Args:
+        confidence: probability of the predicted class, shape (rows,).
+        correct: whether it was the true class, shape (rows,).
+        bins: equal in width over (0, 1], each closed on the right.
+    """
+    index = _bin(confidence, bins)
+    count = np.bincount(index, minlength=bins)
+    return Calibration(
+        count,
+        _ratio(np.bincount(index, weights=confidence, minlength=bins), count),
+        _ratio(np.bincount(index, weights=correct, minlength=bins), count),
+    )
+
+
+def estimates(
+    true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, repeats: int, seed: int
+) -> dict[str, Estimate]:
+    """Return every averaged score and ``expected_calibration_error``, each with its bootstrap interval.
+
+    The rows are drawn anew with replacement, as many as there are, ``repeats`` times, and each figure is computed on every
+    draw; the interval is from the 2.5th to the 97.5th percentile (Efron and Tibshirani, 1993, chapter 13).
+
+    Args:
+        true, predicted: label ids, shape (rows,), at least one row.
+        confidence: probability of the predicted class, shape (rows,).
+        classes: number of classes.
+        repeats: number of draws; with 0 the deviation is 0 and the interval is the value itself.
+        seed: of the draws.
+    """
+    values = {name: float(value) for name, value in averages(*_counts(confusion_matrix(true, predicted, classes))).items()}
+    values["expected_calibration_error"] = calibration(confidence, true == predicted).error
+    if repeats < 1:
+        return {name: Estimate(value, 0.0, value, value) for name, value in values.items()}
+    draws = _resample(true, predicted, confidence, classes, repeats, seed)
+    result = {}
+    for name, value in values.items():
+        low, high = np.percentile(draws[name], [2.5, 97.5])
+        result[name] = Estimate(value, float(np.std(draws[name])), float(low), float(high))
+    return result
+
+
+def _resample(
+    true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, repeats: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Return every figure on every draw, each of shape (repeats,); some millions of drawn rows are held at a time."""
+    random = np.random.default_rng(seed)
+    rows, correct = len(true), true == predicted
+    index, gap = _bin(confidence, CALIBRATION_BINS), correct - confidence
+    parts: list[dict[str, np.ndarray]] = []
+    step = max(1, 2_000_000 // rows)
+    for start in range(0, repeats, step):
+        count = min(step, repeats - start)
+        drawn = random.integers(0, rows, size=(count, rows), dtype=np.int32)
+        draw = np.arange(count)[:, None]
+
+        # One bincount for all draws: class c of draw d is counted in the cell d * classes + c.
+        cell = draw * classes + true[drawn]
+        support = np.bincount(cell.ravel(), minlength=count * classes)
+        hits = np.bincount(cell[correct[drawn]], minlength=count * classes)
+        found = np.bincount((draw * classes + predicted[drawn]).ravel(), minlength=count * classes)
+        shape = (count, classes)
+        part = averages(hits.reshape(shape), found.reshape(shape), support.reshape(shape))
+
+        # A bin's share of the error is |sum of (correct - confidence)| / rows: counts and means cancel out.
+        bins = (draw * CALIBRATION_BINS + index[drawn]).ravel()
+        gaps = np.bincount(bins, weights=gap[drawn].ravel(), minlength=count * CALIBRATION_BINS)
+        part["expected_calibration_error"] = np.abs(gaps.reshape(count, -1)).sum(axis=1) / rows
+        parts.append(part)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _counts(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows found, predicted and there, of each class of a confusion matrix."""
+    return np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+
+
+def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Divide; 0 where there is nothing to divide by."""
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0)

@@ -1,0 +1,71 @@
+"""Which number format to train in: the fastest that this machine does well."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from failure import StepError
+
+GAIN = 1.15
+"""How much faster bf16 must be on a CPU to be taken; below that the difference is noise, and fp32 is the safer."""
+
+ROWS = 8
+ROUNDS = 3
+
+PATIENCE = 10
+"""Seconds after which a large model is measured no further."""
+
+
+def choose_precision(wanted: str, model: Any, batch: dict[str, torch.Tensor], steps: int) -> tuple[str, str]:
+    """Return ``fp32``, ``bf16`` or ``fp16`` and the reason in a few words.
+
+    On CUDA ``auto`` asks for the capability. On a CPU it measures: some have instructions for bf16 (twice as fast or more),
+    others imitate it (several times slower), and no flag tells how a given model fares.
+
+    Args:
+        wanted: ``auto`` or one of the three.
+        model: on the device that it will train on; unchanged afterwards.
+        batch: a padded batch of typical length, with ``labels``.
+        steps: of the whole training; a short one is not worth a measurement.
+
+    Raises:
+        StepError: the format that is asked for does not work on this machine.
+    """
+    cuda = model.device.type == "cuda"
+    native_bf16 = cuda and torch.cuda.get_device_capability(model.device) >= (8, 0)
+    if wanted == "bf16" and cuda and not native_bf16:
+        raise StepError(f"precision bf16: {torch.cuda.get_device_name()} has no bf16; choose auto, fp16 or fp32")
+    if wanted == "fp16" and not cuda:
+        raise StepError("precision fp16: needs a CUDA GPU, this machine has none; choose auto, bf16 or fp32")
+    if wanted != "auto":
+        return wanted, "as asked"
+    if cuda:
+        return ("bf16" if native_bf16 else "fp16"), torch.cuda.get_device_name()
+    if steps < 50:
+        return "fp32", "too short a training to measure bf16"
+    few = {name: tensor[:ROWS] for name, tensor in batch.items()}
+    fp32, bf16 = _measure(model, few)
+    words = f"bf16 measured {fp32 / bf16:.1f} times as fast as fp32 on this CPU"
+    return ("bf16" if fp32 / bf16 >= GAIN else "fp32"), words
+
+
+def _measure(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
+    """Return seconds of one forward and backward pass in fp32 and in bf16: the best of some rounds, alternating."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    was_training = model.training
+    with torch.random.fork_rng(devices=[]):  # dropout must not shift the random numbers of the training
+        model.train()
+        for _ in range(1 + ROUNDS):
+            for bf16 in seconds:
+                start = time.perf_counter()
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                    loss = model(**batch).loss
+                loss.backward()
+                seconds[bf16].append(time.perf_counter() - start)
+            if len(seconds[True]) > 1 and sum(map(sum, seconds.values())) > PATIENCE:
+                break
+        model.train(was_training)
+    model.zero_grad(set_to_none=True)
+    return min(seconds[False][1:]), min(seconds[True][1:])  # the first of each warms up

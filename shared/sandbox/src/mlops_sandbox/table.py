@@ -1,0 +1,195 @@
+"""Showing a running pipeline: a live table on a terminal, appended lines elsewhere (CI, a file, a pipe)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+_COLOURS = {
+    "Succeeded": "green",
+    "Failed": "red",
+    "Stopped": "yellow",
+    "Stopping": "yellow",
+    "Executing": "cyan",
+    "Starting": "cyan",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An execution at one moment.
+
+    Attributes:
+        status: of the execution.
+        failure_reason: of the execution, or "".
+        steps: as ListPipelineExecutionSteps gives them, the first one first.
+        waiting: names of the steps that have not begun.
+    """
+
+    status: str
+    failure_reason: str
+    steps: Sequence[dict[str, Any]]
+    waiting: Sequence[str] = ()
+
+
+class View(Protocol):
+    """Where the progress of an execution is shown."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Show the last state and leave it there."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show a new state."""
+
+    def line(self, text: str, prefix: str = "") -> None:
+        """Show a line: a job's, with the step as the prefix, or a notice."""
+
+
+def make_view(console: Console | None = None) -> View:
+    """Return the view that fits the output."""
+    # stderr stays free for errors; soft_wrap leaves long log lines whole when they go to a file.
+    console = console or Console()
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+def duration(step: dict[str, Any], now: datetime | None = None) -> str:
+    """Return how long a step took, or has taken so far: ``0.4 s``, ``12 s``, ``3 min 05 s``."""
+    begin, end = step.get("StartTime"), step.get("EndTime") or now or datetime.now(UTC)
+    if begin is None:
+        return ""
+    seconds = max(0.0, (end - begin).total_seconds())
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def detail(step: dict[str, Any]) -> str:
+    """Return what else there is to say about a step, in a few words."""
+    if step.get("CacheHitResult"):
+        source = str(step["CacheHitResult"]["SourcePipelineExecutionArn"])
+        return f"taken from execution {source.rsplit('/', 1)[-1]}"
+    if step.get("FailureReason"):
+        return str(step["FailureReason"]).splitlines()[0]
+    metadata: dict[str, Any] = step.get("Metadata") or {}
+    if "Condition" in metadata:
+        return f"{metadata['Condition'].get('Outcome')}"
+    if "RegisterModel" in metadata:
+        return str(metadata["RegisterModel"].get("Arn", ""))
+    if step.get("AttemptCount", 0) > 1:
+        return f"attempt {step['AttemptCount']}"
+    return ""
+
+
+def steps_table(snapshot: Snapshot) -> Table:
+    """Return the steps with their status, duration and detail."""
+    table = Table(box=None, pad_edge=False, title=None, header_style="bold")
+    table.add_column("Step", no_wrap=True)
+    table.add_column("Status", no_wrap=True)
+    table.add_column("Time", justify="right", no_wrap=True)
+    table.add_column("")
+    for step in snapshot.steps:
+        status = step.get("StepStatus", "")
+        table.add_row(
+            Text(step["StepName"]),
+            Text(status, style=_COLOURS.get(status, "")),
+            duration(step),
+            Text(detail(step), overflow="ellipsis", no_wrap=True, style="dim"),
+        )
+    over = snapshot.status not in ("Executing", "Stopping")
+    for name in snapshot.waiting:
+        table.add_row(Text(name, style="dim"), Text("not run" if over else "waiting", style="dim"), "", "")
+    return table
+
+
+class LiveView:
+    """A table at the bottom of the terminal, job lines above it."""
+
+    def __init__(self, console: Console) -> None:
+        """Show nothing yet."""
+        self._snapshot = Snapshot("Executing", "", ())
+        # A callable, so that the running durations move on between two states.
+        self._live = Live(
+            get_renderable=self._render, console=console, refresh_per_second=4, vertical_overflow="ellipsis"
+        )
+
+    def _render(self) -> RenderableType:
+        return steps_table(self._snapshot)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Draw the last state and leave it."""
+        self._live.stop()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Draw a new state."""
+        self._snapshot = snapshot
+        self._live.refresh()
+
+    def line(self, text: str, prefix: str = "") -> None:
+        """Print a line above the table."""
+        shown = Text(f"[{prefix}] " if prefix else "", style="blue")
+        shown.append(text, style="default")
+        self._live.console.print(shown, soft_wrap=True)
+
+
+class PlainView:
+    """A line for each change, nothing redrawn; the table comes at the end."""
+
+    def __init__(self, console: Console) -> None:
+        """Show nothing yet."""
+        self._console = console
+        self._seen: dict[str, tuple[str, int]] = {}
+        self._snapshot: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Print the table."""
+        if self._snapshot:
+            table = steps_table(self._snapshot)
+            table.columns[-1].no_wrap = False
+            self._console.print(table)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Print what has changed."""
+        self._snapshot = snapshot
+        for step in snapshot.steps:
+            state = step.get("StepStatus", ""), step.get("AttemptCount", 0)
+            if self._seen.get(step["StepName"]) == state or state[0] == "Starting":
+                continue
+            self._seen[step["StepName"]] = state
+            parts = [state[0], duration(step) if step.get("EndTime") else "", detail(step)]
+            text = "  ".join(part for part in parts if part)
+            self.line(f"{time.strftime('%H:%M:%S')} {step['StepName']}: {text}")
+
+    def line(self, text: str, prefix: str = "") -> None:
+        """Print a line."""
+        shown = f"[{prefix}] {text}" if prefix else text
+        self._console.print(Text(shown), soft_wrap=True)
+        # A CI server shows what was flushed.
+        self._console.file.flush()

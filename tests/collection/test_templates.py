@@ -1,0 +1,87 @@
+"""What holds for every template in the menu."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from cookiecutter.generate import is_copy_only_path
+
+PROJECT = "{{cookiecutter.project_slug}}"
+LEAVES = {"README.md", "config/project.yaml", "pyproject.toml"}
+JINJA = re.compile(rb"\{[{%#]")
+
+
+def settings(template: Path) -> dict[str, object]:
+    return json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
+
+
+def questions(template: Path) -> list[str]:
+    return [key for key in settings(template) if not key.startswith("_")]
+
+
+def project_files(template: Path) -> dict[str, Path]:
+    return {
+        path.relative_to(template / PROJECT).as_posix(): path
+        for path in (template / PROJECT).rglob("*")
+        if path.is_file()
+    }
+
+
+def rendered_files(template: Path) -> set[str]:
+    """The files that cookiecutter renders: neither they nor a folder above them are copied as they stand."""
+    context = {"cookiecutter": settings(template)}
+    return {
+        name
+        for name in project_files(template)
+        if not any(is_copy_only_path(str(part), context) for part in [Path(name), *Path(name).parents])
+    }
+
+
+def test_a_template_has_hooks_and_a_project_folder(template: Path) -> None:
+    assert (template / "hooks/pre_gen_project.py").is_file()
+    assert (template / "hooks/post_gen_project.py").is_file()
+    assert (template / PROJECT).is_dir()
+
+
+def test_every_answer_has_a_question_a_rule_and_no_secret(template: Path, pre_gen: ModuleType) -> None:
+    keys = questions(template)
+    assert list(settings(template)["__prompts__"]) == keys
+    assert set(keys) <= {rule.key for rule in pre_gen.RULES}
+    assert not [key for key in keys if re.search("password|secret|token|credential", key)]
+
+
+def test_every_answer_is_used(template: Path) -> None:
+    read = [template / "cookiecutter.json", *(template / "hooks").glob("*.py")]
+    read += [project_files(template)[name] for name in rendered_files(template)]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in read)
+    used = set(re.findall(r"cookiecutter\.(\w+)", text)) | set(re.findall(r"fit\[\"(\w+)\"\]", text))
+    assert set(questions(template)) <= used
+
+
+def test_only_the_leaves_are_rendered(template: Path) -> None:
+    assert rendered_files(template) == LEAVES
+    assert all(JINJA.search(project_files(template)[name].read_bytes()) for name in LEAVES)
+
+
+def test_no_name_in_the_project_folder_carries_jinja(template: Path) -> None:
+    assert not [name for name in project_files(template) if JINJA.search(name.encode())]
+
+
+def test_no_file_relies_on_being_executable_which_a_zip_forgets(template: Path) -> None:
+    assert not [name for name, path in project_files(template).items() if path.stat().st_mode & 0o111]
+
+
+def test_a_generated_repository_has_the_files_of_the_template_and_no_jinja_is_left(
+    template: Path, generate: Callable[..., Path], git: Callable[..., str], tmp_path: Path
+) -> None:
+    repository = generate(tmp_path, directory=template.name)
+    sources = project_files(template)
+    assert git(repository, "ls-files", "-z").strip("\0").split("\0") == sorted(sources)
+    assert git(repository, "status", "--porcelain", "--ignored") == ""
+    for name, source in sources.items():
+        contents = (repository / name).read_bytes()
+        assert contents == source.read_bytes() or name in LEAVES, name
+        assert name not in LEAVES or not JINJA.search(contents), name
+        assert not re.search(rb"\{\{-?\s*cookiecutter", contents), name

@@ -1,0 +1,130 @@
+"""For the tests of every folder: the collection as a repository of its own, and repositories generated from it."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from cookiecutter.main import cookiecutter
+from cookiecutter.utils import create_env_with_context
+
+COLLECTION = Path(__file__).resolve().parents[1]
+TEMPLATE = "model-build"
+
+
+@pytest.fixture(scope="session")
+def collection() -> Path:
+    """The folder of the collection that is being tested."""
+    return COLLECTION
+
+
+@pytest.fixture(scope="session")
+def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """git and cookiecutter read settings of these tests, not those of whoever runs them.
+
+    Returns:
+        A folder for what cookiecutter keeps: clones and replays.
+    """
+    folder = tmp_path_factory.mktemp("settings")
+    (folder / "gitconfig").write_text("[user]\n  name = Tester\n  email = tester@example.org\n")
+    (folder / "cookiecutter.yaml").write_text(
+        f"cookiecutters_dir: {folder / 'clones'}\nreplay_dir: {folder / 'replay'}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GIT_")]:
+            patch.delenv(name)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("GIT_CONFIG_GLOBAL", str(folder / "gitconfig"))
+        patch.setenv("COOKIECUTTER_CONFIG", str(folder / "cookiecutter.yaml"))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def git(own_settings: Path) -> Callable[..., str]:
+    """Runs git in a folder and returns what it prints."""
+
+    def run(folder: Path, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def template_repository(git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository of one commit with the files that a commit of the working tree would have."""
+    folder = tmp_path_factory.mktemp("clone") / "collection"
+    for name in git(COLLECTION, "ls-files", "-z", "-co", "--exclude-standard").strip("\0").split("\0"):
+        if (COLLECTION / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(COLLECTION / name, folder / name)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "The collection")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generate(template_repository: Path) -> Callable[..., Path]:
+    """Generates a repository into a folder, with default answers but for those given; returns where it is."""
+
+    def run(into: Path, template: str | None = None, directory: str = TEMPLATE, **answers: object) -> Path:
+        source = template or str(template_repository)
+        made = cookiecutter(
+            source, directory=directory, no_input=True, output_dir=str(into), extra_context=answers
+        )
+        return Path(made)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def generated(generate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository that default answers give. For reading: tests share it."""
+    return generate(tmp_path_factory.mktemp("generated"))
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[[Path], ModuleType]:
+    """Imports a Python file that is not on the path."""
+
+    def run(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def render() -> Callable[[Path, dict[str, object]], str]:
+    """Renders a file the way cookiecutter does."""
+
+    def run(path: Path, answers: dict[str, object]) -> str:
+        context = {"cookiecutter": answers}
+        return (
+            create_env_with_context(context).from_string(path.read_text(encoding="utf-8")).render(**context)
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def pre_gen(load: Callable[[Path], ModuleType]) -> ModuleType:
+    """The hook that checks answers; rendering it changes `read_answers` only."""
+    return load(COLLECTION / "hooks/pre_gen_project.py")
+
+
+@pytest.fixture(scope="session")
+def answers(generated: Path, own_settings: Path) -> dict[str, object]:
+    """The default answers of model-build, as cookiecutter has rendered them."""
+    kept = json.loads((own_settings / "replay" / f"{TEMPLATE}.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in kept["cookiecutter"].items() if not key.startswith("_")}

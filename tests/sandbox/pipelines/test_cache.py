@@ -1,0 +1,75 @@
+"""What counts as the same run of a step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from mlops_sandbox.pipelines.cache import cache_key, find_hit, output_uris
+from mlops_sandbox.pipelines.journal import ExecutionRecord, StepRecord
+
+
+def execution(id_: str, **step: object) -> ExecutionRecord:
+    """Return a finished execution with one successful step, A."""
+    record = ExecutionRecord(id_, f"arn:{id_}", "p", "arn:p", "Succeeded", 0, 0, "{}")
+    fields = {"status": "Succeeded", "end": 100.0, "cache_key": "k", **step}
+    record.steps["A"] = StepRecord("A", "Processing", **fields)  # type: ignore[arg-type]
+    return record
+
+
+def hit(*executions: ExecutionRecord, key: str = "k", now: float = 200, age: float | None = None) -> str:
+    """Return the id of the execution whose result is taken, or ""."""
+    expire_after = timedelta(seconds=age) if age is not None else None
+    found = find_hit(
+        executions, "A", key, now=now, expire_after=expire_after, exists=lambda uri: uri != "gone"
+    )
+    return found[0].id if found else ""
+
+
+def test_the_most_recent_successful_run_is_taken() -> None:
+    """Whatever the order in which they are looked at."""
+    assert hit(execution("new", end=150.0), execution("old", end=100.0)) == "new"
+    assert hit(execution("bad", end=150.0, status="Failed"), execution("good")) == "good"
+
+
+def test_another_key_another_step_and_an_old_run_miss() -> None:
+    """Age is counted from the end of the run."""
+    assert hit(execution("e"), key="other") == ""
+    assert hit(execution("e"), age=99) == ""
+    assert hit(execution("e"), age=101) == "e"
+
+
+def test_a_hit_is_not_a_run() -> None:
+    """The source of a second hit is the run itself, with its age."""
+    assert hit(execution("hit", end=199.0, cache_source="arn:run"), execution("run", end=10.0)) == "run"
+
+
+def test_a_result_whose_outputs_are_gone_is_no_result() -> None:
+    """An older one may still be whole."""
+    assert hit(execution("new", end=150.0, outputs=["gone"]), execution("old", outputs=["s3://b/k"])) == "old"
+
+
+def test_where_a_step_writes_to_does_not_count() -> None:
+    """The service's list of attributes for Processing and Training; all but the output for Transform."""
+    processing = {"AppSpecification": {"ImageUri": "i"}, "ProcessingInputs": [], "Environment": {"A": "1"}}
+    key = cache_key("Processing", processing)
+    assert key == cache_key(
+        "Processing", {**processing, "ProcessingOutputConfig": {"Outputs": [1]}, "RoleArn": "r"}
+    )
+    assert key != cache_key("Processing", {**processing, "Environment": {"A": "2"}})
+    training = {"HyperParameters": {"epochs": "1"}, "InputDataConfig": []}
+    assert cache_key("Training", training) == cache_key("Training", {**training, "ResourceConfig": {}})
+    assert cache_key("Training", training) != cache_key("Training", {**training, "CheckpointConfig": {}})
+    assert cache_key("Transform", {"ModelName": "m"}) == cache_key(
+        "Transform", {"ModelName": "m", "TransformOutput": 1}
+    )
+    assert cache_key("Lambda", {"a": 1}) != cache_key("Lambda", {"a": 2})
+    assert cache_key("RegisterModel", {}) == ""
+
+
+def test_outputs_are_found_in_a_jobs_answer() -> None:
+    """Of every kind of job."""
+    outputs = [{"S3Output": {"S3Uri": "s3://b/a"}}, {"FeatureStoreOutput": {}}]
+    assert output_uris({"ProcessingOutputConfig": {"Outputs": outputs}}) == ["s3://b/a"]
+    assert output_uris({"ModelArtifacts": {"S3ModelArtifacts": "s3://b/m"}}) == ["s3://b/m"]
+    assert output_uris({"TransformOutput": {"S3OutputPath": "s3://b/t"}}) == ["s3://b/t"]
+    assert output_uris({}) == []
