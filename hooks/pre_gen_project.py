@@ -96,7 +96,7 @@ RULES = (
         "owner_email",
         "an e-mail address",
         "'mlops@example.org'",
-        matches(rf"[A-Za-z0-9.!#$%&'*+/=?^_`~-]+@{HOST_LABEL}(\.{HOST_LABEL})+", 6, 254),
+        matches(rf"[A-Za-z0-9.!#$%&'*+/=?^_`~-]+@{HOST_LABEL}(\.{HOST_LABEL})+", 5, 254),
     ),
     Rule(
         "aws_region",

@@ -1,4 +1,4 @@
-"""For the tests of every folder: the collection as a repository of its own, and repositories generated from it."""
+"""For the tests of every folder: the collection as a git repository, and repositories generated from it."""
 
 import importlib.util
 import json

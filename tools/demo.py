@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox.jobs import Images
-from mlops_sandbox.server import Sandbox
+import yaml
+from mlops_sandbox import Sandbox
 
 COLLECTION = Path(__file__).resolve().parents[1]
 DEMO = COLLECTION / "build/demo"
@@ -90,8 +90,9 @@ def run(command: list[str], folder: Path) -> None:
 
 def figures(repository: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The newest model package, its evaluation, and the baselines on the split that it was trained with."""
-    images = Images.load(repository / "sandbox.toml")
-    with Sandbox(repository / ".sandbox", images=images, accounts=("111111111111", "222222222222")) as sandbox:
+    project = yaml.safe_load((repository / "config/project.yaml").read_text(encoding="utf-8"))
+    accounts = (project["accounts"]["shared_services"], project["accounts"]["production"])
+    with Sandbox(repository / ".sandbox", accounts=accounts, region=project["region"]) as sandbox:
         sagemaker, s3 = sandbox.client("sagemaker"), sandbox.client("s3")
         newest = sagemaker.list_model_packages(
             ModelPackageGroupName=SLUG, SortBy="CreationTime", SortOrder="Descending", MaxResults=1

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from typing import Any, Callable, List, NamedTuple
 
 FIRST_COMMIT = "First commit, as generated"
@@ -115,6 +114,8 @@ def under_cruft(answers: dict[str, Any]) -> bool:
 
 def in_temporary_folder(folder: str) -> bool:
     """Whether `folder` is where cruft generates only to compare."""
+    import tempfile  # slow to load, and not needed under cookiecutter
+
     temporary = os.path.realpath(tempfile.gettempdir())
     return os.path.realpath(folder).startswith(os.path.join(temporary, ""))
 

@@ -32,7 +32,8 @@ def through_the_template_s_own_folder(source: Path, into: Path, generate: Genera
 
 
 def through_a_git_address(source: Path, into: Path, generate: Generate, git: Git) -> Path:
-    return generate(into, template=source.as_uri())
+    # without git+, cookiecutter takes an address for git's only when "git" is somewhere in it
+    return generate(into, template="git+" + source.as_uri())
 
 
 def through_a_zip(source: Path, into: Path, generate: Generate, git: Git) -> Path:

@@ -26,10 +26,10 @@ class Result:
 
 def collect(steps: list[dict[str, Any]], sagemaker: Any, s3: Any, folder: Path) -> Result | None:
     """Fetch the reports of an execution's steps into `folder`; None when it ended before the evaluation."""
-    metadata = {step["StepName"]: step.get("Metadata", {}) for step in steps}
-    job = metadata.get("Evaluate", {}).get("ProcessingJob", {}).get("Arn")
-    if job is None:
+    done = {step["StepName"]: step.get("Metadata", {}) for step in steps if step["StepStatus"] == "Succeeded"}
+    if "Evaluate" not in done:
         return None
+    job = done["Evaluate"]["ProcessingJob"]["Arn"]
     described = sagemaker.describe_processing_job(ProcessingJobName=job.rsplit("/", 1)[-1])
     outputs = described["ProcessingOutputConfig"]["Outputs"]
     uri = next(output["S3Output"]["S3Uri"] for output in outputs if output["OutputName"] == "evaluation")
@@ -38,7 +38,7 @@ def collect(steps: list[dict[str, Any]], sagemaker: Any, s3: Any, folder: Path) 
     for name in ("evaluation.json", "report.html"):
         s3.download_file(bucket, f"{prefix}/{name}", str(folder / name))
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    package = metadata.get("Register", {}).get("RegisterModel", {}).get("Arn")
+    package = done.get("Register", {}).get("RegisterModel", {}).get("Arn")
     return Result(
         evaluation["multiclass_classification_metrics"], evaluation["test_rows"], folder / "report.html", package
     )

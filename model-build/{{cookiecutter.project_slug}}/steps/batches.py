@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+
 from failure import StepError
 from inference import pad, tokenise
 
@@ -35,7 +36,9 @@ class LabelSet:
             content = json.loads(path.read_text(encoding="utf-8"))
             labels, text = list(content["labels"]), dict(content["text"])
         except FileNotFoundError:
-            raise StepError(f"{path}: not found; expected the folder that preprocess.py wrote for this set") from None
+            raise StepError(
+                f"{path}: not found; expected the folder that preprocess.py wrote for this set"
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise StepError(f'{path}: expected {{"labels": [...], "text": {{...}}}}, got {error!r}') from None
         if len(labels) < 2 or len(set(labels)) < len(labels):
@@ -59,14 +62,19 @@ def same_labels(one: Path, other: Path) -> LabelSet:
         difference = "the order of the labels"
     else:
         difference = f"text columns {first.text} and {second.text}"
-    raise StepError(f"labels.json of {one} and {other} differ ({difference}): use sets of one run of preprocess.py")
+    raise StepError(
+        f"labels.json of {one} and {other} differ ({difference}): use sets of one run of preprocess.py"
+    )
 
 
-def read_examples(folder: Path, labels: Sequence[str], batch_rows: int = 8192) -> Iterator[dict[str, list[Any]]]:
+def read_examples(
+    folder: Path, labels: Sequence[str], batch_rows: int = 8192
+) -> Iterator[dict[str, list[Any]]]:
     """Yield the rows of a channel as ``{"text": [...], "label": [...], "row": [...]}``, some thousands at a time.
 
     Raises:
-        StepError: there is no Parquet file, a column is missing, a label is outside ``labels``, or there is no row at all.
+        StepError: there is no Parquet file, a column is missing, a label is outside ``labels``, or there is
+        no row at all.
     """
     files = sorted(folder.glob("*.parquet"))
     if not files:
@@ -77,7 +85,9 @@ def read_examples(folder: Path, labels: Sequence[str], batch_rows: int = 8192) -
             with pq.ParquetFile(path) as file:
                 missing = {"text", "label", "row"} - set(file.schema_arrow.names)
                 if missing:
-                    raise StepError(f"{path}: expected the columns text, label and row; missing: {sorted(missing)}")
+                    raise StepError(
+                        f"{path}: expected the columns text, label and row; missing: {sorted(missing)}"
+                    )
                 for batch in file.iter_batches(batch_rows, columns=["text", "label", "row"]):
                     columns = batch.to_pydict()
                     _check(columns, labels, path)
@@ -86,7 +96,9 @@ def read_examples(folder: Path, labels: Sequence[str], batch_rows: int = 8192) -
         except pa.ArrowInvalid as error:
             raise StepError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
     if rows == 0:
-        raise StepError(f"{folder}: the set is empty; give it rows, or a larger share in config/model.yaml: split")
+        raise StepError(
+            f"{folder}: the set is empty; give it rows, or a larger share in config/model.yaml: split"
+        )
 
 
 def _check(columns: dict[str, list[Any]], labels: Sequence[str], path: Path) -> None:
@@ -161,11 +173,12 @@ def collator(pad_id: int) -> Callable[[list[tuple[np.ndarray, int]]], dict[str, 
 class LengthGroupedSampler:
     """Draws each epoch's order at random, but so that texts of like length share a batch.
 
-    Texts are shuffled, blocks of 50 batches are sorted by length and cut into batches, and the batches are shuffled: in small
-    data a block is the whole epoch, and without that last step every epoch would go from the longest texts to the shortest.
+    Texts are shuffled, blocks of 50 batches are sorted by length and cut into batches, and the batches are
+    shuffled: in small data a block is the whole epoch, and without that last step every epoch would go from
+    the longest texts to the shortest.
 
-    The order depends on nothing but the seed and the epoch. All ranks therefore draw the same order, and a training that is
-    resumed within an epoch meets exactly the texts that it has not seen.
+    The order depends on nothing but the seed and the epoch. All ranks therefore draw the same order, and a
+    training that is resumed within an epoch meets exactly the texts that it has not seen.
 
     Args:
         lengths: tokens of each text.
@@ -194,7 +207,8 @@ class LengthGroupedSampler:
         for start in range(0, len(order), block):
             part = order[start : start + block]
             order[start : start + block] = part[np.argsort(self.lengths[part], kind="stable")]
-        # The last batch may be smaller, and only there may it be: the batches are cut again by their size downstream.
+        # The last batch may be smaller, and only there may it be: the batches are cut again by their size
+        # downstream.
         full = len(order) // self.batch_size * self.batch_size
         batches = random.permutation(order[:full].reshape(-1, self.batch_size))
         yield from batches.ravel().tolist()

@@ -17,8 +17,8 @@ SETTINGS_FILE = "run.json"
 def run_folder(checkpoints: Path, settings: dict[str, Any], data: Path) -> Path:
     """Return the folder for the checkpoints of the training that these settings and this data make.
 
-    Its name is a hash of both. A restart of the same training finds its own checkpoints, and a training with other settings
-    that was given the same ``--checkpoint-dir`` neither continues from them nor deletes them.
+    Its name is a hash of both. A restart of the same training finds its own checkpoints, and a training with
+    other settings that was given the same ``--checkpoint-dir`` neither continues from them nor deletes them.
     """
     whole = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path in sorted(data.iterdir()):
@@ -31,12 +31,19 @@ def run_folder(checkpoints: Path, settings: dict[str, Any], data: Path) -> Path:
 def last_complete(folder: Path) -> Path | None:
     """Return the newest checkpoint that has all its parts, or None.
 
-    A process that is killed while it saves, or a copy to S3 that was cut off, leaves a checkpoint with parts missing.
+    A process that is killed while it saves, or a copy to S3 that was cut off, leaves a checkpoint with parts
+    missing.
     """
-    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()]
+    found = [
+        path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()
+    ]
     for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
         parts = ("model.safetensors", "optimizer.pt", "scheduler.pt")
-        if all((path / part).is_file() for part in parts) and any(path.glob("rng_state*.pth")) and _readable(path):
+        if (
+            all((path / part).is_file() for part in parts)
+            and any(path.glob("rng_state*.pth"))
+            and _readable(path)
+        ):
             return path
     return None
 
@@ -53,8 +60,9 @@ def _readable(checkpoint: Path) -> bool:
 class StopOnSigterm(TrainerCallback):
     """Saves a checkpoint at the end of the step in which SIGTERM arrives, and ends the training.
 
-    SageMaker sends SIGTERM two minutes before a spot interruption and when a job is stopped or runs out of time. A stop at
-    the very end of an epoch waits for that epoch's own evaluation and checkpoint, so that no evaluation is lost.
+    SageMaker sends SIGTERM two minutes before a spot interruption and when a job is stopped or runs out of
+    time. A stop at the very end of an epoch waits for that epoch's own evaluation and checkpoint, so that no
+    evaluation is lost.
 
     Attributes:
         stopped: the training was ended before its time.

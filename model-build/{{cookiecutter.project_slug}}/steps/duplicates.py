@@ -1,10 +1,10 @@
 """Which rows stay: of equal texts the first, of equal texts with different labels none.
 
-Rows are compared by a 128-bit hash of their text, kept on disk and spread over files by its leading bits, so that equal texts
-meet in one small file. Memory is that of one such file, however many rows there are.
+Rows are compared by a 128-bit hash of their text, kept on disk and spread over files by its leading bits, so
+that equal texts meet in one small file. Memory is that of one such file, however many rows there are.
 
-The hash depends on the seed, so its order is the random order by which splits.py deals rows out: the same data and seed give
-the same sets, whatever the order of the rows and the names of the files.
+The hash depends on the seed, so its order is the random order by which splits.py deals rows out: the same
+data and seed give the same sets, whatever the order of the rows and the names of the files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +22,13 @@ import pyarrow as pa
 
 Array = npt.NDArray[Any]
 
-# 128 bits: among a thousand million texts, two different ones share a hash with probability 1.5e-21. The group's 64 bits
-# only have to be rarely equal: two groups that share them stay together, which is safe.
+# 128 bits: among a thousand million texts, two different ones share a hash with probability 1.5e-21. The
+# group's 64 bits only have to be rarely equal: two groups that share them stay together, which is safe.
 RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("group", "<u8"), ("row", "<i8"), ("label", "<i4")])
 
-FILES = 64  # a power of two, below macOS's limit of 256 open files; a thousand million rows make files of 560 MB
+FILES = (
+    64  # a power of two, below macOS's limit of 256 open files; a thousand million rows make files of 560 MB
+)
 
 
 def text_hashes(texts: pa.Array, seed: int) -> Array:
@@ -35,7 +38,7 @@ def text_hashes(texts: pa.Array, seed: int) -> Array:
     content = data.tobytes()
     bounds = offsets.tolist()
     digests = []
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         state = start()
         state.update(content[begin:end])
         digests.append(state.digest())
@@ -43,7 +46,7 @@ def text_hashes(texts: pa.Array, seed: int) -> Array:
 
 
 def string_buffers(texts: pa.Array) -> tuple[Array, Array]:
-    """Return the UTF-8 bytes of an array of strings, and the bounds between its texts: one more than there are texts."""
+    """Return an array of strings as UTF-8 bytes and the bounds of its texts (one more than texts)."""
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
@@ -51,12 +54,13 @@ def string_buffers(texts: pa.Array) -> tuple[Array, Array]:
 
 
 class Buckets:
-    """Records on disk, spread by the leading bits of their hash; within a file they keep the order they came in."""
+    """Records on disk, spread by the leading bits of their hash; a file keeps the order they came in."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the files in the folder, which is made."""
         folder.mkdir()
-        self._files = [(folder / f"{number:02x}").open("w+b") for number in range(FILES)]
+        self._paths = [folder / f"{number:02x}" for number in range(FILES)]
+        self._files = [path.open("wb") for path in self._paths]
 
     def append(self, records: Array) -> None:
         """Add records of the type ``RECORD``."""
@@ -68,13 +72,13 @@ class Buckets:
             file.write(ordered[begin:end].tobytes())
 
     def __iter__(self) -> Iterator[Array]:
-        """Yield the records of each file, in the order of their leading bits."""
-        for file in self._files:
-            file.seek(0)
-            yield np.frombuffer(file.read(), RECORD)
+        """Yield the records of each file, in the order of their leading bits; then none can be added."""
+        self.close()
+        for path in self._paths:
+            yield np.fromfile(path, RECORD)
 
     def close(self) -> None:
-        """Close the files."""
+        """Finish writing."""
         for file in self._files:
             file.close()
 
@@ -97,7 +101,9 @@ class Resolved(NamedTuple):
 
 def resolve(records: Array, examples: int = 5) -> Resolved:
     """Decide on the rows of a bucket, which come in the order of their numbers."""
-    records = records[np.lexsort((records["low"], records["high"]))]  # stable: equal texts stay in the order of rows
+    records = records[
+        np.lexsort((records["low"], records["high"]))
+    ]  # stable: equal texts stay in the order of rows
     if not len(records):
         return Resolved(records, 0, 0, [])
     high, low, labels = records["high"], records["low"], records["label"]

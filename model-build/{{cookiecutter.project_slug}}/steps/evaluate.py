@@ -4,10 +4,11 @@ In SageMaker every path's default is right. By hand::
 
     python evaluate.py --model model --test sets/test --output evaluation --at-least accuracy=0.7
 
-Predictions come from the ``inference.py`` inside the model archive, through its own ``input_fn`` and ``predict_fn``: what is
-measured is what will be served. Writes ``evaluation.json`` (SageMaker's model quality layout for multiclass problems, plus
-intervals, each class, calibration and the gate), ``report.html`` and ``predictions.parquet``. A model that misses a threshold
-is not an error here: the exit code is 0, and the pipeline's condition reads ``gate.passed``.
+Predictions come from the ``inference.py`` inside the model archive, through its own ``input_fn`` and
+``predict_fn``: what is measured is what will be served. Writes ``evaluation.json`` (SageMaker's model quality
+layout for multiclass problems, plus intervals, each class, calibration and the gate), ``report.html`` and
+``predictions.parquet``. A model that misses a threshold is not an error here: the exit code is 0, and the
+pipeline's condition reads ``gate.passed``.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from batches import LabelSet, read_examples
 from failure import StepError, run
+from gate import Check, Kind, Threshold, apply_thresholds, gate_message
 from metrics import Calibration, ClassScores, Estimate, calibration, class_scores, confusion_matrix, estimates
 from report import Evaluation, Mistake, write_report
 
@@ -49,26 +52,6 @@ METRICS = (
 
 ROWS_IN_A_REQUEST = 4096
 MISTAKES_SHOWN = 30
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A bound on one metric: ``kind`` is ``at_least`` or ``at_most``."""
-
-    metric: str
-    kind: str
-    bound: float
-
-
-@dataclass(frozen=True)
-class Check:
-    """A threshold and how the model did."""
-
-    metric: str
-    kind: str
-    bound: float
-    value: float
-    passed: bool
 
 
 @dataclass(frozen=True)
@@ -100,10 +83,12 @@ def main() -> int:
         predictions = predict(model, test.texts, labels, settings.batch_size)
 
     true, predicted = test.label_ids, predictions.label_ids
-    figures = estimates(true, predicted, predictions.confidence, len(labels), settings.bootstrap, settings.seed)
+    figures = estimates(
+        true, predicted, predictions.confidence, len(labels), settings.bootstrap, settings.seed
+    )
     matrix = confusion_matrix(true, predicted, len(labels))
     scores, calibrated = class_scores(matrix), calibration(predictions.confidence, true == predicted)
-    checks = apply_thresholds(settings.thresholds, figures)
+    checks = apply_thresholds(settings.thresholds, {name: figure.value for name, figure in figures.items()})
     message = gate_message(checks)
 
     settings.output.mkdir(parents=True, exist_ok=True)
@@ -122,15 +107,19 @@ def main() -> int:
         confidence=predictions.confidence,
         correct=true == predicted,
         mistakes=worst_mistakes(test, predictions, labels),
-        passed=all(check.passed for check in checks),
+        checks=checks,
         message=message,
-        facts={name: value for name, value in (("Data hash", settings.data_hash), ("Commit", settings.commit)) if value},
+        facts={
+            name: value
+            for name, value in (("Data hash", settings.data_hash), ("Commit", settings.commit))
+            if value
+        },
     )
     write_report(settings.output / "report.html", evaluation)
     for name in ("accuracy", "macro_f1", "expected_calibration_error"):
         figure = figures[name]
         print(f"test:{name}={figure.value:.4f}; 95% interval {figure.low:.4f} to {figure.high:.4f}")
-    print(f"gate {'passed' if evaluation.passed else 'missed'}: {message}")
+    print(f"gate {'passed' if content['gate']['passed'] else 'missed'}: {message}")
     return 0
 
 
@@ -148,7 +137,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     def threshold(text: str) -> tuple[str, float]:
         name, _, bound = text.partition("=")
         if name not in METRICS:
-            raise argparse.ArgumentTypeError(f"expected NAME=NUMBER with one of {', '.join(METRICS)}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"expected NAME=NUMBER with one of {', '.join(METRICS)}, got {text!r}"
+            )
         try:
             value = float(bound)
         except ValueError:
@@ -165,28 +156,55 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
         return convert
 
-    parser = Parser(description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser(
+        description=(__doc__ or "").splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     add = parser.add_argument
     processing = Path("/opt/ml/processing")
-    add("--model", type=Path, default=processing / "input/model", help="folder with model.tar.gz, or with the model itself")
-    add("--test", type=Path, default=processing / "input/test", help="folder with data.parquet and labels.json")
+    add(
+        "--model",
+        type=Path,
+        default=processing / "input/model",
+        help="folder with model.tar.gz, or with the model itself",
+    )
+    add(
+        "--test",
+        type=Path,
+        default=processing / "input/test",
+        help="folder with data.parquet and labels.json",
+    )
     add("--output", type=Path, default=processing / "output/evaluation", help="where the three files go")
     add("--batch-size", type=count(1), default=64, help="texts that go through the model together")
     add("--bootstrap", type=count(0), default=1000, help="draws for the intervals; 0 for none")
     add("--seed", type=count(0), default=13, help="of the draws")
-    add("--at-least", type=threshold, action="append", default=[], metavar="NAME=NUMBER", help="lowest acceptable figure")
-    add("--at-most", type=threshold, action="append", default=[], metavar="NAME=NUMBER", help="highest acceptable figure")
+    add(
+        "--at-least",
+        type=threshold,
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="lowest acceptable figure",
+    )
+    add(
+        "--at-most",
+        type=threshold,
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="highest acceptable figure",
+    )
     add("--title", default="", help="name of the model on the report")
     add("--data-hash", default="", help="content hash of the input data, for the report")
     add("--commit", default="", help="commit of the code, for the report")
     settings = parser.parse_args(arguments)
+    kinds: tuple[Kind, Kind] = ("at_least", "at_most")
     settings.thresholds = [
-        Threshold(name, kind, bound) for kind in ("at_least", "at_most") for name, bound in getattr(settings, kind)
+        Threshold(name, kind, bound) for kind in kinds for name, bound in getattr(settings, kind)
     ]
     return settings
 
 
-# --- what goes in -------------------------------------------------------------------------------------------------------------
+# --- what goes in ---------------------------------------------------------------------------------
 
 
 def read_test_set(folder: Path, labels: Sequence[str]) -> TestSet:
@@ -215,7 +233,9 @@ def unpack(model: Path, folder: Path) -> Path:
         except (tarfile.TarError, EOFError, OSError) as error:
             raise StepError(f"{archive}: cannot be unpacked: {error}") from None
         model = folder
-    missing = [name for name in ("config.json", "serving.json", "code/inference.py") if not (model / name).is_file()]
+    missing = [
+        name for name in ("config.json", "serving.json", "code/inference.py") if not (model / name).is_file()
+    ]
     if missing:
         raise StepError(f"{archive}: expected a model that train.py wrote; it lacks {', '.join(missing)}")
     return model
@@ -226,10 +246,12 @@ def check_labels(model: Path, labels: list[str]) -> None:
     trained = json.loads((model / "serving.json").read_text(encoding="utf-8"))["labels"]
     if trained != labels:
         difference = sorted(set(trained).symmetric_difference(labels))[:10]
-        raise StepError(f"the model's labels are not the test set's ({difference or 'other order'}): train and test on one run")
+        raise StepError(
+            f"the model's labels are not the test set's ({difference or 'other order'}): train and test on one run"
+        )
 
 
-# --- predicting ---------------------------------------------------------------------------------------------------------------
+# --- predicting -----------------------------------------------------------------------------------
 
 
 def predict(model: Path, texts: list[str], labels: Sequence[str], batch_size: int) -> Predictions:
@@ -239,7 +261,10 @@ def predict(model: Path, texts: list[str], labels: Sequence[str], batch_size: in
     ids = {label: index for index, label in enumerate(labels)}
     best: list[dict[str, Any]] = []
     for start in range(0, len(texts), ROWS_IN_A_REQUEST):
-        body = {"inputs": texts[start : start + ROWS_IN_A_REQUEST], "parameters": {"top_k": 1, "batch_size": batch_size}}
+        body = {
+            "inputs": texts[start : start + ROWS_IN_A_REQUEST],
+            "parameters": {"top_k": 1, "batch_size": batch_size},
+        }
         answer = handler.predict_fn(handler.input_fn(json.dumps(body), "application/json"), classifier)
         best += [record[0] for record in answer.records]
         if len(texts) > ROWS_IN_A_REQUEST:
@@ -253,7 +278,8 @@ def predict(model: Path, texts: list[str], labels: Sequence[str], batch_size: in
 def load_handler(code: Path) -> ModuleType:
     """Import ``inference.py`` of a model archive together with the ``texts.py`` beside it.
 
-    This folder has modules of the same names, perhaps of another version; they are set aside during the import.
+    This folder has modules of the same names, perhaps of another version; they are set aside during the
+    import.
     """
     own = {name: sys.modules.pop(name) for name in ("inference", "texts") if name in sys.modules}
     sys.path.insert(0, str(code))
@@ -271,40 +297,7 @@ def load_handler(code: Path) -> ModuleType:
         sys.modules.update(own)
 
 
-# --- the gate -----------------------------------------------------------------------------------------------------------------
-
-
-def apply_thresholds(thresholds: Sequence[Threshold], figures: dict[str, Estimate]) -> list[Check]:
-    """Compare each figure with its bound; a figure that equals its bound passes."""
-    checks = []
-    for threshold in thresholds:
-        value = figures[threshold.metric].value
-        passed = value >= threshold.bound if threshold.kind == "at_least" else value <= threshold.bound
-        checks.append(Check(threshold.metric, threshold.kind, threshold.bound, value, passed))
-    return checks
-
-
-def gate_message(checks: Sequence[Check]) -> str:
-    """Return one line that names every missed figure, such as ``accuracy 0.61 is below 0.70; …``."""
-    if not checks:
-        return "no threshold is set"
-    missed = [check for check in checks if not check.passed]
-    if not missed:
-        return f"all {len(checks)} thresholds are met" if len(checks) > 1 else "the threshold is met"
-    return "; ".join(
-        f"{check.metric} {_digits(check)} is {'below' if check.kind == 'at_least' else 'above'} {check.bound:.2f}"
-        if round(check.bound, 2) == check.bound
-        else f"{check.metric} {check.value:.6f} is {'below' if check.kind == 'at_least' else 'above'} {check.bound:g}"
-        for check in missed
-    )
-
-
-def _digits(check: Check) -> str:
-    """Return the value with two digits, or with as many as it takes to differ from its bound."""
-    return next((text for n in range(2, 10) if float(text := f"{check.value:.{n}f}") != check.bound), str(check.value))
-
-
-# --- what comes out -----------------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------
 
 
 def quality_report(
@@ -319,8 +312,8 @@ def quality_report(
     """Return the content of ``evaluation.json``.
 
     The keys that SageMaker's model quality report has (``value`` and ``standard_deviation`` under
-    ``multiclass_classification_metrics``, the confusion matrix as true label -> predicted label -> rows) are where the model
-    registry looks for them; ``gate`` and ``test_rows`` are for the pipeline.
+    ``multiclass_classification_metrics``, the confusion matrix as true label -> predicted label -> rows) are
+    where the model registry looks for them; ``gate`` and ``test_rows`` are for the pipeline.
     """
     metrics: dict[str, Any] = {
         name: {

@@ -1,4 +1,4 @@
-"""How a step ends when the data or a setting is at fault: one message that a person can act on, exit code 1, no traceback."""
+"""How a step ends when the data or a setting is at fault: a message to act on, exit code 1, no traceback."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 MESSAGE_FILE = Path("/opt/ml/output/message")
-"""What a processing container leaves here becomes the job's ``ExitMessage`` in ``DescribeProcessingJob``; a training
-container's file is ``/opt/ml/output/failure``, and the field ``FailureReason``."""
+"""What a processing container leaves here becomes ``ExitMessage`` in ``DescribeProcessingJob``.
+
+A training container's file is ``/opt/ml/output/failure``, and the field ``FailureReason``."""
 
 MESSAGE_LIMIT = 1024  # characters: the length of both fields
 
@@ -18,11 +19,11 @@ class StepError(Exception):
 
 
 def run(step: Callable[[], int | None], message_file: Path = MESSAGE_FILE) -> int:
-    """Run a step and return the exit code it returned, or 1 after a ``StepError`` or an error of the file system.
+    """Run a step; return its exit code, or 1 after a ``StepError`` or an error of the file system.
 
-    The message goes to the standard error and to ``message_file``; outside a container, where even the folder above the
-    file's own is missing, to the standard error alone. Any other exception is a mistake in the step: its name goes to
-    the file too, and its traceback is kept.
+    The message goes to the standard error and to ``message_file``; outside a container, where even the folder
+    above the file's own is missing, to the standard error alone. Any other exception is a mistake in the
+    step: its name goes to the file too, and its traceback is kept.
     """
     try:
         return step() or 0

@@ -1,27 +1,33 @@
 """Answer requests with the trained classifier. Ships in ``model.tar.gz`` as ``code/inference.py``.
 
-The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per worker, then
-``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every exception into HTTP 400 with the
-exception's message as the body, so a message here names the record and what was expected of it.
+The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per
+worker, then ``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every
+exception into HTTP 400 with the exception's message as the body, so a message here names the record and what
+was expected of it.
 
-Requests (TEXT is a string, or an object with the text columns of training, such as ``{"subject": …, "body": …}``;
-columns beside those are ignored, and a ``null`` in one counts as empty):
+Requests (TEXT is a string, or an object with the text columns of training, such as ``{"subject": …, "body":
+…}``; columns beside those are ignored, and a ``null`` in one counts as empty):
 
-* ``application/json``: ``{"inputs": TEXT}`` or ``{"inputs": [TEXT, …]}``, and optionally ``"parameters"`` with
+* ``application/json``: ``{"inputs": TEXT}`` or ``{"inputs": [TEXT, …]}``, and optionally ``"parameters"``
+with
 
   * ``top_k``: how many classes to answer, best first; ``null`` for all of them
   * ``function_to_apply``: ``softmax`` (default), ``sigmoid`` or ``none``
   * ``batch_size``: texts that go through the model together (default 32)
 
-* ``application/jsonlines``: in each line one TEXT or ``{"inputs": TEXT}``, the object with ``"parameters"`` of its own if wanted
+* ``application/jsonlines``: in each line one TEXT or ``{"inputs": TEXT}``, the object with ``"parameters"``
+of its own if wanted
 * ``text/csv``: a header with ``inputs`` or with the text columns, then a text in each row
 
-Answers, always in the order of the request, have the shapes of transformers' own text-classification pipeline:
+Answers, always in the order of the request, have the shapes of transformers' own text-classification
+pipeline:
 
 * one text: ``[{"label": …, "score": …}]``, the best class, or the ``top_k`` best
-* a list: ``[{"label": …, "score": …}, …]``, the best class of each text, or with ``top_k`` a list of its ``top_k`` best for each
+* a list: ``[{"label": …, "score": …}, …]``, the best class of each text, or with ``top_k`` a list of its
+``top_k`` best for each
 * as ``application/jsonlines``: a line for each text, what that text alone would get as JSON
-* as ``text/csv``: columns ``label,score``, or ``label_1,score_1,label_2,score_2,…`` where more than one class is asked for
+* as ``text/csv``: columns ``label,score``, or ``label_1,score_1,label_2,score_2,…`` where more than one class
+is asked for
 """
 
 from __future__ import annotations
@@ -37,8 +43,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from texts import clean, join_columns, truncate
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging
+
+from texts import clean, join_columns, truncate
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -66,7 +74,11 @@ class Settings:
         content = json.loads(path.read_text(encoding="utf-8"))
         text = content["text"]
         return cls(
-            content["max_length"], content["truncation"], tuple(text["columns"]), text["join"], tuple(content["labels"])
+            content["max_length"],
+            content["truncation"],
+            tuple(text["columns"]),
+            text["join"],
+            tuple(content["labels"]),
         )
 
 
@@ -108,13 +120,14 @@ class Answer:
     """Whether ``top_k`` was given, record by record."""
 
 
-# --- the toolkit's contract ---------------------------------------------------------------------------------------------------
+# --- the toolkit's contract -----------------------------------------------------------------------
 
 
 def model_fn(model_dir: str) -> Classifier:
     """Load weights, tokenizer and settings from the folder that ``model.tar.gz`` was unpacked to."""
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(cpu_share())
+    logging.disable_progress_bar()
     settings = Settings.read(Path(model_dir, "serving.json"))
     model = AutoModelForSequenceClassification.from_pretrained(model_dir, dtype=torch.float32)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
@@ -163,7 +176,9 @@ def output_fn(answer: Answer, accept: str) -> str:
         ValueError: none of the forms in ``accept`` is known.
     """
     wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")] if accept else [JSON]
-    wanted = [JSON if form in ("*/*", "application/*") else CSV if form == "text/*" else form for form in wanted]
+    wanted = [
+        JSON if form in ("*/*", "application/*") else CSV if form == "text/*" else form for form in wanted
+    ]
     form = next((form for form in wanted if form in FORMS), None)
     if form is None:
         raise ValueError(f"accept: expected {_listing(FORMS, 'or')}, got {accept}")
@@ -174,11 +189,14 @@ def output_fn(answer: Answer, accept: str) -> str:
     if answer.single:
         return _dump(answer.records[0])
     return _dump(
-        [record if ranked else record[0] for record, ranked in zip(answer.records, answer.ranked, strict=True)]
+        [
+            record if ranked else record[0]
+            for record, ranked in zip(answer.records, answer.ranked, strict=True)
+        ]
     )
 
 
-# --- shared with training -----------------------------------------------------------------------------------------------------
+# --- shared with training -------------------------------------------------------------------------
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int, truncation: str) -> list[list[int]]:
@@ -191,7 +209,11 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int, truncation: 
     before, after = _special_tokens(tokenizer)
     limit = max_length - len(before) - len(after)
     plain = tokenizer(
-        list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+        list(texts),
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
     )["input_ids"]
     return [before + truncate(ids, limit, truncation) + after for ids in plain]
 
@@ -217,7 +239,7 @@ def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
     return ids[:first], ids[last:]
 
 
-# --- reading ------------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def read_text(record: Any, settings: Settings, where: str) -> str:
@@ -247,7 +269,11 @@ def _read_json(data: str) -> Request:
     except ValueError as error:
         raise ValueError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict) or "inputs" not in body:
-        found = f"the keys {_listing([str(key) for key in body][:10], 'and')}" if body and isinstance(body, dict) else None
+        found = (
+            f"the keys {_listing([str(key) for key in body][:10], 'and')}"
+            if body and isinstance(body, dict)
+            else None
+        )
         raise ValueError(f'expected {{"inputs": text or list of texts}}, got {found or _describe(body)}')
     _only(body, ("inputs", "parameters"), "the body")
     parameters = _parameters(body.get("parameters"), "")
@@ -258,13 +284,16 @@ def _read_json(data: str) -> Request:
 
 def _read_json_lines(data: str) -> Request:
     records, parameters = [], []
-    # Only "\n" ends a line here: str.splitlines would also cut at U+2028, which may stand inside a JSON string.
+    # Only "\n" ends a line here: str.splitlines would also cut at U+2028, which may stand inside a JSON
+    # string.
     for number, line in enumerate(data.rstrip("\r\n").split("\n"), start=1):
         where = f"record {number}: "
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"{where}expected JSON, got {'an empty line' if not line.strip() else error}") from None
+            raise ValueError(
+                f"{where}expected JSON, got {'an empty line' if not line.strip() else error}"
+            ) from None
         given = None
         if isinstance(record, dict) and "inputs" in record:
             record, given = record["inputs"], record.get("parameters")
@@ -282,7 +311,9 @@ def _read_csv(data: str) -> Request:
             raise ValueError("expected CSV with a header: inputs, or the text columns; got an empty body")
         for number, row in enumerate(filter(None, rows), start=1):
             if len(row) != len(header):
-                raise ValueError(f"record {number}: expected {len(header)} fields as in the header, got {len(row)}")
+                raise ValueError(
+                    f"record {number}: expected {len(header)} fields as in the header, got {len(row)}"
+                )
             named = dict(zip(header, row, strict=True))
             records.append(named.get("inputs", named))
     except csv.Error as error:
@@ -298,10 +329,14 @@ def _parameters(given: Any, where: str) -> Parameters:
     _only(given, ("top_k", "function_to_apply", "batch_size"), f"{where}parameters")
     top_k = given.get("top_k", 0)
     if ("top_k" in given and top_k is not None) and not _is_count(top_k):
-        raise ValueError(f"{where}parameters.top_k: expected a whole number above 0 or null, got {_describe(top_k)}")
+        raise ValueError(
+            f"{where}parameters.top_k: expected a whole number above 0 or null, got {_describe(top_k)}"
+        )
     batch_size = given.get("batch_size", Parameters.batch_size)
     if not _is_count(batch_size):
-        raise ValueError(f"{where}parameters.batch_size: expected a whole number above 0, got {_describe(batch_size)}")
+        raise ValueError(
+            f"{where}parameters.batch_size: expected a whole number above 0, got {_describe(batch_size)}"
+        )
     function = given.get("function_to_apply", "softmax")
     if function not in FUNCTIONS:
         raise ValueError(
@@ -320,7 +355,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-# --- predicting ---------------------------------------------------------------------------------------------------------------
+# --- predicting -----------------------------------------------------------------------------------
 
 
 def _logits(classifier: Classifier, ids: list[list[int]], batch_size: int) -> np.ndarray:
@@ -354,8 +389,9 @@ def _best(logits: np.ndarray, parameters: Parameters, labels: Sequence[str]) -> 
 def cpu_share() -> int:
     """Return how many threads one server process should use.
 
-    The CPUs that this process may run on, within the container's quota (cgroup v2), divided among the model server's workers.
-    PyTorch by itself starts a thread for each core of the host, whatever share of them the container has.
+    The CPUs that this process may run on, within the container's quota (cgroup v2), divided among the model
+    server's workers. PyTorch by itself starts a thread for each core of the host, whatever share of them the
+    container has.
     """
     cpus: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
@@ -367,7 +403,7 @@ def cpu_share() -> int:
     return max(1, round(cpus / max(1, int(workers) if workers.isdecimal() else 1)))
 
 
-# --- writing ------------------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def _dump(value: Any) -> str:
@@ -376,7 +412,11 @@ def _dump(value: Any) -> str:
 
 def _dump_csv(records: list[list[dict[str, Any]]]) -> str:
     width = max(map(len, records), default=1)
-    header = ["label", "score"] if width == 1 else [f"{name}_{n}" for n in range(1, width + 1) for name in ("label", "score")]
+    header = (
+        ["label", "score"]
+        if width == 1
+        else [f"{name}_{n}" for n in range(1, width + 1) for name in ("label", "score")]
+    )
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)

@@ -1,7 +1,7 @@
-"""The one pass over the input: rows become cleaned texts with a label, in files that the later passes read quickly.
+"""The one pass over the input: rows become cleaned texts with a label, in files that are quick to read.
 
-What is needed of a row afterwards lies on disk: its text in an Arrow file, its hash in a bucket (duplicates.py). A row without
-text, or with text and no label, goes no further than being counted.
+What is needed of a row afterwards lies on disk: its text in an Arrow file, its hash in a bucket
+(duplicates.py). A row without text, or with text and no label, goes no further than being counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 
 from duplicates import RECORD, Buckets, text_hashes
 from failure import StepError
-from readers import DataFile, read
+from files import DataFile
+from readers import read
 from texts import SEPARATORS, WHITESPACE
 
 Array = npt.NDArray[Any]
@@ -55,15 +56,16 @@ class Labels:
                 self.names.append(name)
         if len(self.names) > MOST_LABELS:
             raise StepError(
-                f"data.label_column: expected classes, found more than {MOST_LABELS:,} different values in {column!r}; "
+                f"data.label_column: expected classes, found more than {MOST_LABELS:,} values in {column!r}; "
                 "name the column that holds the label"
             )
         numbers = np.array([self._numbers[name] for name in distinct], np.int32)
-        return numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+        result: Array = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
+        return result
 
 
 class Intake:
-    """The rows of one input, taken in: ``rows`` of them, numbered from 1 over the files in the order of their names."""
+    """The rows of one input, numbered from 1 over the files in the order of their names."""
 
     def __init__(self, folder: Path) -> None:
         """Keep the rows in the folder, which is made."""
@@ -101,7 +103,14 @@ class Intake:
                 break
         return found
 
-    def take_in(self, files: Sequence[DataFile], columns: Columns, labels: Labels, seed: int, say: Callable[[str], None]) -> None:
+    def take_in(
+        self,
+        files: Sequence[DataFile],
+        columns: Columns,
+        labels: Labels,
+        seed: int,
+        say: Callable[[str], None],
+    ) -> None:
         """Read the files; ``say`` is told every few seconds how far it is.
 
         Raises:
@@ -116,8 +125,16 @@ class Intake:
                     self._add(arrays, columns, labels, seed, stream)
                     progress.report(self.rows, f"file {number:,} of {len(files):,}")
                 self.files.append((file, self.rows - before))
+        self.buckets.close()  # so that no more than one input's files are open at a time
 
-    def _add(self, arrays: list[pa.Array], columns: Columns, labels: Labels, seed: int, stream: pa.ipc.RecordBatchWriter) -> None:
+    def _add(
+        self,
+        arrays: list[pa.Array],
+        columns: Columns,
+        labels: Labels,
+        seed: int,
+        stream: pa.ipc.RecordBatchWriter,
+    ) -> None:
         texts = join_arrays([clean_array(array) for array in arrays[: len(columns.text)]], columns.join)
         names = clean_array(arrays[len(columns.text)])
         rows = np.arange(self.rows + 1, self.rows + 1 + len(texts))
@@ -142,7 +159,9 @@ class Intake:
         records["high"], records["low"] = hashes[:, 0], hashes[:, 1]
         if columns.group:
             groups = clean_array(arrays[-1])
-            records["group"] = self._groups(groups if kept == len(groups) else groups.filter(good), seed, hashes[:, 0])
+            records["group"] = self._groups(
+                groups if kept == len(groups) else groups.filter(good), seed, hashes[:, 0]
+            )
         self.buckets.append(records)
         stream.write_batch(pa.record_batch([texts, pa.array(numbers), pa.array(rows)], schema=SCHEMA))
 
@@ -193,4 +212,5 @@ def join_arrays(parts: Sequence[pa.Array], join: str) -> pa.Array:
 
 
 def _mask(values: pa.Array) -> Array:
-    return values.to_numpy(zero_copy_only=False)
+    mask: Array = values.to_numpy(zero_copy_only=False)
+    return mask

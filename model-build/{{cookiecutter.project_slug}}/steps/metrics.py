@@ -1,7 +1,8 @@
 """How good predictions are: accuracy, precision, recall, F-beta, calibration, and how sure one can be of each figure.
 
-Arrays of label ids run over the rows of a set. Every score follows scikit-learn's definition with ``zero_division=0``; the
-macro averages are over the classes that occur among the true or the predicted labels, which is scikit-learn's default.
+Arrays of label ids run over the rows of a set. Every score follows scikit-learn's definition with
+``zero_division=0``; the macro averages are over the classes that occur among the true or the predicted
+labels, which is scikit-learn's default.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def averages(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> di
     """Return accuracy and the averages of the classes' scores.
 
     Args:
-        hits, predicted, support: rows of each class that were found, predicted and there; shape (..., classes).
+        hits, predicted, support: rows of each class that were found, predicted and there; shape (...,
+        classes).
 
     Returns:
         Arrays of shape (...).
@@ -134,8 +136,9 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Return every averaged score and ``expected_calibration_error``, each with its bootstrap interval.
 
-    The rows are drawn anew with replacement, as many as there are, ``repeats`` times, and each figure is computed on every
-    draw; the interval is from the 2.5th to the 97.5th percentile (Efron and Tibshirani, 1993, chapter 13).
+    The rows are drawn anew with replacement, as many as there are, ``repeats`` times, and each figure is
+    computed on every draw; the interval is from the 2.5th to the 97.5th percentile (Efron and Tibshirani,
+    1993, chapter 13).
 
     Args:
         true, predicted: label ids, shape (rows,), at least one row.
@@ -144,7 +147,10 @@ def estimates(
         repeats: number of draws; with 0 the deviation is 0 and the interval is the value itself.
         seed: of the draws.
     """
-    values = {name: float(value) for name, value in averages(*_counts(confusion_matrix(true, predicted, classes))).items()}
+    values = {
+        name: float(value)
+        for name, value in averages(*_counts(confusion_matrix(true, predicted, classes))).items()
+    }
     values["expected_calibration_error"] = calibration(confidence, true == predicted).error
     if repeats < 1:
         return {name: Estimate(value, 0.0, value, value) for name, value in values.items()}
@@ -198,4 +204,6 @@ def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide; 0 where there is nothing to divide by."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0)
+    return np.divide(
+        part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0
+    )

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import torch
+
 from failure import StepError
 
 GAIN = 1.15
@@ -21,8 +22,8 @@ PATIENCE = 10
 def choose_precision(wanted: str, model: Any, batch: dict[str, torch.Tensor], steps: int) -> tuple[str, str]:
     """Return ``fp32``, ``bf16`` or ``fp16`` and the reason in a few words.
 
-    On CUDA ``auto`` asks for the capability. On a CPU it measures: some have instructions for bf16 (twice as fast or more),
-    others imitate it (several times slower), and no flag tells how a given model fares.
+    On CUDA ``auto`` asks for the capability. On a CPU it measures: some have instructions for bf16 (twice as
+    fast or more), others imitate it (several times slower), and no flag tells how a given model fares.
 
     Args:
         wanted: ``auto`` or one of the three.
@@ -36,7 +37,9 @@ def choose_precision(wanted: str, model: Any, batch: dict[str, torch.Tensor], st
     cuda = model.device.type == "cuda"
     native_bf16 = cuda and torch.cuda.get_device_capability(model.device) >= (8, 0)
     if wanted == "bf16" and cuda and not native_bf16:
-        raise StepError(f"precision bf16: {torch.cuda.get_device_name()} has no bf16; choose auto, fp16 or fp32")
+        raise StepError(
+            f"precision bf16: {torch.cuda.get_device_name()} has no bf16; choose auto, fp16 or fp32"
+        )
     if wanted == "fp16" and not cuda:
         raise StepError("precision fp16: needs a CUDA GPU, this machine has none; choose auto, bf16 or fp32")
     if wanted != "auto":

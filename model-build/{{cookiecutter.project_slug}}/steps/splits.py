@@ -1,7 +1,7 @@
 """Train, validation and test: how many texts of each class go where, and which.
 
-Without groups every class is divided exactly, within rounding. With groups (the messages of one conversation) a group goes as
-a whole to the set that still wants its classes most, the largest groups first.
+Without groups every class is divided exactly, within rounding. With groups (the messages of one conversation)
+a group goes as a whole to the set that still wants its classes most, the largest groups first.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ TRAIN, VALIDATION, TEST = range(3)
 def allocate(totals: Array, fractions: tuple[float, float, float]) -> Array:
     """Return how many texts of each class go to each set, of shape (classes, 3).
 
-    The sums over the classes are the fractions of all texts, and each class's share is within one or two texts of its own
-    fraction. A set with a fraction above 0 gets at least one text of every class, taken from the class's largest set.
+    The sums over the classes are the fractions of all texts, and each class's share is within one or two
+    texts of its own fraction. A set with a fraction above 0 gets at least one text of every class, taken from
+    the class's largest set.
 
     Args:
         totals: texts of each class, at least as many as there are sets with a fraction above 0.
@@ -42,7 +43,7 @@ def allocate(totals: Array, fractions: tuple[float, float, float]) -> Array:
 
 
 def _rounded(exact: Array, total: int) -> Array:
-    """Round down, then up where the remainder is largest, so that the sum is the total (or as near as that can be)."""
+    """Round down, then up where the remainder is largest, so that the sum is the total."""
     whole = np.floor(exact + 1e-9).astype(np.int64)
     largest = np.argsort(whole - exact, kind="stable")
     room = largest[exact[largest] - whole[largest] > 1e-9]
@@ -51,7 +52,7 @@ def _rounded(exact: Array, total: int) -> Array:
 
 
 class Deal:
-    """Deals texts without groups out to the sets, by their rank within the class in the order of their hash."""
+    """Deals single texts out to the sets, by their rank within the class in the order of their hash."""
 
     def __init__(self, table: Array) -> None:
         """Deal by a table of ``allocate``."""
@@ -63,7 +64,9 @@ class Deal:
         rank = self._dealt[labels] + ranks(labels)
         self._dealt += np.bincount(labels, minlength=len(self._dealt))
         bounds = self._bounds[labels]
-        return np.select([rank < bounds[:, 0], rank < bounds[:, 1]], [TEST, VALIDATION], TRAIN).astype(np.uint8)
+        return np.select([rank < bounds[:, 0], rank < bounds[:, 1]], [TEST, VALIDATION], TRAIN).astype(
+            np.uint8
+        )
 
 
 def ranks(labels: Array) -> Array:
@@ -82,7 +85,7 @@ class Groups(NamedTuple):
     names: Array  # (groups,) hashes, ascending
     group: Array  # (entries,) index into names
     label: Array  # (entries,)
-    count: Array  # (entries,) texts
+    texts: Array  # (entries,) how many
 
     @classmethod
     def gather(cls, parts: Iterable[tuple[Array, Array]]) -> Groups:
@@ -95,7 +98,7 @@ class Groups(NamedTuple):
 
     def sizes(self) -> Array:
         """Return the number of texts of each group."""
-        return np.bincount(self.group, self.count, len(self.names)).astype(np.int64)
+        return np.bincount(self.group, self.texts, len(self.names)).astype(np.int64)
 
 
 def _counted(names: Array, labels: Array, counts: Array) -> tuple[Array, Array, Array]:
@@ -107,11 +110,12 @@ def _counted(names: Array, labels: Array, counts: Array) -> tuple[Array, Array, 
 
 
 def assign_groups(groups: Groups, table: Array) -> Array:
-    """Return the set of each group, as an index of ``SETS``, as near to the table of ``allocate`` as whole groups can be.
+    """Return the set of each group (index of ``SETS``), as near to the table of ``allocate`` as can be.
 
-    Groups of several texts are placed one after the other, the largest first, where they add least to the squared distance
-    from the table relative to it (chi-square), over the classes and over the texts as a whole. Groups of one text then fill
-    each class up exactly. At the end a set that still lacks a class gets the smallest group that another can do without.
+    Groups of several texts are placed one after the other, the largest first, where they add least to the
+    squared distance from the table relative to it (chi-square), over the classes and over the texts as a
+    whole. Groups of one text then fill each class up exactly. At the end a set that still lacks a class gets
+    the smallest group that another can do without.
     """
     have = np.zeros_like(table)
     result = np.zeros(len(groups.names), np.uint8)
@@ -127,9 +131,12 @@ def _place_large(groups: Groups, table: Array, have: Array, result: Array) -> No
     large = large[np.argsort(-sizes[large], kind="stable")]
     begins = np.searchsorted(groups.group, large).tolist()
     ends = np.searchsorted(groups.group, large, side="right").tolist()
-    labels, counts = groups.label, groups.count
+    labels, counts = groups.label, groups.texts
     sets = [index for index in range(3) if table[:, index].any()]
-    wanted, held = table.T.tolist(), [[0] * len(table) for _ in SETS]  # lists: Python's own numbers are faster one by one
+    wanted, held = (
+        table.T.tolist(),
+        [[0] * len(table) for _ in SETS],
+    )  # lists: Python's own numbers are faster one by one
     wanted_all, held_all = table.sum(axis=0).tolist(), [0, 0, 0]
     for group, begin, end, size in zip(large.tolist(), begins, ends, sizes[large].tolist(), strict=True):
         items = list(zip(labels[begin:end].tolist(), counts[begin:end].tolist(), strict=True))
@@ -152,7 +159,8 @@ def _fill_with_single(groups: Groups, table: Array, have: Array, result: Array) 
     single = groups.sizes()[groups.group] == 1
     labels = groups.label[single]
     missing = np.maximum(table - have, 0)
-    # What test and validation lack comes first, the rest is for train: the sum of what is missing may be more than there is.
+    # What test and validation lack comes first, the rest is for train: the sum of what is missing may be more
+    # than there is.
     sets = Deal(missing).sets_of(labels)
     result[groups.group[single]] = sets
     np.add.at(have, (labels, sets), 1)
@@ -165,7 +173,7 @@ def _repair(groups: Groups, table: Array, have: Array, result: Array) -> None:
         for group in holders[np.argsort(sizes[holders], kind="stable")].tolist():
             entries = slice(*np.searchsorted(groups.group, [group, group + 1]))
             moved, source = np.zeros(len(table), np.int64), int(result[group])
-            moved[groups.label[entries]] = groups.count[entries]
+            moved[groups.label[entries]] = groups.texts[entries]
             if ((moved == 0) | (have[:, source] > moved)).all():
                 have[:, source] -= moved
                 have[:, wanting] += moved

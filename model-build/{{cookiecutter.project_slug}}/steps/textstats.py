@@ -41,11 +41,16 @@ class Lengths:
         if not (total := int(below[-1])):
             return {}
         quantiles = {name: int(np.searchsorted(below, np.ceil(q * total))) for name, q in QUANTILES.items()}
-        return {"mean": round(self._sum / total, 2), "min": int(np.flatnonzero(self._counts)[0]), **quantiles, "max": self._max}
+        return {
+            "mean": round(self._sum / total, 2),
+            "min": int(np.flatnonzero(self._counts)[0]),
+            **quantiles,
+            "max": self._max,
+        }
 
 
 class TextStatistics:
-    """Lengths in characters and in words (runs without ASCII white space), and shares of kinds of characters."""
+    """Lengths in characters and words (runs without ASCII white space), and shares of kinds of characters."""
 
     def __init__(self) -> None:
         """Begin with no text."""

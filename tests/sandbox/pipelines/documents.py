@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 ACCOUNT = "111111111111"
@@ -44,6 +48,16 @@ def output_uri(step: str, name: str = "out") -> Json:
     return get(f"Steps.{step}.ProcessingOutputConfig.Outputs['{name}'].S3Output.S3Uri")
 
 
+def program(code: str) -> list[str]:
+    """Return the command that runs Python code: from a file, as the service takes 256 characters an argument."""
+    if len(code) <= 256:
+        return ["python3", "-c", code]
+    path = Path(tempfile.gettempdir()) / f"sandbox-tests-{hashlib.sha256(code.encode()).hexdigest()}.py"
+    atexit.register(path.unlink, missing_ok=True)
+    path.write_text(code)
+    return ["python3", str(path)]
+
+
 def processing(
     name: str,
     code: str = "pass",
@@ -74,7 +88,7 @@ def processing(
     )
     call: Json = {
         "RoleArn": ROLE,
-        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "-c", code]},
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": program(code)},
         "ProcessingResources": {
             "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
         },
@@ -120,7 +134,7 @@ def training(name: str, code: str, *, channels: dict[str, Any] | None = None, **
         "AlgorithmSpecification": {
             "TrainingImage": IMAGE,
             "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3", "-c", code],
+            "ContainerEntrypoint": program(code),
         },
         "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/models"},
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},

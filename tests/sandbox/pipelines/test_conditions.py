@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from documents import compare
-
 from mlops_sandbox.pipelines.conditions import evaluate
 from mlops_sandbox.pipelines.errors import ExpressionError
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from documents import get, join, property_value
-
 from mlops_sandbox.pipelines.errors import ExpressionError
 from mlops_sandbox.pipelines.expressions import Unknown, lookup, parse_path, references, resolve
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from documents import parameter, pipeline, processing, text
-
 from mlops_sandbox.pipelines import DefinitionError, parse
 from mlops_sandbox.pipelines.parameters import bind
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-
 from mlops_sandbox.pipelines.model import RetryPolicy
 from mlops_sandbox.pipelines.policies import parse_duration, read_retries, retry_delay
 

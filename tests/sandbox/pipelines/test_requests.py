@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from documents import (
-    condition,
     compare,
+    condition,
     get,
     join,
     output_uri,
@@ -18,7 +18,6 @@ from documents import (
     text,
     training,
 )
-
 from mlops_sandbox.pipelines import parse
 from mlops_sandbox.pipelines.parameters import defaults
 from mlops_sandbox.pipelines.requests import MAX_NAME, job_name, preview_problems

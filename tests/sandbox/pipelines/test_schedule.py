@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from documents import compare, condition, fail, output_uri, pipeline, processing, text
-
 from mlops_sandbox.pipelines import parse
 from mlops_sandbox.pipelines.schedule import Schedule, State
 

@@ -1,7 +1,8 @@
 """boto3 clients for the sandbox, made from one session.
 
 A session reads botocore's data files and each client its service's model: about a third of a second for each
-session, a hundredth for a further client of the same. Making a client is not safe in two threads at once; using one is.
+session, a hundredth for a further client of the same. Making a client is not safe in two threads at once;
+using one is.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ _CONFIG = Config(proxies={}, retries={"total_max_attempts": 2})
 
 
 @functools.cache
-def _session() -> boto3.session.Session:
+def _session() -> Any:  # its stubs know a service by a literal name only
     return boto3.session.Session()
 
 
 def client(
-    service: str, *, endpoint_url: str | None, region: str, key_id: str | None, secret: str | None, token: str | None
+    service: str,
+    *,
+    endpoint_url: str | None,
+    region: str,
+    key_id: str | None,
+    secret: str | None,
+    token: str | None,
 ) -> Any:
     """Return a client that uses this endpoint and these keys, whatever the environment and profiles say."""
     with _lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -12,19 +13,21 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mlops_sandbox import jobs
+from mlops_sandbox.aws.sagemaker import pipelines
 from mlops_sandbox.follow import follow
 from mlops_sandbox.lock import FolderLock
 from mlops_sandbox.pipelines.journal import ACTIVE, ExecutionRecord, Journal, mark_interrupted
 from mlops_sandbox.pipelines.s3 import split_uri
 from mlops_sandbox.pipelines.service import check
 from mlops_sandbox.server import Sandbox
+from mlops_sandbox.table import PLAIN_WIDTH
 
 #: What a sandbox keeps in its folder; nothing else there is ours to delete.
 CONTENTS = ("state", "jobs", "executions")
@@ -53,8 +56,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             result = follow(client, arn, jobs_folder=sandbox.folder / "jobs")
         except KeyboardInterrupt:
-            jobs.kill_all()  # the second Ctrl-C
-            raise
+            _abandon()
         for step in result.steps:
             package = (step.get("Metadata") or {}).get("RegisterModel", {}).get("Arn")
             if package:
@@ -64,6 +66,17 @@ def run(options: argparse.Namespace) -> int:
                 print(f"model package {package} {status}")
         print(f"execution {result.status}; journal: {sandbox.folder / 'executions'}")
         return 0 if result.status == "Succeeded" else 1
+
+
+def _abandon() -> NoReturn:
+    """End this process at once, at the second Ctrl-C.
+
+    Each job's supervisor ends the job when this process is gone. What the run has put into the sandbox's S3 is not
+    kept; the journal is, and the next sandbox on this folder notes the interruption in it.
+    """
+    print("ended at once; what this run had stored is not kept", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(130)
 
 
 def validate(options: argparse.Namespace) -> int:
@@ -149,7 +162,7 @@ def logs(options: argparse.Namespace) -> int:
     """Print the log of a step's job."""
     records = _records(options.folder)
     id_ = options.execution.rsplit("/", 1)[-1]
-    record = (list(records.values()) or [None])[-1] if id_ == "last" else records.get(id_)
+    record = next(reversed(records.values()), None) if id_ == "last" else records.get(id_)
     if record is None:
         raise CommandError(f"{options.folder}: no execution {id_!r}; see `mlops-sandbox executions`")
     step = record.steps.get(options.step)
@@ -199,7 +212,11 @@ def open_sandbox(options: argparse.Namespace) -> Iterator[Sandbox]:
     ) as sandbox:
         for notice in sandbox.notices:
             print(f"notice: {notice}", file=sys.stderr)
-        yield sandbox
+        try:
+            yield sandbox
+        finally:
+            # Jobs end, and the journal says so, while they can still reach the sandbox.
+            pipelines.close(sandbox)
 
 
 def upsert(client: Any, name: str, definition: str, role: str) -> None:
@@ -266,8 +283,7 @@ def _names(record: ExecutionRecord) -> str:
 
 def _show(table: Table, *, empty: str, any_rows: bool) -> None:
     console = Console()
-    # A pipe has no width; a table for `grep` is not to be cut at 80 characters.
-    console.print(table if any_rows else empty, soft_wrap=True, width=None if console.is_terminal else 400)
+    console.print(table if any_rows else empty, width=None if console.is_terminal else PLAIN_WIDTH)
 
 
 __all__ = ["CommandError", "executions", "logs", "packages", "reset", "run", "serve", "validate"]

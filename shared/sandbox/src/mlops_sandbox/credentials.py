@@ -1,7 +1,7 @@
 """One administrator's access key for each account.
 
-moto takes the account of a request from the owner of its access key, so each account gets an IAM user with a key
-of its own. The keys are the same in every sandbox: they open nothing but a server on this machine.
+moto takes the account of a request from the owner of its access key, so each account gets an IAM user with
+a key of its own. The keys are the same in every sandbox: they open nothing but a server on this machine.
 """
 
 from __future__ import annotations

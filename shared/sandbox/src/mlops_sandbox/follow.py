@@ -79,10 +79,7 @@ def follow(
             try:
                 snapshot = look(client, execution_arn, names)
                 over = snapshot.status in FINAL
-                if jobs_folder:
-                    for prefix, line in _new_lines(tail, jobs_folder, snapshot):
-                        shown.line(line, prefix)
-                shown.update(snapshot)
+                shown.update(snapshot, list(_new_lines(tail, jobs_folder, snapshot)) if jobs_folder else [])
                 if over:
                     break
                 sleep(interval)
@@ -90,7 +87,7 @@ def follow(
                 if interrupted or not stop_on_interrupt:
                     raise
                 interrupted = True
-                shown.line("stopping the execution; press Ctrl-C again to end its jobs at once")
+                shown.notice("stopping the execution; press Ctrl-C again to end its jobs at once")
                 _stop(client, execution_arn)
     for line in failure_lines(snapshot, jobs_folder):
         print(line, flush=True)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 class Gate:
     """Many ``changing()`` at a time, or one ``still()``.
 
-    Someone who waits for stillness does not keep new changes out. A request may cause another one before it can
-    end (a Lambda function that calls S3), so keeping that one out would be a deadlock.
+    Someone who waits for stillness does not keep new changes out. A request may cause another one before it
+    can end (a Lambda function that calls S3), so keeping that one out would be a deadlock.
     """
 
     def __init__(self) -> None:

@@ -75,7 +75,9 @@ def refuse_browsers(application: Application) -> Application:
         host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
         here = host in (LOOPBACK, "localhost") or host.endswith(".localhost")
         if "HTTP_ORIGIN" in environ or not here:
-            return _error(environ, start_response, 403, "AccessDenied", "the sandbox does not answer web pages")
+            return _error(
+                environ, start_response, 403, "AccessDenied", "the sandbox does not answer web pages"
+            )
         return application(environ, start_response)
 
     return call
@@ -84,7 +86,8 @@ def refuse_browsers(application: Application) -> Application:
 def answer_faults(application: Application) -> Application:
     """Turn an exception into a 400, not a 500.
 
-    Clients repeat a call that answered 500, for minutes; what moto cannot do, it cannot do the second time either.
+    Clients repeat a call that answered 500, for minutes; what moto cannot do, it cannot do the second time
+    either.
     """
 
     def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -104,7 +107,7 @@ def answer_faults(application: Application) -> Application:
 def _error(
     environ: dict[str, Any], start_response: StartResponse, status: int, code: str, message: str
 ) -> Iterable[bytes]:
-    """Answer in the protocol of the request: JSON, else the XML that S3 and the query protocol share enough of."""
+    """Answer in the protocol of the request: JSON, the query protocol's XML, or S3's."""
     content = environ.get("CONTENT_TYPE", "")
     if "json" in content or "HTTP_X_AMZ_TARGET" in environ:
         body, kind = json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1"

@@ -26,7 +26,9 @@ class FolderLock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise SandboxError(f"{self.path.parent}: cannot be used as the sandbox's folder: {error.strerror}") from None
+            raise SandboxError(
+                f"{self.path.parent}: cannot be used as the sandbox's folder: {error.strerror}"
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

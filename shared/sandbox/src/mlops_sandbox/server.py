@@ -10,6 +10,7 @@ process at a time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -19,10 +20,20 @@ from types import TracebackType
 from typing import Any
 
 from mlops_sandbox import aws, clients, credentials, state
+from mlops_sandbox.aws.sagemaker import jobs as registry
+from mlops_sandbox.aws.sagemaker.kinds import KINDS, Kind
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.gate import STATE
 from mlops_sandbox.http import Server
-from mlops_sandbox.jobs.images import Images
+from mlops_sandbox.jobs import (
+    Images,
+    JobContext,
+    JobFailed,
+    JobStopped,
+    run_processing,
+    run_training,
+    run_transform,
+)
 from mlops_sandbox.lock import FolderLock
 
 __all__ = ["Sandbox", "SandboxError", "current"]
@@ -71,19 +82,24 @@ class Sandbox:
         """Lock the folder, restore its state, start the server.
 
         Raises:
-            SandboxError: another process has the folder, or this one has a sandbox open, or the state is not ours.
+            SandboxError: another process has the folder, or this one has a sandbox open, or the state is
+                not ours.
         """
         global _current
         with _current_lock:
             if _current is not None:
-                raise SandboxError(f"{_current.folder}: this process has a sandbox open already; close it first")
+                raise SandboxError(
+                    f"{_current.folder}: this process has a sandbox open already; close it first"
+                )
             self._lock.acquire()
             try:
                 aws.install()
                 state.reset()
                 self.notices = self._store.load()
+                registry.fail_interrupted()
                 for account in self.accounts:
                     credentials.create_user(account)
+                registry.start_with(self._run_job)
                 self._server = Server(self.gate)
             except BaseException:
                 state.reset()
@@ -102,6 +118,9 @@ class Sandbox:
         global _current
         with _current_lock:
             try:
+                # Before the server: what a stopped job has saved goes to S3.
+                registry.stop_all()
+                registry.start_with(None)
                 if self._server:
                     self._server.stop()
                 self._server = None
@@ -138,6 +157,25 @@ class Sandbox:
             secret=key.secret,
             token=None,
         )
+
+    def _run_job(
+        self, kind: Kind, request: dict[str, Any], account: str, region: str, stop: threading.Event
+    ) -> None:
+        """Run what Create*Job asked for; how it ended is in its record."""
+        name = request[KINDS[kind].name]
+        folder = name if account == self.accounts[0] else f"{name}@{account}"
+        context = JobContext(
+            name,
+            account,
+            region,
+            self.folder / "jobs" / folder,
+            self.images,
+            credentials.environment(account, region, self.endpoint_url),
+            stop=stop,
+        )
+        run = {"processing": run_processing, "training": run_training, "transform": run_transform}[kind]
+        with contextlib.suppress(JobFailed, JobStopped):
+            run(request, context)
 
     def _account(self, account: str | None) -> str:
         account = account or self.accounts[0]

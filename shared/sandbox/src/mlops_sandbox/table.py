@@ -14,6 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+#: Characters of a table that does not go to a terminal.
+PLAIN_WIDTH = 240
+
 _COLOURS = {
     "Succeeded": "green",
     "Failed": "red",
@@ -52,11 +55,11 @@ class View(Protocol):
     ) -> None:
         """Show the last state and leave it there."""
 
-    def update(self, snapshot: Snapshot) -> None:
-        """Show a new state."""
+    def update(self, snapshot: Snapshot, lines: Sequence[tuple[str, str]] = ()) -> None:
+        """Show a new state, and the lines that jobs have printed since the last one: (step, text)."""
 
-    def line(self, text: str, prefix: str = "") -> None:
-        """Show a line: a job's, with the step as the prefix, or a notice."""
+    def notice(self, text: str) -> None:
+        """Show a line that is about the execution as a whole."""
 
 
 def make_view(console: Console | None = None) -> View:
@@ -141,16 +144,16 @@ class LiveView:
         """Draw the last state and leave it."""
         self._live.stop()
 
-    def update(self, snapshot: Snapshot) -> None:
-        """Draw a new state."""
+    def update(self, snapshot: Snapshot, lines: Sequence[tuple[str, str]] = ()) -> None:
+        """Print the lines above the table and draw the new state."""
         self._snapshot = snapshot
+        for step, text in lines:
+            self._live.console.print(Text(f"[{step}] ", style="blue").append(text, "default"), soft_wrap=True)
         self._live.refresh()
 
-    def line(self, text: str, prefix: str = "") -> None:
+    def notice(self, text: str) -> None:
         """Print a line above the table."""
-        shown = Text(f"[{prefix}] " if prefix else "", style="blue")
-        shown.append(text, style="default")
-        self._live.console.print(shown, soft_wrap=True)
+        self._live.console.print(Text(text, style="bold"), soft_wrap=True)
 
 
 class PlainView:
@@ -159,7 +162,7 @@ class PlainView:
     def __init__(self, console: Console) -> None:
         """Show nothing yet."""
         self._console = console
-        self._seen: dict[str, tuple[str, int]] = {}
+        self._seen: dict[str, tuple[str, int, bool]] = {}
         self._snapshot: Snapshot | None = None
 
     def __enter__(self) -> Self:
@@ -171,25 +174,34 @@ class PlainView:
     ) -> None:
         """Print the table."""
         if self._snapshot:
-            table = steps_table(self._snapshot)
-            table.columns[-1].no_wrap = False
-            self._console.print(table)
+            # A pipe has no width of its own, and an ARN cut in the middle is of no use in a log.
+            self._console.print(steps_table(self._snapshot), width=PLAIN_WIDTH)
 
-    def update(self, snapshot: Snapshot) -> None:
-        """Print what has changed."""
+    def update(self, snapshot: Snapshot, lines: Sequence[tuple[str, str]] = ()) -> None:
+        """Print what has changed: the steps that began, the lines, then the steps that ended."""
         self._snapshot = snapshot
         for step in snapshot.steps:
-            state = step.get("StepStatus", ""), step.get("AttemptCount", 0)
-            if self._seen.get(step["StepName"]) == state or state[0] == "Starting":
-                continue
-            self._seen[step["StepName"]] = state
-            parts = [state[0], duration(step) if step.get("EndTime") else "", detail(step)]
-            text = "  ".join(part for part in parts if part)
-            self.line(f"{time.strftime('%H:%M:%S')} {step['StepName']}: {text}")
+            if not step.get("CacheHitResult") and step.get("StepStatus") != "Starting":
+                self._announce(step, "Executing" if step.get("EndTime") else step["StepStatus"], ended=False)
+        for name, text in lines:
+            self.notice(f"[{name}] {text}")
+        for step in snapshot.steps:
+            if step.get("EndTime"):
+                self._announce(step, step["StepStatus"], ended=True)
 
-    def line(self, text: str, prefix: str = "") -> None:
+    def _announce(self, step: dict[str, Any], status: str, *, ended: bool) -> None:
+        name, state = step["StepName"], (status, step.get("AttemptCount", 0), ended)
+        before = self._seen.get(name)
+        if before == state or (before and before[2]):
+            return
+        self._seen[name] = state
+        parts = [status, duration(step), detail(step)] if ended else [status]
+        if not ended and step.get("AttemptCount", 0) > 1:
+            parts.append(f"attempt {step['AttemptCount']}")
+        self.notice(f"{time.strftime('%H:%M:%S')} {name}: {'  '.join(part for part in parts if part)}")
+
+    def notice(self, text: str) -> None:
         """Print a line."""
-        shown = f"[{prefix}] {text}" if prefix else text
-        self._console.print(Text(shown), soft_wrap=True)
+        self._console.print(Text(text), soft_wrap=True)
         # A CI server shows what was flushed.
         self._console.file.flush()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 
-from mlops_sandbox.aws import refusals, s3, sagemaker
+from mlops_sandbox.aws import awslambda, refusals, s3, sagemaker
 
 
 @functools.cache
 def install() -> None:
     """Patch moto; a second call does nothing."""
     refusals.install()
+    awslambda.install()
     s3.install()
     sagemaker.install()

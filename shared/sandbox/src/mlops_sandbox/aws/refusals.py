@@ -1,7 +1,7 @@
 """A call that moto does not have answers 400 in its service's own protocol, not 500.
 
-moto raises NotImplementedError, which its server turns into a 500: clients then repeat the call, for minutes in
-the case of Terraform.
+moto raises NotImplementedError, which its server turns into a 500: clients then repeat the call, for
+minutes in the case of Terraform.
 """
 
 from __future__ import annotations

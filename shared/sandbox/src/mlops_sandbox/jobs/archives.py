@@ -28,7 +28,8 @@ def unpack(archive: Path, folder: Path, origin: str) -> None:
     """Extract an archive that someone else made.
 
     Raises:
-        JobFailed: it is not a tar archive, or an entry leads out of the folder; ``origin`` names it in the message.
+        JobFailed: it is not a tar archive, or an entry leads out of the folder; ``origin`` names it in the
+            message.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:

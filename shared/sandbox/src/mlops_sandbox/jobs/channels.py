@@ -1,7 +1,7 @@
 """Data into a job and out of it: S3 to folders, folders to S3.
 
-File mode for all: Pipe is not offered by the Hugging Face images, and FastFile looks like File to a script that
-reads its files once.
+File mode for all: Pipe is not offered by the Hugging Face images, and FastFile looks like File to a script
+that reads its files once.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def _under_prefix(client: Any, uri: str) -> list[Item]:
     """Give each key its path below the prefix.
 
     The part of the key after the prefix's last slash stays: for the prefix ``s3://b/data/train``, the object
-    ``data/train/a.csv`` becomes ``a.csv``, ``data/train.csv`` becomes ``train.csv``, and so does a prefix that is
-    the key of one object.
+    ``data/train/a.csv`` becomes ``a.csv``, ``data/train.csv`` becomes ``train.csv``, and so does a prefix
+    that is the key of one object.
     """
     bucket, prefix = s3.split(uri)
     parent = prefix[: prefix.rfind("/") + 1]

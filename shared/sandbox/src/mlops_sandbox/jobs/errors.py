@@ -18,7 +18,8 @@ class JobFailed(Exception):
     """A job that ended without success.
 
     Attributes:
-        reason: one line (or the container's own message) that a person can act on; Describe*Job's FailureReason.
+        reason: one line (or the container's own message) that a person can act on; Describe*Job's
+            FailureReason.
         exit_code: of the container's main process; None when it never ran.
         last_lines: the last lines of the job's log, oldest first.
         kind: the exception type as retry policies name it, e.g. ``SageMaker.JOB_INTERNAL_ERROR``.

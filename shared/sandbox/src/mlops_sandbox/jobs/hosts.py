@@ -71,7 +71,7 @@ class Cluster:
         return [machine.host for machine in self.machines]
 
     def resource_config(self, machine: Machine, instance_type: str) -> dict[str, Any]:
-        """Return the content of resourceconfig.json for a host ([read] AWS, "Distributed Training Configuration")."""
+        """Return resourceconfig.json of a host ([read] AWS, "Distributed Training Configuration")."""
         names = [host.name for host in self.hosts]
         return {
             "current_host": machine.host.name,
@@ -147,7 +147,7 @@ def container_environment(
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        # A job finds its models in its inputs; a download would be a surprise. sandbox.toml may say otherwise.
+        # A job finds its models in its inputs; a download would be a surprise. sandbox.toml may allow it.
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "MKL_THREADING_LAYER": "GNU",

@@ -20,7 +20,7 @@ from mlops_sandbox.jobs.errors import RESOURCE_LIMIT, JobFailed
 
 
 class ImagesError(ValueError):
-    """``sandbox.toml`` cannot be used; the message is one line: file, key, what was expected, what was found."""
+    """``sandbox.toml`` cannot be used; one line: file, key, what was expected, what was found."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A job's lines: into its log file, to whoever follows it, and the last few kept for the report of a failure."""
+"""A job's lines: into its file, to whoever follows it, the last few kept for the report of a failure."""
 
 from __future__ import annotations
 

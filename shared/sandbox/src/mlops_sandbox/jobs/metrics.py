@@ -21,7 +21,9 @@ class Metrics:
                 pattern = re.compile(definition["Regex"])
             except re.error as error:
                 name = definition["Name"]
-                raise JobFailed(f"ClientError: MetricDefinitions: {name}: not a regular expression: {error}") from None
+                raise JobFailed(
+                    f"ClientError: MetricDefinitions: {name}: not a regular expression: {error}"
+                ) from None
             self._patterns.append((definition["Name"], pattern))
 
     def read(self, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -38,7 +39,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**environment, "TMPDIR": scratch},
+            env={**environment, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
             cwd=folder,
             start_new_session=True,
             bufsize=0,
@@ -52,13 +53,11 @@ class Process:
         return self._popen.poll()
 
     def stop(self, grace: float) -> None:
-        """Send SIGTERM now and SIGKILL after ``grace`` seconds; return at once. A second call does nothing."""
+        """Send SIGTERM now, SIGKILL after ``grace`` seconds; return at once. Only the first call counts."""
         if not self._stopping and self._popen.stdin is not None:
             self._stopping = True
-            try:
+            with contextlib.suppress(BrokenPipeError):  # it has ended
                 self._popen.stdin.write(f"{grace}\n".encode())
-            except BrokenPipeError:
-                pass  # it has ended
 
     def kill(self) -> None:
         """End all processes now."""

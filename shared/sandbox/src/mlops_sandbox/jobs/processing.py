@@ -1,8 +1,8 @@
 """Processing jobs: inputs below /opt/ml/processing, the container's command, outputs to S3.
 
-The contract is [read] in AWS's "Build Your Own Processing Container": the container gets its inputs as files, its
-configuration in /opt/ml/config, may leave a message in /opt/ml/output/message, and its outputs are uploaded when it
-exits with 0.
+The contract is [read] in AWS's "Build Your Own Processing Container": the container gets its inputs as
+files, its configuration in /opt/ml/config, may leave a message in /opt/ml/output/message, and its outputs
+are uploaded when it exits with 0.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def run_processing(request: dict[str, Any], context: JobContext) -> dict[str, An
         job.check_stop()
         command = [*application.get("ContainerEntrypoint", []), *application.get("ContainerArguments", [])]
         if not command:
-            raise JobFailed("ClientError: AppSpecification: expected ContainerEntrypoint; images have none here")
+            raise JobFailed(
+                "ClientError: AppSpecification: expected ContainerEntrypoint; images have none here"
+            )
         status, why = cluster.run(job, command, image, request.get("Environment") or {})
         _read_exit_message(job, cluster)
         if why == "timed out":
@@ -67,7 +69,9 @@ def _fetch_inputs(job: Job, cluster: Cluster) -> None:
     client = job.context.client("s3")
     for entry in job.request.get("ProcessingInputs") or []:
         if "S3Input" not in entry:
-            raise JobFailed(f"ClientError: input {entry['InputName']}: only S3Input is offered by the sandbox")
+            raise JobFailed(
+                f"ClientError: input {entry['InputName']}: only S3Input is offered by the sandbox"
+            )
         source = channels.Source.of(entry["S3Input"])
         for index, machine in enumerate(cluster.machines):
             items = channels.find(client, source, host=index, hosts=len(cluster.machines))
@@ -78,7 +82,9 @@ def _outputs(request: dict[str, Any]) -> list[dict[str, Any]]:
     outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs", [])
     for output in outputs:
         if "S3Output" not in output:
-            raise JobFailed(f"ClientError: output {output['OutputName']}: only S3Output is offered by the sandbox")
+            raise JobFailed(
+                f"ClientError: output {output['OutputName']}: only S3Output is offered by the sandbox"
+            )
     return [output["S3Output"] for output in outputs]
 
 

@@ -4,15 +4,17 @@
 
 It stands between the sandbox and a job. Its standard input is a pipe from the sandbox:
 
-* a line with a number of seconds: SIGTERM to the job, that much time to end, then SIGKILL to all its processes;
+* a line with a number of seconds: SIGTERM to the job, that much time to end, then SIGKILL to all its
+  processes;
 * the end of the pipe, because the sandbox closed it or was killed: SIGKILL at once.
 
-When the job's main process has ended, whatever it left running is killed, as when a container ends: process groups
-do not suffice for that, since torchrun gives each worker a session of its own. On Linux the supervisor therefore
-adopts orphans (PR_SET_CHILD_SUBREAPER) and kills all its descendants. SCRATCH, the job's temporary folder, is
-removed at the end.
+When the job's main process has ended, whatever it left running is killed, as when a container ends: process
+groups do not suffice for that, since torchrun gives each worker a session of its own. On Linux the
+supervisor therefore adopts orphans (PR_SET_CHILD_SUBREAPER) and kills all its descendants. SCRATCH, the
+job's temporary folder, is removed at the end.
 
-Exit status: that of the command, or 128 plus the number of the signal that ended it, as a shell or Docker report it.
+Exit status: that of the command, or 128 plus the number of the signal that ended it, as a shell or Docker
+report it.
 """
 
 from __future__ import annotations

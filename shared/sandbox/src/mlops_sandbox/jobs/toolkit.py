@@ -1,8 +1,8 @@
 """What an image runs as ``train``: the real toolkit if its environment has it, else ``toolkit_train.py``.
 
-The toolkit of SageMaker's images, ``sagemaker-training``, comes as source with a C extension and twenty dependencies:
-a laptop without a compiler cannot install it. Where it is installed it is used; where not, a script of the standard
-library keeps the same contract. A test runs both and compares.
+The toolkit of SageMaker's images, ``sagemaker-training``, comes as source with a C extension and twenty
+dependencies: a laptop without a compiler cannot install it. Where it is installed it is used; where not, a
+script of the standard library keeps the same contract. A test runs both and compares.
 """
 
 from __future__ import annotations

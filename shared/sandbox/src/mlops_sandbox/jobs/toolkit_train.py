@@ -2,14 +2,17 @@
 
 It keeps the contract of ``sagemaker-training`` 5.1.4 with the PyTorch framework module that a script can see:
 
-* hyperparameters are JSON texts; ``sagemaker_*`` are for the toolkit, the others become ``--key value``, sorted;
+* hyperparameters are JSON texts; ``sagemaker_*`` are for the toolkit, the others become ``--key value``,
+  sorted;
 * SM_MODEL_DIR, SM_CHANNEL_*, SM_HP_*, SM_HOSTS, SM_CURRENT_HOST, SM_TRAINING_ENV … in the environment;
-* ``sagemaker_program`` runs in /opt/ml/code, under torchrun when ``sagemaker_torch_distributed_enabled`` is true;
+* ``sagemaker_program`` runs in /opt/ml/code, under torchrun when ``sagemaker_torch_distributed_enabled`` is
+  true;
 * a failure leaves its last lines in /opt/ml/output/failure.
 
-Not kept: MPI, SMDataParallel, XLA, and entry points that are packages. The code archive has been unpacked before this
-script starts (it comes from S3, and an image here may have no boto3). ``requirements.txt`` is installed beside the
-environment, not into it: the environment is someone's, the container's would be thrown away.
+Not kept: MPI, SMDataParallel, XLA, and entry points that are packages. The code archive has been unpacked
+before this script starts (it comes from S3, and an image here may have no boto3). ``requirements.txt`` is
+installed beside the environment, not into it: the environment is someone's, the container's would be thrown
+away.
 """
 
 from __future__ import annotations
@@ -51,7 +54,16 @@ def main() -> int:
     environment = {**os.environ, **variables(parameters, str(program)), "PYTHONPATH": str(CODE)}
     if (CODE / "requirements.txt").is_file():
         packages = BASE / "packages"
-        install = [sys.executable, "-m", "pip", "install", "--target", str(packages), "-r", "requirements.txt"]
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--target",
+            str(packages),
+            "-r",
+            "requirements.txt",
+        ]
         if status := subprocess.run(install, cwd=CODE, check=False).returncode:
             return fail("InstallRequirementsError: pip could not install requirements.txt", status)
         environment["PYTHONPATH"] = f"{CODE}:{packages}"
@@ -60,7 +72,9 @@ def main() -> int:
     status, last = run(command, environment)
     if status:
         text = "\n".join(last)
-        return fail(f'ExecuteUserScriptError:\nExitCode {status}\nErrorMessage "{text}"\nCommand "{command}"', status)
+        return fail(
+            f'ExecuteUserScriptError:\nExitCode {status}\nErrorMessage "{text}"\nCommand "{command}"', status
+        )
     (BASE / "output" / "success").write_text("")
     return 0
 
@@ -137,8 +151,15 @@ def variables(parameters: dict[str, Any], program: str) -> dict[str, str]:
         "resource_config": resources,
         "user_entry_point": program,
     }
-    named = {key: value for key, value in here.items() if key not in ("hyperparameters", "channel_input_dirs")}
-    del named["additional_framework_parameters"], named["is_master"], named["job_name"], named["master_hostname"]
+    named = {
+        key: value for key, value in here.items() if key not in ("hyperparameters", "channel_input_dirs")
+    }
+    del (
+        named["additional_framework_parameters"],
+        named["is_master"],
+        named["job_name"],
+        named["master_hostname"],
+    )
     named |= {
         "hps": own(parameters),
         "framework_params": framework,
@@ -146,7 +167,7 @@ def variables(parameters: dict[str, Any], program: str) -> dict[str, str]:
         "training_env": here,
         "user_args": arguments(own(parameters)),
         "current_instance_group_hosts": resources["hosts"],
-        "distribution_instance_groups": [group["instance_group_name"] for group in groups],
+        "distribution_instance_groups": here["instance_groups"] if len(resources["hosts"]) > 1 else [],
     }
     named |= {f"channel_{name}": folder for name, folder in folders.items()}
     named |= {f"hp_{key}": value for key, value in own(parameters).items()}
@@ -181,7 +202,14 @@ def launcher(parameters: dict[str, Any], script: Path) -> list[str]:
     torchrun += ["--nproc_per_node", str(gpus() or 1)]
     if len(hosts) > 1:
         rank = hosts.index(resources["current_host"])
-        torchrun += ["--master_addr", sorted(hosts)[0], "--master_port", _MASTER_PORT, "--node_rank", str(rank)]
+        torchrun += [
+            "--master_addr",
+            sorted(hosts)[0],
+            "--master_port",
+            _MASTER_PORT,
+            "--node_rank",
+            str(rank),
+        ]
     return [*torchrun, script.name]
 
 

@@ -1,8 +1,8 @@
 """Training jobs: channels and hyperparameters in, checkpoints, a model and metrics out.
 
-The contract is [read] in AWS's "Run Your Training Container": /opt/ml/input/config/*.json, a folder for each channel
-below /opt/ml/input/data, the command ``train``, and what is left in /opt/ml/model, /opt/ml/output/data and
-/opt/ml/output/failure.
+The contract is [read] in AWS's "Run Your Training Container": /opt/ml/input/config/*.json, a folder for
+each channel below /opt/ml/input/data, the command ``train``, and what is left in /opt/ml/model,
+/opt/ml/output/data and /opt/ml/output/failure.
 """
 
 from __future__ import annotations
@@ -32,14 +32,17 @@ def run_training(request: dict[str, Any], context: JobContext) -> dict[str, Any]
         What DescribeTrainingJob answers for the completed job.
 
     Raises:
-        JobFailed: data is missing, the script failed; or it ran longer than MaxRuntimeInSeconds: then the job is
+        JobFailed: data is missing, the script failed; or it ran longer than MaxRuntimeInSeconds: then the
+            job is
             Stopped (MaxRuntimeExceeded), as in the service, and its model so far is in S3.
         JobStopped: ``context.stop`` was set; what the script saved within the grace period is in S3.
     """
     with running("training", request, context) as job:
         algorithm = request["AlgorithmSpecification"]
         if "TrainingImage" not in algorithm:
-            raise JobFailed("ClientError: AlgorithmSpecification: expected TrainingImage; algorithms are not offered")
+            raise JobFailed(
+                "ClientError: AlgorithmSpecification: expected TrainingImage; algorithms are not offered"
+            )
         image = context.images.find(algorithm["TrainingImage"])
         metrics = Metrics(algorithm.get("MetricDefinitions") or [])
         job.log.watch(metrics.read)
@@ -69,7 +72,9 @@ def run_training(request: dict[str, Any], context: JobContext) -> dict[str, Any]
             limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]
             job.phase("MaxRuntimeExceeded", f"The job ran longer than {limit} s and was stopped")
             job.record.update(TrainingJobStatus="Stopped")
-            raise JobFailed(f"ClientError: the job ran longer than its {limit} s (MaxRuntimeExceeded) and was stopped")
+            raise JobFailed(
+                f"ClientError: the job ran longer than its {limit} s (MaxRuntimeExceeded) and was stopped"
+            )
         if status:
             raise JobFailed(_failure(cluster, status, command), exit_code=status)
         _upload(job, cluster, "Uploading")
@@ -165,7 +170,7 @@ def _failure(cluster: Cluster, status: int, command: list[str]) -> str:
 
 
 def _upload(job: Job, cluster: Cluster, phase: str) -> None:
-    """Write model.tar.gz and, if there is anything in it, output.tar.gz; of all hosts, the first one's files win."""
+    """Write model.tar.gz and, unless it is empty, output.tar.gz; of all hosts the first one's files win."""
     job.phase(phase, "Uploading generated training model")
     client, config = job.context.client("s3"), job.request["OutputDataConfig"]
     prefix = s3.join(config["S3OutputPath"], job.context.name, "output")

@@ -134,7 +134,7 @@ _SENTENCES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] =
     (re.compile(r'Missing required parameter in (?P<path>.*): "(?P<key>.*)"'), _missing),
     (
         re.compile(
-            r"Invalid (?P<what>length|range) for parameter (?P<path>.*), value: (?P<value>.*), "
+            r"Invalid (?P<what>length|range|value) for parameter (?P<path>.*), value: (?P<value>.*), "
             r"valid min (?:length|value): (?P<least>.*)"
         ),
         _too_small,

@@ -1,7 +1,7 @@
 """The bytes of S3 objects: one file for each different content, named by its SHA-256.
 
-A model of 90 MB is written once, however many snapshots, keys and versions refer to it, and a restored sandbox
-reads it from there instead of holding it in memory.
+A model of 90 MB is written once, however many snapshots, keys and versions refer to it, and a restored
+sandbox reads it from there instead of holding it in memory.
 """
 
 from __future__ import annotations

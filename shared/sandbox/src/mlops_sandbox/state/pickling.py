@@ -1,12 +1,12 @@
 """moto's state as bytes and back.
 
-moto has no snapshots of its own. Its backends are plain Python objects, though, and pickle keeps them whole, with
-every attribute and shared reference, for every service, at 20 lines where a service-by-service export over the API
-would lose what the API does not show (version ids, creation times, keys of assumed roles). The price is that a
-snapshot fits one version of moto and Python only; ``store`` sees to that.
+moto has no snapshots of its own. Its backends are plain Python objects, though, and pickle keeps them
+whole, with every attribute and shared reference, for every service, at 20 lines where a service-by-service
+export over the API would lose what the API does not show (version ids, creation times, keys of assumed
+roles). The price is that a snapshot fits one version of moto and Python only; ``store`` sees to that.
 
-Some objects get care: backends (a reference to the live one instead of a copy), the bytes of S3 objects (kept in
-files of their own), and what pickle refuses (``unpicklable``).
+Some objects get care: backends (a reference to the live one instead of a copy), the bytes of S3 objects
+(kept in files of their own), and what pickle refuses (``unpicklable``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import importlib
 import io
 import pickle
 import threading
-from typing import Any
+from typing import Any, cast
 
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.model_instances import reset_model_data
@@ -117,7 +117,8 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _new_key() -> FakeKey:
-    return FakeKey.__new__(FakeKey)
+    key: Any = FakeKey.__new__(FakeKey)
+    return cast(FakeKey, key)
 
 
 def _set_key_state(key: FakeKey, state: dict[str, Any]) -> None:
@@ -127,7 +128,8 @@ def _set_key_state(key: FakeKey, state: dict[str, Any]) -> None:
 
 def _backends() -> list[tuple[Address, BaseBackend]]:
     found = []
-    for by_account in list(BackendDict._instances):
+    instances: list[BackendDict[Any]] = list(BackendDict._instances)  # type: ignore[misc]
+    for by_account in instances:
         module = by_account.backend.__module__
         name = _name_in(module, by_account)
         for account, region, backend in by_account.iter_backends():

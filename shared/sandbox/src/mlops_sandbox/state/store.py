@@ -1,7 +1,7 @@
 """The snapshot's files: written atomically, checked before they are read.
 
-    state/snapshot      one line of JSON (format, versions, checksum), then the pickles
-    state/objects/      the bytes of S3 objects, see ``objects``
+state/snapshot      one line of JSON (format, versions, checksum), then the pickles
+state/objects/      the bytes of S3 objects, see ``objects``
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Store:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = self.folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise SandboxError(f"{self.folder}: expected a folder of user {os.getuid()}, got one of {found.st_uid}")
+            raise SandboxError(
+                f"{self.folder}: expected a folder of user {os.getuid()}, got one of {found.st_uid}"
+            )
         self.folder.chmod(0o700)
 
     def _read(self) -> bytes | None:
@@ -106,7 +108,9 @@ class Store:
 
     def _set_aside(self, why: str, reason: str) -> str:
         """Move the whole folder away, objects included, so that nothing is lost, and start afresh."""
-        aside = self.folder.with_name(f"{self.folder.name}.{why}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
+        aside = self.folder.with_name(
+            f"{self.folder.name}.{why}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        )
         self.folder.rename(aside)
         self._make_folder()
         return f"the saved state cannot be used ({reason}); starting afresh, the old state is in {aside}"

@@ -46,9 +46,14 @@ def _set_dict_state(obj: dict[Any, Any], state: tuple[dict[str, Any], Any, dict[
 
 
 def _reduce_local_function(function: types.FunctionType) -> Any:
-    """By value: default factories are lambdas. A snapshot is read by the Python version that wrote it only."""
+    """By value: default factories are lambdas. The Python that reads a snapshot is the one that wrote it."""
     cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
-    return _make_function, (marshal.dumps(function.__code__), function.__module__, function.__defaults__, cells)
+    return _make_function, (
+        marshal.dumps(function.__code__),
+        function.__module__,
+        function.__defaults__,
+        cells,
+    )
 
 
 def _make_function(code: bytes, module: str, defaults: Any, cells: tuple[Any, ...]) -> types.FunctionType:

@@ -11,9 +11,6 @@ def install() -> None:
     model_package_groups.install()
     model_packages.install()
     # Imported here: pipelines run jobs, and jobs are recorded through this package.
-    import importlib.util
+    from mlops_sandbox.aws.sagemaker import pipelines
 
-    if importlib.util.find_spec("mlops_sandbox.aws.sagemaker.pipelines"):
-        from mlops_sandbox.aws.sagemaker import pipelines
-
-        pipelines.install()
+    pipelines.install()

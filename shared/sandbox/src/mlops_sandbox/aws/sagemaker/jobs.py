@@ -1,13 +1,13 @@
 """Create, Describe, List and Stop of processing, training and transform jobs.
 
-moto calls every job Completed at once and answers with invented metrics. Here a job is a record that whoever runs
-it keeps up to date, and Create*Job really runs it, in a thread.
+moto calls every job Completed at once and answers with invented metrics. Here a job is a record that
+whoever runs it keeps up to date, and Create*Job really runs it, in a thread.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -54,7 +54,9 @@ def open_job(
     with STATE.changing():
         jobs = _jobs(names, account, region)
         if name in jobs and job_arn not in _waiting:
-            raise ResourceInUseException(f"Job name must be unique within an AWS account and region: {job_arn}")
+            raise ResourceInUseException(
+                f"Job name must be unique within an AWS account and region: {job_arn}"
+            )
         _waiting.discard(job_arn)
         jobs[name] = record
         _running[job_arn] = stop
@@ -107,7 +109,7 @@ def _find(response: SageMakerResponse, names: JobKind) -> Record:
     return record
 
 
-def _calls(kind: Kind) -> dict[str, Callable[[SageMakerResponse], ActionResult]]:
+def _calls(kind: Kind) -> Mapping[str, Callable[[SageMakerResponse], ActionResult]]:
     names = KINDS[kind]
 
     def create(self: SageMakerResponse) -> ActionResult:

@@ -1,7 +1,7 @@
 """Model package groups: deletion, and the policy that lets another account in.
 
-moto creates, describes and lists groups; it replaces one of the same name without a word, cannot delete, and has no
-policies.
+moto creates, describes and lists groups; it replaces one of the same name without a word, cannot delete,
+and has no policies.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def stop_pipeline_execution(self: SageMakerResponse) -> ActionResult:
     """Ask an execution to stop; answers before it has."""
     record = _execution(self)
     if record.status not in ("Executing", "Stopping"):
-        raise ValidationError(f"Pipeline execution with ARN {record.arn} is {record.status}: not running.")
+        raise ValidationError(f"Pipeline execution with ARN {record.arn} is {record.status}.")
     executions().stop(record.arn)
     return ActionResult({"PipelineExecutionArn": record.arn})
 
@@ -161,7 +161,7 @@ def list_pipeline_parameters_for_execution(self: SageMakerResponse) -> ActionRes
 
 def _execution(response: SageMakerResponse) -> ExecutionRecord:
     arn = response.params["PipelineExecutionArn"]
-    # arn:PARTITION:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID; another account's is not there for us.
+    # arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID; another account's is not there for us.
     owner = re.fullmatch(r"arn:[^:]+:sagemaker:([^:]+):(\d{12}):pipeline/.+/execution/.+", arn)
     record = None
     if owner and owner.groups() == (response.region, response.current_account):

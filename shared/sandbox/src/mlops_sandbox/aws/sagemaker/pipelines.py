@@ -1,7 +1,7 @@
 """Pipelines: a definition is checked when it is created or changed. Executions: ``pipeline_executions``.
 
-moto 5.2.5 keeps pipelines, but takes any text for a definition, parses one that is in S3 into something that is
-no text, and answers ValidationException where the service says ResourceNotFound.
+moto 5.2.5 keeps pipelines, but takes any text for a definition, parses one that is in S3 into something that
+is no text, and answers ValidationException where the service says ResourceNotFound.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A resource of SageMaker as its Describe call returns it.
 
-moto's own classes take the parameters they know and drop or invent the rest. A record keeps what was given, under
-the names of the API. It lives in moto's dictionaries, so that tags and Search find it.
+moto's own classes take the parameters they know and drop or invent the rest. A record keeps what was given,
+under the names of the API. It lives in moto's dictionaries, so that tags and Search find it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,130 @@
+"""Asks a model that a local run registered: a batch transform in the sandbox, shown as a table.
+
+The model answers through its own inference.py and the container's own handler, as it will behind an endpoint.
+"""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from mlops_sandbox import Sandbox
+from mlops_sandbox.jobs import JobContext, JobFailed, run_transform
+
+from .config import Settings
+from .errors import UserError
+from .local import sandbox
+from .pipeline import model_packages
+
+SHOWN_CLASSES = 2
+_WIDTH = 64  # characters of a text in the table
+
+
+def predict(settings: Settings, file: Path, version: int | None) -> int:
+    """Print the most probable classes of each text in `file`.
+
+    Args:
+        settings: of the repository.
+        file: JSON Lines, each line a text or an object with the text columns.
+        version: of the model package group; the newest when None.
+
+    Raises:
+        UserError: no such file or version, or the model refused a record.
+    """
+    records = read(file)
+    with sandbox(settings) as running:
+        arn = _package(settings, running.client("sagemaker"), version)
+        answers = _ask(settings, running, arn, records)
+    print(f"{arn} says:")
+    for record, answer in zip(records, answers, strict=True):
+        classes = ", ".join(f"{item['label']} {item['score']:.0%}" for item in answer)
+        print(f"  {_shorten(record, settings.model.data.text_columns):<{_WIDTH}}  {classes}")
+    return 0
+
+
+def read(file: Path) -> list[Any]:
+    """The records of a JSON Lines file.
+
+    Raises:
+        UserError: it is missing or empty, or a line is not a text or an object.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: expected a JSON Lines file: {error}") from error
+    records = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{file}: line {number}: expected JSON, {error.msg} in column {error.colno}") from None
+        if not isinstance(record, str | dict):
+            raise UserError(f"{file}: line {number}: expected a text or an object with the text columns, got {line[:40]}")
+        records.append(record)
+    return records or _none(file)
+
+
+def _none(file: Path) -> Any:
+    raise UserError(f"{file}: expected one JSON text or object a line, got an empty file")
+
+
+def _package(settings: Settings, sagemaker: Any, version: int | None) -> str:
+    newest = [str(package["ModelPackageArn"]) for package in model_packages(settings.project, sagemaker, 100)]
+    if not newest:
+        raise UserError("no model is registered in the sandbox yet: run `make local` first")
+    if version is None:
+        return newest[0]
+    wanted = [arn for arn in newest if arn.endswith(f"/{version}")]
+    if not wanted:
+        versions = ", ".join(arn.rsplit("/", 1)[-1] for arn in newest)
+        raise UserError(f"--model {version}: expected one of the versions {versions}")
+    return wanted[0]
+
+
+def _ask(settings: Settings, running: Sandbox, package_arn: str, records: list[Any]) -> list[list[dict[str, Any]]]:
+    """Run the transform; an answer for each record, in order."""
+    project = settings.project
+    account, region = project.accounts.shared_services, project.region
+    s3, sagemaker = running.client("s3"), running.client("sagemaker")
+    name = f"predict-{time.time_ns()}"
+    asked = ({"inputs": record, "parameters": {"top_k": SHOWN_CLASSES}} for record in records)
+    body = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in asked)
+    s3.put_object(Bucket=project.bucket, Key=f"predict/{name}/input.jsonl", Body=body.encode())
+    sagemaker.create_model(
+        ModelName=name, PrimaryContainer={"ModelPackageName": package_arn}, ExecutionRoleArn=project.role_arn
+    )
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{project.bucket}/predict/{name}/input.jsonl"}
+    request = {
+        "TransformJobName": name,
+        "ModelName": name,
+        "BatchStrategy": "MultiRecord",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": source},
+            "ContentType": "application/jsonlines",
+            "SplitType": "Line",
+        },
+        "TransformOutput": {
+            "S3OutputPath": f"s3://{project.bucket}/predict/{name}/output",
+            "Accept": "application/jsonlines",
+            "AssembleWith": "Line",
+        },
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    context = JobContext(
+        name, account, region, running.folder / "jobs" / name, running.images, running.environment(account)
+    )
+    try:
+        run_transform(request, context)
+    except JobFailed as error:
+        raise UserError("\n".join([*error.last_lines, error.reason])) from error
+    output = s3.get_object(Bucket=project.bucket, Key=f"predict/{name}/output/input.jsonl.out")["Body"].read()
+    return [json.loads(line) for line in output.decode().splitlines() if line.strip()]
+
+
+def _shorten(record: Any, columns: list[str]) -> str:
+    parts = [record] if isinstance(record, str) else [str(record[name]) for name in columns if record.get(name)]
+    text = re.sub(r"\s+", " ", " | ".join(parts)).strip()
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."

@@ -1,0 +1,106 @@
+"""Where fine-tuning starts: a pretrained encoder with a new classification head, and its tokenizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from failure import StepError
+
+
+def load_base_model(base: str, labels: Sequence[str], max_length: int) -> tuple[Any, Any]:
+    """Return the model in float32 and the tokenizer. The head is drawn from torch's random numbers.
+
+    Args:
+        base: a folder that ``save_pretrained`` wrote (a sentence-transformers folder is one, too), or a hub
+        id. labels: class names in the order of their ids. max_length: tokens that the model will have to
+        read.
+
+    Raises:
+        StepError: there is no such model, it cannot read ``max_length`` tokens, or the weights are of another
+            architecture than its config.json.
+    """
+    _check_folder(base)
+    names = dict(enumerate(labels))
+    try:
+        config = AutoConfig.from_pretrained(
+            base,
+            num_labels=len(labels),
+            id2label=names,
+            label2id={label: index for index, label in names.items()},
+            problem_type="single_label_classification",
+        )
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        # float32 whatever the weights are stored in: small updates vanish in 16 bits. A faster number format
+        # for the computation (precision.py) comes on top. A head of another size is left out, and drawn anew.
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise StepError(_not_loaded(base, error)) from None
+    _check_weights(base, model, report["missing_keys"])
+    if (
+        tokenizer.pad_token is None
+    ):  # decoders such as GPT-2 have none, and need one to know where a text ends
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    most = longest_text(model)
+    if max_length > most:
+        raise StepError(
+            f"max_length: {base} has positions for {most:g} tokens, got {max_length}; choose at most {most:g}"
+        )
+    return model, tokenizer
+
+
+def longest_text(model: Any) -> float:
+    """Return how many tokens the model has positions for; infinity if nothing limits it."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            # RoBERTa and its kin begin to count after the padding id.
+            return float(module.num_embeddings) - (
+                0 if module.padding_idx is None else module.padding_idx + 1
+            )
+    limit = getattr(model.config, "max_position_embeddings", None)
+    return float(limit) if isinstance(limit, int) and limit > 0 else math.inf
+
+
+def _check_folder(base: str) -> None:
+    folder = Path(base)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        raise StepError(
+            f"base model {base}: expected a folder with config.json, weights and tokenizer; it holds {found}"
+        )
+
+
+def _check_weights(base: str, model: Any, missing_keys: Sequence[str]) -> None:
+    """Refuse a model most of whose encoder would start from random numbers; a missing head is normal."""
+    prefix = f"{model.base_model_prefix}."
+    encoder = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    missing = set(missing_keys).intersection(encoder)
+    if len(missing) > len(encoder) / 2:
+        raise StepError(
+            f"base model {base}: {len(missing)} of the encoder's {len(encoder)} weights are not in its files, "
+            f"{min(missing)} for one: config.json and weights are of different models"
+        )
+
+
+def _not_loaded(base: str, error: Exception) -> str:
+    """Say in one line why a base model did not load, and what to do."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if Path(base).is_dir():
+        return f"base model {base}: cannot be loaded: {first}"
+    if base.startswith(("s3://", "package:")):
+        return f"base model {base}: train.py takes a folder or a hub id; the pipeline fetches the rest for it"
+    if base.startswith(("/", ".", "~")):
+        return f"base model {base}: there is no such folder"
+    return (
+        f"base model {base}: neither a folder, nor found on the Hugging Face hub or in its cache. Where the hub "
+        "cannot be reached, set model.base in config/model.yaml to a path, s3://… or package:NAME "
+        f"({first})"
+    )

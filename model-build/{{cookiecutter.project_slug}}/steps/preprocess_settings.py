@@ -1,0 +1,124 @@
+"""The command line of preprocess.py, checked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from failure import StepError
+from intake import Columns
+from texts import SEPARATORS
+from wording import listed
+
+INPUT = Path("/opt/ml/processing/input/data")
+OUTPUT = Path("/opt/ml/processing/output")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The command line, checked."""
+
+    input: Path
+    test_input: Path | None
+    output: Path
+    format: str
+    columns: Columns
+    fractions: tuple[float, float, float]  # of SETS, their sum is 1
+    seed: int
+    max_bad_label_share: float
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> Settings:
+    """Return the settings.
+
+    Raises:
+        StepError: a fraction, the share or the columns cannot be meant.
+    """
+    parser = argparse.ArgumentParser(
+        description="Turn labelled data files into the sets train, validation and test.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--input", type=Path, default=INPUT, help="folder with the data files, or one file")
+    parser.add_argument("--test-input", type=Path, help="a ready-made test set: folder or file")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for the sets and the report")
+    parser.add_argument(
+        "--format",
+        choices=("auto", "csv", "jsonl", "parquet"),
+        default="auto",
+        help="auto: by the files' names",
+    )
+    parser.add_argument("--encoding", default="utf-8", help="of CSV and JSON Lines, as Python names it")
+    parser.add_argument(
+        "--text-column",
+        action="append",
+        required=True,
+        help="may be given several times, in order",
+        default=argparse.SUPPRESS,
+    )
+    parser.add_argument(
+        "--join", choices=sorted(SEPARATORS), default="blank_line", help="what stands between text columns"
+    )
+    parser.add_argument(
+        "--label-column", required=True, default=argparse.SUPPRESS, help="column with the class"
+    )
+    parser.add_argument("--group-column", help="rows with the same value stay in one set")
+    parser.add_argument("--train-fraction", type=float, default=0.7, help="share of the texts")
+    parser.add_argument("--validation-fraction", type=float, default=0.15, help="share of the texts")
+    parser.add_argument(
+        "--test-fraction", type=float, default=0.15, help="share of the texts; not used with --test-input"
+    )
+    parser.add_argument("--seed", type=int, default=13, help="of the random division")
+    parser.add_argument(
+        "--max-bad-label-share",
+        type=float,
+        default=0.01,
+        help="share of rows that may lack a label or contradict another",
+    )
+    given = parser.parse_args(arguments)
+    if not 0 <= given.max_bad_label_share <= 1:
+        raise StepError(
+            f"data.max_bad_label_share: expected a number from 0 to 1, got {given.max_bad_label_share:g}"
+        )
+    return Settings(
+        input=given.input,
+        test_input=given.test_input,
+        output=given.output,
+        format=given.format,
+        columns=_columns(given),
+        fractions=_fractions(
+            given.train_fraction, given.validation_fraction, given.test_fraction, given.test_input is not None
+        ),
+        seed=given.seed,
+        max_bad_label_share=given.max_bad_label_share,
+    )
+
+
+def _columns(given: argparse.Namespace) -> Columns:
+    used = [*given.text_column, given.label_column]
+    if len(set(used)) < len(used):
+        raise StepError(
+            f"data.text_columns, data.label_column: expected different columns, got {listed(used)}"
+        )
+    if given.group_column in given.text_column:
+        raise StepError(
+            f"data.group_column: expected another column than a text column, got {given.group_column!r}"
+        )
+    return Columns(
+        tuple(given.text_column), given.join, given.label_column, given.group_column, given.encoding
+    )
+
+
+def _fractions(train: float, validation: float, test: float, own_test: bool) -> tuple[float, float, float]:
+    if own_test:
+        test = 0.0
+    elif abs(train + validation + test - 1) > 1e-6:
+        raise StepError(
+            f"split: expected fractions whose sum is 1, got {train:g} + {validation:g} + {test:g}"
+        )
+    if min(train, validation) <= 0 or (test <= 0 and not own_test):
+        got = f"train {train:g}, validation {validation:g}, test {test:g}"
+        raise StepError(f"split: expected fractions above 0, got {got}")
+    whole = train + validation + test
+    return train / whole, validation / whole, test / whole

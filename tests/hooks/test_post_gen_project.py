@@ -1,0 +1,192 @@
+"""The first commit is made whatever git is there, and never at the price of the generated files."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+Git = Callable[..., str]
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_settings: Path) -> Path:
+    """A folder of generated files, entered as cookiecutter does for a hook."""
+    folder = tmp_path / "outer/my project"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/emails.csv").write_bytes(b"subject,body\r\na,b\r\n")
+    (folder / ".gitignore").write_text(".venv*/\n")
+    (folder / ".gitattributes").write_text("* text=auto eol=lf\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def use_settings(monkeypatch: pytest.MonkeyPatch, path: Path, text: str) -> None:
+    path.write_text(text)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(path))
+
+
+def committed(git: Git, repository: Path) -> list[str]:
+    """The files of the only commit on main; nothing is left outside it."""
+    assert git(repository, "status", "--porcelain") == ""
+    assert git(repository, "rev-list", "--count", "main") == "1"
+    assert git(repository, "symbolic-ref", "HEAD") == "refs/heads/main"
+    return git(repository, "ls-files").splitlines()
+
+
+FILES = [".gitattributes", ".gitignore", "data/emails.csv"]
+
+
+def test_all_files_are_committed_on_main_by_whoever_git_knows(
+    post_gen: ModuleType, repository: Path, git: Git, capsys: pytest.CaptureFixture[str]
+) -> None:
+    post_gen.main()
+    assert committed(git, repository) == FILES
+    assert (
+        git(repository, "log", "--format=%an <%ae>: %s")
+        == "Tester <tester@example.org>: First commit, as generated"
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "Next:",
+        f'  cd "{repository}"',
+        "  make check",
+        "  make local",
+        "`make help` lists all commands.",
+    ]
+
+
+def test_no_option_is_used_that_git_lacked_in_2014(post_gen: ModuleType, repository: Path, git: Git) -> None:
+    def git_2_0(arguments: list[str]) -> object:
+        if {"-b", "--initial-branch"} & set(arguments) or arguments[0] in ("switch", "restore"):
+            return post_gen.Result(False, f"error: unknown switch: {arguments}")
+        return post_gen.run_git(arguments)
+
+    assert post_gen.create_repository(git_2_0, "me@example.org") == ""
+    assert committed(git, repository) == FILES
+
+
+def test_the_owner_stands_in_for_a_missing_identity(
+    post_gen: ModuleType, repository: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_settings(monkeypatch, tmp_path / "config", "[user]\n  useConfigOnly = true\n")
+    assert "does not know who you are" in post_gen.create_repository(post_gen.run_git, "team@example.org")
+    assert committed(git, repository) == FILES
+    assert git(repository, "log", "--format=%an <%ae>") == "cookiecutter <team@example.org>"
+    assert "user" not in (repository / ".git/config").read_text()
+
+
+def test_an_identity_in_the_environment_is_enough(
+    post_gen: ModuleType, repository: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_settings(monkeypatch, tmp_path / "config", "")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "CI")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ci@example.org")
+    assert post_gen.create_repository(post_gen.run_git, "team@example.org") == ""
+    assert git(repository, "log", "--format=%an <%ae>") == "CI <ci@example.org>"
+
+
+def test_hooks_signing_ignores_and_line_ending_checks_of_a_person_do_not_stop_the_commit(
+    post_gen: ModuleType, repository: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    (tmp_path / "ignore").write_text("*.csv\n")
+    use_settings(
+        monkeypatch,
+        tmp_path / "config",
+        f"[user]\n  name = Tester\n  email = tester@example.org\n  signingKey = none\n"
+        f"[commit]\n  gpgSign = true\n[gpg]\n  program = /bin/false\n"
+        f"[core]\n  hooksPath = {hooks}\n  excludesFile = {tmp_path}/ignore\n  safecrlf = true\n",
+    )
+    assert post_gen.create_repository(post_gen.run_git, "me@example.org") == ""
+    assert committed(git, repository) == FILES
+    assert not (tmp_path / "ran").exists()
+
+
+def test_inside_another_repository_it_makes_its_own(post_gen: ModuleType, repository: Path, git: Git) -> None:
+    outer = repository.parent
+    git(outer, "init", "--quiet")
+    git(outer, "config", "user.email", "outer@example.org")
+    assert post_gen.create_repository(post_gen.run_git, "me@example.org") == ""
+    assert committed(git, repository) == FILES
+    assert git(repository, "log", "--format=%ae") == "tester@example.org"
+    assert git(outer, "ls-files") == ""
+
+
+def test_called_from_a_git_hook_it_leaves_that_repository_alone(
+    post_gen: ModuleType, repository: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_DIR", str(other / ".git"))
+        patch.setenv("GIT_WORK_TREE", str(other))
+        patch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+        assert post_gen.create_repository(post_gen.run_git, "me@example.org") == ""
+    assert committed(git, repository) == FILES
+    assert git(other, "rev-list", "--all") == ""
+
+
+def test_a_repository_that_is_there_is_left_as_it_is(
+    post_gen: ModuleType, repository: Path, git: Git
+) -> None:
+    git(repository, "init", "--quiet")
+    assert "git diff" in post_gen.create_repository(post_gen.run_git, "me@example.org")
+    assert git(repository, "rev-list", "--all") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("", "git is not installed"), ("broken", "cannot read the configuration")]
+)
+def test_without_a_working_git_it_says_what_to_type_and_succeeds(
+    rendered: Callable[..., Path],
+    answers: dict[str, object],
+    repository: Path,
+    tmp_path: Path,
+    path: str,
+    reason: str,
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/git").write_text("#!/bin/sh\necho fatal: cannot read the configuration\nexit 128\n")
+    (tmp_path / "broken/git").chmod(0o755)
+    hook = rendered("post_gen_project", {**answers, "_output_dir": "/somewhere"})
+    environment = {"PATH": str(tmp_path / path) if path else str(tmp_path / "nothing")}
+    done = subprocess.run([sys.executable, str(hook)], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert reason in done.stdout and "git init && git add -A && git commit" in done.stdout
+    assert "make check" in done.stdout
+
+
+def test_a_fault_of_its_own_does_not_fail_the_hook(
+    rendered: Callable[..., Path], answers: dict[str, object], repository: Path
+) -> None:
+    hook = rendered("post_gen_project", {**answers, "_output_dir": "/somewhere"})
+    hook.write_text(hook.read_text().replace('"owner_email":', '"owner_email": {}['))
+    done = subprocess.run([sys.executable, str(hook)], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_under_cruft_it_makes_no_repository_and_speaks_only_to_a_person(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    temporary: bool,
+) -> None:
+    hook = load(rendered("post_gen_project", {**answers, "_template": "t", "_commit": "c"}))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path if temporary else tmp_path / "tmp"))
+    hook.main()
+    assert not (repository / ".git").exists()
+    assert ("git init &&" in capsys.readouterr().out) is not temporary

@@ -1,0 +1,191 @@
+"""Each rule of an answer, and the line that names a broken one."""
+
+from types import ModuleType
+from typing import Any
+
+import botocore.session
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text("{%#\"'\\\n\ud800 a-1"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=3,
+)
+KEYS = [
+    "project_name",
+    "project_slug",
+    "description",
+    "owner_email",
+    "aws_region",
+    "shared_services_account_id",
+    "single_account",
+    "production_account_id",
+    "bucket_prefix",
+    "bitbucket_url",
+    "bitbucket_project_key",
+]
+
+
+def broken(pre_gen: ModuleType, answers: dict[str, Any], **changed: Any) -> list[str]:
+    return [problem.key for problem in pre_gen.problems({**answers, **changed})]
+
+
+def test_the_default_answers_are_accepted(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
+    assert broken(pre_gen, answers) == []
+    assert set(KEYS) == answers.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("project_name", "\u00dcberwachung \u6771\u4eac \U0001f600 \"'\\ <&>"),
+        ("project_name", "x" * 80),
+        ("project_slug", "abc"),
+        ("project_slug", "a1-b2-c3"),
+        ("owner_email", "o'neil+ml@mail.example.co.uk"),
+        ("bucket_prefix", "x"),
+        ("bitbucket_url", "https://bitbucket"),
+        ("bitbucket_url", "https://code.example.org:8443/bitbucket"),
+        ("bitbucket_project_key", "A_1"),
+    ],
+)
+def test_accepted(pre_gen: ModuleType, answers: dict[str, Any], key: str, value: str) -> None:
+    assert broken(pre_gen, answers, **{key: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[
+            ("project_name", value)
+            for value in ("", " x", "x ", "a\nb", "a\tb", "x" * 81, "{{ x", "{% x", "{# x", 7, None)
+        ],
+        *[
+            ("description", value)
+            for value in ("", "a\r\nb", "\u2028", "\x00", "\u202e", "\udcff", "x" * 256)
+        ],
+        *[
+            ("project_slug", value)
+            for value in ("", "ab", "a" * 33, "Abc", "1abc", "-abc", "abc-", "a--b", "a_b", "a.b")
+        ],
+        *[("project_slug", value) for value in ("abc\n", "\u00e4bc", "../abc", "a/b", "a b", None, ["abc"])],
+        *[
+            ("owner_email", value)
+            for value in ("", "x", "x@y", "@y.z", "a b@y.z", "x@y..z", "x@-y.z", "x@y.z\n")
+        ],
+        *[
+            ("aws_region", value)
+            for value in ("", "ca", "canada", "ca-central", "CA-CENTRAL-1", "ca-central-1 ", "ca-middle-1")
+        ],
+        *[
+            ("shared_services_account_id", value)
+            for value in ("", "1" * 11, "1" * 13, "1111-1111-1111", "\u0661" * 12, 1)
+        ],
+        ("production_account_id", "x" * 12),
+        *[("single_account", value) for value in ("no", "", 0, None)],
+        *[
+            ("bucket_prefix", value)
+            for value in ("", "Ml", "ml-", "m--l", "m.l", "1ml", "sthree", "sthree-x", "amzn-s3-demo")
+        ],
+        *[
+            ("bitbucket_url", value)
+            for value in ("", "http://b.org", "https://", "https://b.org/", "https://u:p@b.org")
+        ],
+        *[
+            ("bitbucket_url", value)
+            for value in ("https://b.org?x", "https://b org", "https://[::1", "javascript:alert(1)")
+        ],
+        *[
+            ("bitbucket_project_key", value)
+            for value in ("", "ml", "1A", "_A", "A-B", "A" * 129, "\u00c9", "~ME")
+        ],
+    ],
+)
+def test_refused(pre_gen: ModuleType, answers: dict[str, Any], key: str, value: object) -> None:
+    assert broken(pre_gen, answers, **{key: value}) == [key]
+
+
+def test_every_region_that_aws_has_is_accepted(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
+    session = botocore.session.get_session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("sagemaker", partition):
+            assert broken(pre_gen, answers, aws_region=region) == [], region
+
+
+@pytest.mark.parametrize(
+    ("single", "shared", "production", "keys"),
+    [
+        (False, "1" * 12, "2" * 12, []),
+        (False, "1" * 12, "1" * 12, ["production_account_id"]),
+        (False, "2" * 12, "2" * 12, ["production_account_id"]),
+        (True, "1" * 12, "1" * 12, []),
+        (True, "1" * 12, "2" * 12, ["production_account_id"]),
+        (True, "1", "2" * 12, ["shared_services_account_id"]),
+    ],
+)
+def test_accounts_differ_unless_one_is_asked_for(
+    pre_gen: ModuleType, answers: dict[str, Any], single: bool, shared: str, production: str, keys: list[str]
+) -> None:
+    changed = {
+        "single_account": single,
+        "shared_services_account_id": shared,
+        "production_account_id": production,
+    }
+    assert broken(pre_gen, answers, **changed) == keys
+
+
+@pytest.mark.parametrize("region", ["ca-central-1", "ap-southeast-1", "us-isof-south-1"])
+def test_a_bucket_name_fills_63_characters_and_no_more(
+    pre_gen: ModuleType, answers: dict[str, Any], region: str
+) -> None:
+    room = 63 - len(f"--{'1' * 12}-{region}")
+    for longer, keys in ((0, []), (1, ["bucket_prefix"])):
+        changed = {
+            "aws_region": region,
+            "project_slug": "s" * 20,
+            "bucket_prefix": "p" * (room - 20 + longer),
+        }
+        assert broken(pre_gen, answers, **changed) == keys
+
+
+def test_names_made_from_the_longest_slug_are_accepted_by_aws(pre_gen: ModuleType) -> None:
+    slug = "s" * pre_gen.SLUG_LIMIT
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    for operation, member in (
+        ("CreatePipeline", "PipelineName"),
+        ("CreateModelPackageGroup", "ModelPackageGroupName"),
+        ("CreateEndpoint", "EndpointName"),
+    ):
+        assert (
+            len(slug) + 31 <= service.operation_model(operation).input_shape.members[member].metadata["max"]
+        )
+    role = botocore.session.get_session().get_service_model("iam").operation_model("CreateRole").input_shape
+    assert len(f"{slug}-sagemaker") <= role.members["RoleName"].metadata["max"]
+
+
+def test_all_problems_come_at_once_each_with_key_rule_example_and_value(pre_gen: ModuleType) -> None:
+    report = pre_gen.report(
+        pre_gen.problems({"project_slug": "A\n", "aws_region": "moon", "bucket_prefix": "x" * 500})
+    )
+    first, slug, region, prefix, last = report.splitlines()
+    assert "3 answers" in first and "again" in last
+    assert slug == (
+        "  project_slug: expected 3 to 32 lowercase letters, digits and single hyphens, "
+        "a letter first and no hyphen last, such as 'email-router'; got 'A\\n'"
+    )
+    assert region == "  aws_region: expected the code of an AWS Region, such as 'ca-central-1'; got 'moon'"
+    assert prefix.endswith("... (502 characters)")
+
+
+def test_the_example_of_every_rule_keeps_the_rule(pre_gen: ModuleType) -> None:
+    for rule in pre_gen.RULES:
+        assert rule.accepts({"false": False}.get(rule.example, rule.example.strip("'"))), rule.key
+
+
+@settings(deadline=None)
+@given(answers=st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING))
+def test_no_answer_makes_the_check_itself_fail(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
+    problems = pre_gen.problems(answers)
+    assert len(pre_gen.report(problems).splitlines()) == len(problems) + 2
