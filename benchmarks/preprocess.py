@@ -1,4 +1,4 @@
-"""Time and peak memory of steps/preprocess.py beside pandas with scikit-learn, on the same file, in alternating runs.
+"""Time and peak memory of steps/preprocess.py beside pandas with scikit-learn, in alternating runs.
 
 The other side is what one would write in a notebook: ``read_csv``, ``drop_duplicates``, two stratified
 ``train_test_split``, ``to_parquet``. It cleans nothing, checks nothing and gathers no statistics.
@@ -68,8 +68,16 @@ def source_texts(source: Path | None) -> list[tuple[str, str]]:
         with source.open(newline="", encoding="utf-8") as file:
             return [(row[0], row[1]) for row in list(csv.reader(file))[1:]]
     chance = random.Random(13)
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 10))) for _ in range(3000)]
-    return [(" ".join(chance.choices(words, k=min(200, int(chance.lognormvariate(2.3, 0.7)) + 1))), f"class {i % 77}") for i in range(10_000)]
+    words = [
+        "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 10))) for _ in range(3000)
+    ]
+    return [
+        (
+            " ".join(chance.choices(words, k=min(200, int(chance.lognormvariate(2.3, 0.7)) + 1))),
+            f"class {i % 77}",
+        )
+        for i in range(10_000)
+    ]
 
 
 def different_rows(texts: list[tuple[str, str]], rows: int) -> Iterator[tuple[str, str]]:
@@ -89,7 +97,18 @@ def compare(rows: int, repeats: int, source: Path | None) -> None:
             writer = csv.writer(file)
             writer.writerow(("text", "label"))
             writer.writerows(different_rows(source_texts(source), rows))
-        ours = [sys.executable, str(SCRIPT), "--input", str(data), "--output", str(out), "--text-column", "text", "--label-column", "label"]
+        ours = [
+            sys.executable,
+            str(SCRIPT),
+            "--input",
+            str(data),
+            "--output",
+            str(out),
+            "--text-column",
+            "text",
+            "--label-column",
+            "label",
+        ]
         theirs = [sys.executable, "-c", PANDAS, str(data), str(out)]
         with_pandas = all(importlib.util.find_spec(package) for package in ("pandas", "sklearn"))
         runs: dict[str, list[Run]] = {"ours": [], "theirs": []}

@@ -1,7 +1,6 @@
 """For the tests of every folder: the collection as a git repository, and repositories generated from it."""
 
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cookiecutter.generate import generate_context
 from cookiecutter.main import cookiecutter
+from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
 
 COLLECTION = Path(__file__).resolve().parents[1]
@@ -74,10 +75,20 @@ def template_repository(git: Callable[..., str], tmp_path_factory: pytest.TempPa
 def generate(template_repository: Path) -> Callable[..., Path]:
     """Generates a repository into a folder, with default answers but for those given; returns where it is."""
 
-    def run(into: Path, template: str | None = None, directory: str = TEMPLATE, **answers: object) -> Path:
-        source = template or str(template_repository)
+    def run(
+        into: Path,
+        template: str | None = None,
+        directory: str = TEMPLATE,
+        overwrite_if_exists: bool = False,
+        **answers: object,
+    ) -> Path:
         made = cookiecutter(
-            source, directory=directory, no_input=True, output_dir=str(into), extra_context=answers
+            template or str(template_repository),
+            directory=directory,
+            output_dir=str(into),
+            overwrite_if_exists=overwrite_if_exists,
+            no_input=True,
+            extra_context=answers,
         )
         return Path(made)
 
@@ -124,7 +135,7 @@ def pre_gen(load: Callable[[Path], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def answers(generated: Path, own_settings: Path) -> dict[str, object]:
-    """The default answers of model-build, as cookiecutter has rendered them."""
-    kept = json.loads((own_settings / "replay" / f"{TEMPLATE}.json").read_text(encoding="utf-8"))
-    return {key: value for key, value in kept["cookiecutter"].items() if not key.startswith("_")}
+def answers() -> dict[str, object]:
+    """The default answers of model-build, as cookiecutter gives them to a template."""
+    context = generate_context(str(COLLECTION / TEMPLATE / "cookiecutter.json"))
+    return {key: value for key, value in prompt_for_config(context, no_input=True).items() if key[0] != "_"}

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -63,6 +65,33 @@ def test_every_answer_is_used(template: Path) -> None:
 def test_only_the_leaves_are_rendered(template: Path) -> None:
     assert rendered_files(template) == LEAVES
     assert all(JINJA.search(project_files(template)[name].read_bytes()) for name in LEAVES)
+
+
+def test_what_tools_leave_in_a_working_copy_does_not_disturb(
+    template: Path, generate: Callable[..., Path], git: Callable[..., str], tmp_path: Path
+) -> None:
+    shutil.copytree(template, tmp_path / "copy")
+    for name in (".ruff_cache/0.1/2", ".pytest_cache/v/x", ".venv/bin/python", "steps/__pycache__/x.pyc"):
+        (tmp_path / "copy" / PROJECT / name).parent.mkdir(parents=True)
+        (tmp_path / "copy" / PROJECT / name).write_bytes(b"{{ \x8d\xff")
+    repository = generate(tmp_path, template=str(tmp_path / "copy"), directory="")
+    assert git(repository, "ls-files", "-z").strip("\0").split("\0") == sorted(project_files(template))
+
+
+def test_generating_over_a_repository_keeps_the_files_that_a_person_added(
+    generated: Path, generate: Callable[..., Path], tmp_path: Path
+) -> None:
+    # _copy_without_render lists files, because cookiecutter empties a folder that is listed there
+    repository = shutil.copytree(generated, tmp_path / generated.name)
+    folders = [path for path in repository.rglob("*") if path.is_dir() and ".git" not in path.parts]
+    for folder in folders:
+        (folder / "mine.txt").write_text("mine")
+    assert generate(tmp_path, overwrite_if_exists=True) == repository
+    assert all((folder / "mine.txt").read_text() == "mine" for folder in folders)
+
+
+def test_a_leaf_that_tools_read_in_place_is_valid_unrendered(template: Path) -> None:
+    assert tomllib.loads(project_files(template)["pyproject.toml"].read_text(encoding="utf-8"))["project"]
 
 
 def test_no_name_in_the_project_folder_carries_jinja(template: Path) -> None:

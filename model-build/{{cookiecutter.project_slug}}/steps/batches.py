@@ -1,4 +1,4 @@
-"""From a channel's Parquet files to padded batches: labelled texts tokenised once, kept compact, drawn by length."""
+"""From a channel's Parquet files to padded batches: texts tokenised once, kept compact, drawn by length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from inference import pad, tokenise
 
 @dataclass(frozen=True)
 class LabelSet:
-    """``labels.json`` of a channel: the class names in the order of their ids, and how the text was made of columns."""
+    """``labels.json`` of a channel: class names in the order of their ids, and what the text is made of."""
 
     labels: list[str]
     text: dict[str, Any]
@@ -70,7 +70,7 @@ def same_labels(one: Path, other: Path) -> LabelSet:
 def read_examples(
     folder: Path, labels: Sequence[str], batch_rows: int = 8192
 ) -> Iterator[dict[str, list[Any]]]:
-    """Yield the rows of a channel as ``{"text": [...], "label": [...], "row": [...]}``, some thousands at a time.
+    """Yield a channel as ``{"text": [...], "label": [...], "row": [...]}``, some thousands of rows at a time.
 
     Raises:
         StepError: there is no Parquet file, a column is missing, a label is outside ``labels``, or there is
@@ -107,8 +107,8 @@ def _check(columns: dict[str, list[Any]], labels: Sequence[str], path: Path) -> 
             raise StepError(f"{path}: row {row}: expected text, got {text!r}")
         if not isinstance(label, int) or not 0 <= label < len(labels):
             raise StepError(
-                f"{path}: row {row}: label id {label!r} is not in labels.json, whose {len(labels)} labels have the ids "
-                f"0 to {len(labels) - 1}"
+                f"{path}: row {row}: label id {label!r} is not in labels.json, whose {len(labels)} "
+                f"labels have the ids 0 to {len(labels) - 1}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Pictures as inline SVG: small functions from numbers to a string, with no library and nothing fetched when opened.
+"""Pictures as inline SVG: small functions from numbers to a string, with no library and nothing to fetch.
 
 The colours are from the palette of Okabe and Ito, which people with colour blindness can tell apart; every
 mark carries its numbers as a hover title as well, and every picture a description for screen readers.
@@ -22,7 +22,12 @@ CELL_NUMBERS = 20
 
 
 def confusion_chart(matrix: np.ndarray, labels: Sequence[str]) -> str:
-    """Draw a confusion matrix: the deeper a cell, the larger its share of the row's true class; mistakes in another colour."""
+    """Draw a confusion matrix: the deeper a cell, the larger its share of the true class.
+
+    Args:
+        matrix: rows for the true classes, columns for the predicted ones; shape (classes, classes).
+        labels: the names of the classes.
+    """
     classes = len(labels)
     numbers, many = classes <= CELL_NUMBERS, classes > 40
     cell = 11.0 if many else 18.0 if not numbers else max(34.0, min(64.0, 420 / classes))
@@ -60,7 +65,7 @@ def confusion_chart(matrix: np.ndarray, labels: Sequence[str]) -> str:
 
 
 def class_chart(scores: ClassScores, labels: Sequence[str]) -> str:
-    """Draw precision, recall and F1 of each class as three bars, the class with the lowest F1 first, with its support."""
+    """Draw precision, recall and F1 of each class as bars beside its support, the lowest F1 first."""
     left, width, row, bar = 14 + 7 * max(len(short(label)) for label in labels), 640.0, 32.0, 7.5
     top = 46.0
     height = top + row * len(labels)
@@ -96,7 +101,7 @@ def class_chart(scores: ClassScores, labels: Sequence[str]) -> str:
 
 
 def confidence_chart(confidence: np.ndarray, correct: np.ndarray, bins: int = 20) -> str:
-    """Draw how many answers were given with which confidence, right ones below and wrong ones stacked on them."""
+    """Draw how many answers had which confidence, the wrong ones stacked on the right ones."""
     edges = np.linspace(0, 1, bins + 1)
     right = np.histogram(confidence[correct], edges)[0]
     wrong = np.histogram(confidence[~correct], edges)[0]
@@ -179,9 +184,10 @@ def _legend(x: float, y: float, entries: Sequence[tuple[str, str]]) -> list[str]
 
 
 def _svg(width: float, height: float, description: str, parts: Sequence[str]) -> str:
-    size = f'width="{_number(width)}" height="{_number(height)}" viewBox="0 0 {_number(width)} {_number(height)}"'
-    body = "\n".join(parts)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(description)}">\n{body}\n</svg>'
+    wide, high = _number(width), _number(height)
+    size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
+    told = f'role="img" aria-label="{escape(description)}"'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size} {told}>', *parts, "</svg>"])
 
 
 def _group(title: str, content: str) -> str:
@@ -203,10 +209,10 @@ def _text(
     title: str = "",
     turn: int = 0,
 ) -> str:
-    place = f'x="{_number(x)}" y="{_number(y)}" font-size="{_number(size)}" text-anchor="{anchor}" fill="{colour}"'
+    place = f'x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}"'
     turned = f' transform="rotate({turn} {_number(x)} {_number(y)})"' if turn else ""
     hover = f"<title>{escape(title)}</title>" if title and title != text else ""
-    return f"<text {place}{turned}>{hover}{escape(text)}</text>"
+    return f'<text {place} font-size="{_number(size)}" fill="{colour}"{turned}>{hover}{escape(text)}</text>'
 
 
 def _number(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A training that may be cut off: SIGTERM saves a checkpoint and ends the process, the next start continues from it."""
+"""A training that may be cut off: SIGTERM saves a checkpoint and ends it, the next start continues there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback
-
-SETTINGS_FILE = "run.json"
 
 
 def run_folder(checkpoints: Path, settings: dict[str, Any], data: Path) -> Path:
@@ -78,7 +76,7 @@ class StopOnSigterm(TrainerCallback):
         self.requested = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Find the best checkpoint of a resumed training again: the state names it by a path that may have moved."""
+        """Find the best checkpoint of a resumed training again: the path in its state may have moved."""
         best = Path(args.output_dir, f"checkpoint-{state.best_global_step}")
         if state.best_global_step and best.is_dir():
             state.best_model_checkpoint = str(best)
@@ -100,7 +98,7 @@ class StopOnSigterm(TrainerCallback):
             self.stopped = control.should_training_stop = True
 
     def _agreed(self, args: Any) -> bool:
-        """Whether any rank was told to stop; all ranks must stop at the same step, or they wait for each other for ever."""
+        """Whether any rank was told to stop; if not all stop at the same step, the others wait for ever."""
         if self.ranks == 1:
             return self.requested
         flag = torch.tensor(int(self.requested), device=args.device)

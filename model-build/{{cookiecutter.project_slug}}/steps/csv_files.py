@@ -9,7 +9,6 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
-
 from columns import check_columns
 from failure import StepError
 from files import DataFile, open_utf8
@@ -21,8 +20,11 @@ BLOCK = (
 LONGEST_ROW = 16 << 20  # bytes; also the block for a file with rows longer than BLOCK
 
 
-class _QuoteCount(io.RawIOBase):
-    """Passes a stream on and counts its double quotes."""
+class _Plain(io.RawIOBase):
+    """Passes a stream of UTF-8 on without NUL characters, and counts its double quotes.
+
+    A NUL has no meaning in a text (``texts.clean``), and some versions of Arrow lose a comma after one.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -32,9 +34,11 @@ class _QuoteCount(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.count += data.count(b'"')
-        return data
+        while data := self._stream.read(size):
+            self.count += data.count(b'"')
+            if kept := data.replace(b"\0", b""):
+                return kept
+        return b""
 
 
 class _LongRow(Exception):
@@ -80,10 +84,10 @@ def _csv_blocks(
         return "error"
 
     with open_utf8(file, encoding) as stream:
-        counted = _QuoteCount(stream)
+        plain = _Plain(stream)
         try:
-            reader = pyarrow.csv.open_csv(
-                counted,
+            with pyarrow.csv.open_csv(
+                plain,
                 # One thread: only then does Arrow know the number of a row that it refuses. It is as fast.
                 pyarrow.csv.ReadOptions(block_size=block, use_threads=False),
                 pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
@@ -92,9 +96,9 @@ def _csv_blocks(
                     include_columns=list(columns),
                     strings_can_be_null=False,
                 ),
-            )
-            for batch in reader:
-                yield batch.columns
+            ) as reader:
+                for batch in reader:
+                    yield batch.columns
         except pa.ArrowInvalid as error:
             if ragged:
                 raise StepError(_ragged(file, ragged[0], header)) from None
@@ -103,7 +107,7 @@ def _csv_blocks(
             raise
     # Arrow takes a quote that is never closed for the rest of the file, silently. The count is odd then (and
     # with a measure in inches, say, so this is only the sign to look closer).
-    if counted.count % 2 and (row := _unclosed_row(file, encoding)):
+    if plain.count % 2 and (row := _unclosed_row(file, encoding)):
         raise StepError(
             f"{file.name}: row {row:,}: a quoted value begins here and never ends; close the quote"
         )

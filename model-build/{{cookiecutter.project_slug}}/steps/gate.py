@@ -1,4 +1,4 @@
-"""The quality gate: thresholds on the test set's figures, and one line that says which were missed by what."""
+"""The quality gate: thresholds on the test set's figures, and one line that says which were missed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def gate_message(checks: Sequence[Check]) -> str:
 
 
 def _miss(check: Check) -> str:
-    """Say how a figure missed its bound, with as many digits as it takes to tell them apart: never "0.70 is below 0.70"."""
+    """Say how a figure missed its bound, in enough digits to tell them apart: never "0.70 is below 0.70"."""
     side = "below" if check.kind == "at_least" else "above"
     for digits in range(2, 16):
         value, bound = f"{check.value:.{digits}f}", f"{check.bound:.{digits}f}"

@@ -60,7 +60,7 @@ csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is shorter than some e
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``serving.json`` says: how training made token ids from a record, and the class names in the order of their ids."""
+    """What ``serving.json`` says: how training read a record, and class names in the order of their ids."""
 
     max_length: int
     truncation: str
@@ -218,8 +218,8 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int, truncation: 
     return [before + truncate(ids, limit, truncation) + after for ids in plain]
 
 
-def pad(ids: Sequence[Sequence[int]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Return ``input_ids`` and ``attention_mask``, each of shape (texts, length of the longest, at least 1)."""
+def pad(ids: Sequence[Sequence[int] | np.ndarray], pad_id: int) -> dict[str, torch.Tensor]:
+    """Return ``input_ids`` and ``attention_mask``, each of shape (texts, length of the longest)."""
     length = max(1, max(map(len, ids)))
     input_ids = np.full((len(ids), length), pad_id, dtype=np.int64)
     mask = np.zeros((len(ids), length), dtype=np.int64)
@@ -340,7 +340,8 @@ def _parameters(given: Any, where: str) -> Parameters:
     function = given.get("function_to_apply", "softmax")
     if function not in FUNCTIONS:
         raise ValueError(
-            f"{where}parameters.function_to_apply: expected {_listing(FUNCTIONS, 'or')}, got {_describe(function)}"
+            f"{where}parameters.function_to_apply: expected {_listing(FUNCTIONS, 'or')}, "
+            f"got {_describe(function)}"
         )
     return Parameters(top_k, function, batch_size)
 

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, precision, recall, F-beta, calibration, and how sure one can be of each figure.
+"""How good predictions are: accuracy, precision, recall, F-beta, calibration, and how sure each figure is.
 
 Arrays of label ids run over the rows of a set. Every score follows scikit-learn's definition with
 ``zero_division=0``; the macro averages are over the classes that occur among the true or the predicted
@@ -42,7 +42,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence against accuracy in bins of equal width; every array has shape (bins,), and is 0 in an empty bin."""
+    """Confidence against accuracy in bins of equal width; arrays of shape (bins,), 0 in an empty bin."""
 
     count: np.ndarray
     confidence: np.ndarray
@@ -50,12 +50,12 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: the mean distance of confidence from accuracy, weighted by the bins' rows."""
+        """Expected calibration error: the rows' mean distance of confidence from accuracy."""
         return float(np.sum(self.count * np.abs(self.confidence - self.accuracy)) / max(1, self.count.sum()))
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Return how often each true class (row) was predicted as each class (column), int64 of shape (classes, classes)."""
+    """Return how often each true class (row) was predicted as each class (column), int64."""
     cells = np.bincount(true.astype(np.int64) * classes + predicted, minlength=classes * classes)
     return cells.reshape(classes, classes)
 
@@ -76,7 +76,7 @@ def class_scores(matrix: np.ndarray) -> ClassScores:
 
 
 def f_beta(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray, beta: float) -> np.ndarray:
-    """Return F-beta of each class; beta above 1 weighs recall more, below 1 precision (van Rijsbergen, 1979)."""
+    """Return F-beta of each class; recall counts beta times as much as precision (van Rijsbergen, 1979)."""
     return _ratio((1 + beta**2) * hits, beta**2 * support + predicted)
 
 
@@ -84,8 +84,9 @@ def averages(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> di
     """Return accuracy and the averages of the classes' scores.
 
     Args:
-        hits, predicted, support: rows of each class that were found, predicted and there; shape (...,
-        classes).
+        hits: rows of each class that were predicted as it; shape (..., classes).
+        predicted: rows that were predicted as each class, rightly or not.
+        support: rows of each class.
 
     Returns:
         Arrays of shape (...).
@@ -115,7 +116,7 @@ def averages(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> di
 
 
 def calibration(confidence: np.ndarray, correct: np.ndarray, bins: int = CALIBRATION_BINS) -> Calibration:
-    """Compare the confidence in the predicted class with how often it was right (Guo et al., 2017, section 2).
+    """Compare the confidence in the predicted class with how often it was right (Guo et al., 2017).
 
     Args:
         confidence: probability of the predicted class, shape (rows,).
@@ -141,7 +142,8 @@ def estimates(
     1993, chapter 13).
 
     Args:
-        true, predicted: label ids, shape (rows,), at least one row.
+        true: label ids, shape (rows,), at least one row.
+        predicted: label ids, shape (rows,).
         confidence: probability of the predicted class, shape (rows,).
         classes: number of classes.
         repeats: number of draws; with 0 the deviation is 0 and the interval is the value itself.
@@ -165,7 +167,7 @@ def estimates(
 def _resample(
     true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, classes: int, repeats: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Return every figure on every draw, each of shape (repeats,); some millions of drawn rows are held at a time."""
+    """Return every figure on every draw, of shape (repeats,); holds some millions of drawn rows at a time."""
     random = np.random.default_rng(seed)
     rows, correct = len(true), true == predicted
     index, gap = _bin(confidence, CALIBRATION_BINS), correct - confidence
@@ -198,12 +200,13 @@ def _counts(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    index: np.ndarray = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return index
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide; 0 where there is nothing to divide by."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    return np.divide(
-        part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0
-    )
+    result: np.ndarray = np.zeros(np.broadcast_shapes(part.shape, whole.shape))
+    np.divide(part, whole, out=result, where=whole != 0)
+    return result

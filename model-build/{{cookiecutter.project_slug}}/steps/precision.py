@@ -10,7 +10,7 @@ import torch
 from failure import StepError
 
 GAIN = 1.15
-"""How much faster bf16 must be on a CPU to be taken; below that the difference is noise, and fp32 is the safer."""
+"""How much faster bf16 must be on a CPU to be taken; below that, fp32 is the safer choice."""
 
 ROWS = 8
 ROUNDS = 3
@@ -55,7 +55,7 @@ def choose_precision(wanted: str, model: Any, batch: dict[str, torch.Tensor], st
 
 
 def _measure(model: Any, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
-    """Return seconds of one forward and backward pass in fp32 and in bf16: the best of some rounds, alternating."""
+    """Return seconds of a forward and backward pass in fp32 and in bf16, each the best of some rounds."""
     seconds: dict[bool, list[float]] = {False: [], True: []}
     was_training = model.training
     with torch.random.fork_rng(devices=[]):  # dropout must not shift the random numbers of the training

@@ -75,8 +75,8 @@ class Progress(TrainerCallback):
         """
         if not math.isfinite(metrics["eval_loss"]):
             raise StepError(
-                f"the training diverged: the loss is {metrics['eval_loss']} after epoch {state.epoch:.0f}; lower "
-                f"learning_rate (now {args.learning_rate:g}), or set precision to fp32"
+                f"the training diverged: the loss is {metrics['eval_loss']} after epoch {state.epoch:.0f}; "
+                f"lower learning_rate (now {args.learning_rate:g}), or set precision to fp32"
             )
         values = " ".join(f"validation:{name}={metrics[f'eval_{name}']:.4f};" for name in VALIDATION)
         say(f"epoch {state.epoch:.0f} of {state.num_train_epochs}: {values}")

@@ -30,19 +30,21 @@ from typing import Any
 # Before CUDA starts: cuBLAS needs it to be deterministic. Before transformers: a job tells the hub nothing.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP gives advice on stderr otherwise
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-import train_settings
 import transformers
+
+import train_settings
 from base_model import load_base_model
 from batches import LabelSet, LengthGroupedSampler, TokenisedTexts, collator, same_labels
 from checkpoints import StopOnSigterm, last_complete, run_folder
 from failure import StepError, run
 from metrics import summary
 from precision import choose_precision
-from progress import RANK, RANKS, Progress, quieten, say
+from progress import RANK, RANKS, VALIDATION, Progress, quieten, say
 from train_settings import Settings
 
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
@@ -56,7 +58,7 @@ METRIC_DEFINITIONS = [
         "validation:weighted_f1",
     )
 ]
-"""How SageMaker finds the figures in the lines that progress.py prints: the training job's ``MetricDefinitions``."""
+"""How SageMaker finds the figures in the lines of progress.py: the training job's ``MetricDefinitions``."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,11 +89,12 @@ def main(arguments: list[str] | None = None) -> int:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError:
         raise StepError(
-            f"the GPU has too little memory for {settings.batch_size} texts of up to {settings.max_length} tokens: "
-            "lower batch_size or max_length, or take a larger instance"
+            f"the GPU has too little memory for batches of {settings.batch_size} texts of up to "
+            f"{settings.max_length} tokens: lower batch_size or max_length, or take a larger instance"
         ) from None
     if stop.stopped:
-        say(f"stopped on SIGTERM after step {trainer.state.global_step} of {trainer.state.max_steps}, no model written")
+        state = trainer.state
+        say(f"stopped on SIGTERM after step {state.global_step} of {state.max_steps}, no model written")
         say(f"checkpoint saved in {folder}: the same command again continues from it")
         return 0
 
@@ -118,7 +121,7 @@ def describe_sets(train: TokenisedTexts, validation: TokenisedTexts, labels: lis
     """Say how large the sets are, how long their texts, and which classes have no example."""
     cut = np.mean(train.lengths >= most)
     say(f"{len(train)} texts to train on, {len(validation)} to validate, {len(labels)} classes")
-    say(f"median {np.median(train.lengths):.0f} tokens; {cut:.0%} of the texts have the {most} that are read, or more")
+    say(f"median {np.median(train.lengths):.0f} tokens; {cut:.0%} of the texts have {most} or were cut to it")
     absent = sorted(set(range(len(labels))).difference(train.labels.tolist()))
     if absent:
         say(f"note: no text to train on for {', '.join(labels[index] for index in absent)}")
@@ -136,9 +139,11 @@ def make_trainer(
     """Put the training together."""
     steps = settings.epochs * math.ceil(len(train) / (settings.batch_size * RANKS))
     collate = collator(tokenizer.pad_token_id or 0)
-    weights = class_weights(train.labels, model.config.num_labels) if settings.class_weights == "balanced"
-    else None precision = agreed_precision(settings, folder, model, collate, train, steps) arguments =
-    transformers.TrainingArguments(
+    weights = (
+        class_weights(train.labels, len(model.config.id2label)) if settings.class_weights != "none" else None
+    )
+    precision = agreed_precision(settings, folder, model, collate, train, steps)
+    arguments = transformers.TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -170,8 +175,10 @@ def make_trainer(
         eval_dataset=validation.by_length(),
         data_collator=collate,
         compute_loss_func=loss_function(weights),
-        compute_metrics=lambda prediction: summary(prediction.label_ids,
-        prediction.predictions.argmax(axis=1)), callbacks=[
+        compute_metrics=lambda prediction: summary(
+            prediction.label_ids, prediction.predictions.argmax(axis=1)
+        ),
+        callbacks=[
             transformers.EarlyStoppingCallback(early_stopping_patience=settings.early_stopping_patience),
             Progress(len(train)),
             stop,
@@ -195,8 +202,12 @@ class ClassifierTrainer(transformers.Trainer):
 
 
 def agreed_precision(
-    settings: Settings, folder: Path, model: Any, collate: Callable[..., Any], train: TokenisedTexts, steps:
-    int
+    settings: Settings,
+    folder: Path,
+    model: Any,
+    collate: Callable[..., Any],
+    train: TokenisedTexts,
+    steps: int,
 ) -> str:
     """Return the number format that rank 0 chose when this training first began.
 
@@ -210,21 +221,22 @@ def agreed_precision(
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         # Texts of typical length: those from the median up.
         typical = np.argsort(train.lengths, kind="stable")[len(train) // 2 :][: settings.batch_size]
-        batch = {name: tensor.to(model.device) for name, tensor in collate([train[i] for i in
-        typical]).items()} chosen[0], reason = choose_precision(settings.precision, model, batch, steps)
-        say(f"precision {chosen[0]}: {reason}") folder.mkdir(parents=True, exist_ok=True) content =
-        {"precision": chosen[0], "reason": reason, "settings": settings.identity()}
+        batch = collate([train[index] for index in typical])
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        chosen[0], reason = choose_precision(settings.precision, model, batch, steps)
+        say(f"precision {chosen[0]}: {reason}")
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"precision": chosen[0], "reason": reason, "settings": settings.identity()}
         record.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if RANKS > 1:
-        # Asking accelerate for its state is what starts the process group, here earlier than the Trainer
-        # would.
-        transformers.TrainingArguments(use_cpu=not torch.cuda.is_available(), report_to="none").device  #
-        noqa: B018 torch.distributed.broadcast_object_list(chosen)
+        # Asking for the device starts the process group, here earlier than the Trainer would.
+        _ = transformers.TrainingArguments(use_cpu=not torch.cuda.is_available(), report_to="none").device
+        torch.distributed.broadcast_object_list(chosen)
     return chosen[0]
 
 
 def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
-    """Return weights in inverse proportion to the classes' frequencies: mean 1 over the texts, 0 if absent."""
+    """Return weights in inverse proportion to the classes' frequencies; their mean over the texts is 1."""
     counts = np.bincount(labels, minlength=classes)
     present = counts > 0
     weights = np.zeros(classes, dtype=np.float32)
@@ -254,7 +266,7 @@ def machine() -> str:
 
 
 def write_model(folder: Path, model: Any, tokenizer: Any, settings: Settings, label_set: LabelSet) -> None:
-    """Write all that goes into ``model.tar.gz``: weights, tokenizer, ``serving.json`` and the serving code."""
+    """Write what goes into ``model.tar.gz``: weights, tokenizer, ``serving.json`` and the serving code."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -275,7 +287,11 @@ def write_history(folder: Path, trainer: ClassifierTrainer) -> None:
     """Write ``training.json``: every epoch's figures, which epoch was best, and on what it ran."""
     state = trainer.state
     epochs = [
-        {"epoch": entry["epoch"], "step": entry["step"], **_without_prefix(entry)}
+        {
+            "epoch": round(entry["epoch"]),
+            "step": entry["step"],
+            **{name: entry[f"eval_{name}"] for name in VALIDATION},
+        }
         for entry in state.log_history
         if "eval_loss" in entry
     ]
@@ -290,14 +306,11 @@ def write_history(folder: Path, trainer: ClassifierTrainer) -> None:
     (folder / "training.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _without_prefix(entry: dict[str, float]) -> dict[str, float]:
-    return {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
-
-
 def best_epoch(trainer: ClassifierTrainer) -> int:
     """Return the number, from 1, of the epoch whose model is kept."""
     state = trainer.state
-    return round(int(state.best_global_step) * state.num_train_epochs / state.max_steps)
+    epoch: int = round(state.best_global_step * state.num_train_epochs / state.max_steps)
+    return epoch
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def install(python: Path, arguments: list[str]) -> int:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
-            lines = [*lines[-40:], line.rstrip()]
+            lines = [*lines[-20:], line.rstrip()[:300]]
             if live:
                 print(f"\r\033[K  {line.strip()[:100]}", end="", flush=True)
     if live:

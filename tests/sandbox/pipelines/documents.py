@@ -49,7 +49,8 @@ def output_uri(step: str, name: str = "out") -> Json:
 
 
 def program(code: str) -> list[str]:
-    """Return the command that runs Python code: from a file, as the service takes 256 characters an argument."""
+    """Return the command that runs Python code: from a file, as the service takes 256 "
+    "characters an argument."""
     if len(code) <= 256:
         return ["python3", "-c", code]
     path = Path(tempfile.gettempdir()) / f"sandbox-tests-{hashlib.sha256(code.encode()).hexdigest()}.py"

@@ -77,7 +77,8 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "step type not executed": (
         pipeline({"Name": "A", "Type": "Tuning", "Arguments": {}}),
-        "step 'A': Type: SageMaker has Tuning steps, the sandbox does not execute them; executed are Processing,",
+        "step 'A': Type: SageMaker has Tuning steps, the sandbox does not execute them; "
+        "executed are Processing,",
     ),
     "bad step name": (
         pipeline({"Name": "A b", "Type": "Fail", "Arguments": {}}),
@@ -113,12 +114,14 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "dangling parameter": (
         pipeline(processing("A", arguments=[get("Parameters.Epoch")]), parameters=[parameter("Epochs")]),
-        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Parameters.Epoch: the pipeline declares no "
+        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Parameters.Epoch: the "
+        "pipeline declares no "
         'such parameter; did you mean "Epochs"?',
     ),
     "dangling execution variable": (
         pipeline(processing("A", arguments=[get("Execution.PipelineExecutionID")])),
-        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Execution.PipelineExecutionID: there is no such "
+        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: "
+        "Execution.PipelineExecutionID: there is no such "
         'execution variable; did you mean "PipelineExecutionId"?',
     ),
     "another step's job name": (
@@ -127,7 +130,8 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "dangling property file": (
         pipeline(processing("A"), condition("C", [compare("Equals", property_value("A", "Report", "x"), 1)])),
-        "step 'C': Arguments.Conditions[0].LeftValue: Steps.A.PropertyFiles.Report: the step declares no such "
+        "step 'C': Arguments.Conditions[0].LeftValue: Steps.A.PropertyFiles.Report: the step "
+        "declares no such "
         "property file; it declares none",
     ),
     "property file of an output that is not there": (
@@ -174,11 +178,13 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "malformed Get": (
         pipeline(processing("A", arguments=[get("Epochs")], DependsOn=[])),
-        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Get: expected a path such as Parameters.NAME",
+        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Get: expected a path "
+        "such as Parameters.NAME",
     ),
     "malformed Join": (
         pipeline(processing("A", arguments=[{"Std:Join": {"Values": ["a"]}}])),
-        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Std:Join: expected On and a list of Values",
+        "step 'A': Arguments.AppSpecification.ContainerArguments[0]: Std:Join: expected On "
+        "and a list of Values",
     ),
     "malformed JsonGet": (
         pipeline(processing("A", arguments=[{"Std:JsonGet": {"Path": "x"}}])),
@@ -219,7 +225,8 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "cache duration": (
         pipeline(processing("A", CacheConfig={"Enabled": True, "ExpireAfter": "30 days"})),
-        "step 'A': CacheConfig.ExpireAfter: expected an ISO 8601 duration such as \"P30D\" or \"PT12H\", got '30 days'",
+        "step 'A': CacheConfig.ExpireAfter: expected an ISO 8601 duration such as \"P30D\" or "
+        "\"PT12H\", got '30 days'",
     ),
     "retry exception": (
         pipeline(

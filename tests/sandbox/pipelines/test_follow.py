@@ -56,7 +56,7 @@ def test_on_a_terminal_a_table_is_drawn(start: Any, sandbox: Sandbox) -> None:
 def test_a_failure_is_shown_with_the_end_of_the_log(
     start: Any, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = "import sys\nfor n in range(50): print('line', n)\nsys.exit(3)"
+    code = "import sys; [print('line', n) for n in range(50)]; sys.exit(3)"
     running = start(pipeline(processing("Bad", code, outputs={})))
     follow(running.client, running.arn, jobs_folder=sandbox.folder / "jobs")
     shown = capsys.readouterr().out.splitlines()

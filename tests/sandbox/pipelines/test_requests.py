@@ -66,7 +66,8 @@ def test_good_requests_have_no_problems() -> None:
         ),
         (
             changed(processing("A"), "ProcessingResources.ClusterConfig.InstanceCount", 0),
-            "CreateProcessingJob: ProcessingResources.ClusterConfig.InstanceCount: expected at least 1, got 0",
+            "CreateProcessingJob: ProcessingResources.ClusterConfig.InstanceCount: expected at "
+            "least 1, got 0",
         ),
         (
             changed(processing("A"), "RoleArn", ""),
@@ -74,7 +75,8 @@ def test_good_requests_have_no_problems() -> None:
         ),
         (
             changed(processing("A"), "ProcessingResources.ClusterConfig.InstanceCount", "1"),
-            "CreateProcessingJob: ProcessingResources.ClusterConfig.InstanceCount: expected a whole number, got 1 (str)",
+            "CreateProcessingJob: ProcessingResources.ClusterConfig.InstanceCount: expected a "
+            "whole number, got 1 (str)",
         ),
         (
             changed(processing("A"), "Envronment", {}),

@@ -171,8 +171,16 @@ def test_executions_come_the_newest_first_and_in_pages(client: Any, name: str) -
     assert len(pages) == 2
     assert [entry["PipelineExecutionArn"] for entry in listed] == arns[::-1]
     assert {entry["PipelineExecutionStatus"] for entry in listed} == {"Succeeded"}
-    late = client.list_pipeline_executions(PipelineName=name, CreatedAfter=listed[1]["StartTime"])
-    assert [entry["PipelineExecutionArn"] for entry in late["PipelineExecutionSummaries"]] == [arns[2]]
+    # boto3 sends whole seconds, so only distant times tell these executions apart.
+    hour = timedelta(hours=1)
+    for bounds, count in (
+        ({"CreatedAfter": -hour}, 3),
+        ({"CreatedBefore": -hour}, 0),
+        ({"CreatedAfter": hour}, 0),
+    ):
+        moments = {key: datetime.now(UTC) + offset for key, offset in bounds.items()}
+        found = client.list_pipeline_executions(PipelineName=name, **moments)
+        assert len(found["PipelineExecutionSummaries"]) == count
 
 
 def test_pipelines_are_listed_by_prefix_and_in_pages(client: Any) -> None:

@@ -52,7 +52,8 @@ def job_of(step: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def function(sandbox: Sandbox) -> str:
     """A Lambda function that answers with what it got, and a few types."""
-    code = "def handler(event, context):\n    return {'text': event['word'], 'count': 3, 'share': 0.5, 'good': True}\n"
+    answer = "{'text': event['word'], 'count': 3, 'share': 0.5, 'good': True}"
+    code = f"def handler(event, context):\n    return {answer}\n"
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("pick.py", code)
@@ -83,7 +84,8 @@ def test_a_processing_step_reads_and_writes_s3(sandbox: Sandbox, run: Any) -> No
     sandbox.client("s3").put_object(Bucket=BUCKET, Key="raw/words.txt", Body=b"one two")
     code = (
         "import os, sys; text = open('/opt/ml/processing/in/words.txt').read();"
-        "open('/opt/ml/processing/out/n', 'w').write(f'{len(text.split())} {sys.argv[1]} {os.environ[\"MODE\"]}')"
+        "open('/opt/ml/processing/out/n', 'w').write(f'{len(text.split())} {sys.argv[1]} "
+        '{os.environ["MODE"]}\')'
     )
     step = processing(
         "Count",

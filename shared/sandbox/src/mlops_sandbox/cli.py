@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 
 from mlops_sandbox import commands
 from mlops_sandbox.errors import SandboxError
-from mlops_sandbox.jobs import ImagesError
 from mlops_sandbox.pipelines import DefinitionError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -187,14 +186,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
     # A CI server ends a run with SIGTERM: the same clean stop as Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return int(options.call(options))
     except DefinitionError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return FAILED
-    except (SandboxError, ImagesError, commands.CommandError) as error:
+    except (SandboxError, commands.CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except ClientError as error:
@@ -209,6 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # `mlops-sandbox logs … | head`: nobody reads on, and Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

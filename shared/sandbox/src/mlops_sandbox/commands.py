@@ -13,21 +13,20 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mlops_sandbox import jobs
-from mlops_sandbox.aws.sagemaker import pipelines
 from mlops_sandbox.follow import follow
 from mlops_sandbox.lock import FolderLock
+from mlops_sandbox.pipelines import prepare
 from mlops_sandbox.pipelines.journal import ACTIVE, ExecutionRecord, Journal, mark_interrupted
 from mlops_sandbox.pipelines.s3 import split_uri
-from mlops_sandbox.pipelines.service import check
-from mlops_sandbox.server import Sandbox
-from mlops_sandbox.table import PLAIN_WIDTH
+from mlops_sandbox.table import make_console
+
+if TYPE_CHECKING:
+    from mlops_sandbox.server import Sandbox
 
 #: What a sandbox keeps in its folder; nothing else there is ours to delete.
 CONTENTS = ("state", "jobs", "executions")
@@ -40,7 +39,7 @@ class CommandError(Exception):
 def run(options: argparse.Namespace) -> int:
     """Run a definition and follow it; 0 if it succeeded."""
     text = _definition(options.definition)
-    check(text, options.param)  # before the folder is locked and anything is uploaded
+    prepare(text, options.param)  # before the folder is locked and anything is uploaded
     with open_sandbox(options) as sandbox:
         for local, uri in options.upload:
             count = upload(sandbox.client("s3"), local, uri, sandbox.region)
@@ -71,8 +70,8 @@ def run(options: argparse.Namespace) -> int:
 def _abandon() -> NoReturn:
     """End this process at once, at the second Ctrl-C.
 
-    Each job's supervisor ends the job when this process is gone. What the run has put into the sandbox's S3 is not
-    kept; the journal is, and the next sandbox on this folder notes the interruption in it.
+    Each job's supervisor ends the job when this process is gone. What the run has put into the sandbox's S3 is
+    not kept; the journal is, and the next sandbox on this folder notes the interruption in it.
     """
     print("ended at once; what this run had stored is not kept", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -81,7 +80,7 @@ def _abandon() -> NoReturn:
 
 def validate(options: argparse.Namespace) -> int:
     """Check a definition; 0 if nothing is wrong with it."""
-    definition, _ = check(_definition(options.definition), options.param, partial=True)
+    definition, _ = prepare(_definition(options.definition), options.param, partial=True)
     print(
         f"{options.definition}: valid; {len(definition.steps)} steps, {len(definition.parameters)} parameters"
     )
@@ -205,8 +204,16 @@ def reset(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def open_sandbox(options: argparse.Namespace) -> Iterator[Sandbox]:
     """Open the sandbox that the command line describes; says what was not restored."""
+    # Imported here: moto takes a second to import, and most commands do without it.
+    from mlops_sandbox import jobs
+    from mlops_sandbox.aws.sagemaker import pipelines
+    from mlops_sandbox.server import Sandbox
+
     images = options.images or (Path("sandbox.toml") if Path("sandbox.toml").is_file() else None)
-    loaded = jobs.Images.load(images) if images else None
+    try:
+        loaded = jobs.Images.load(images) if images else None
+    except jobs.ImagesError as error:
+        raise CommandError(str(error)) from None
     with Sandbox(
         options.folder, images=loaded, accounts=(options.account,), region=options.region
     ) as sandbox:
@@ -282,8 +289,7 @@ def _names(record: ExecutionRecord) -> str:
 
 
 def _show(table: Table, *, empty: str, any_rows: bool) -> None:
-    console = Console()
-    console.print(table if any_rows else empty, width=None if console.is_terminal else PLAIN_WIDTH)
+    make_console().print(table if any_rows else empty)
 
 
 __all__ = ["CommandError", "executions", "logs", "packages", "reset", "run", "serve", "validate"]

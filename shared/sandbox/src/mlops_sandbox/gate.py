@@ -17,13 +17,16 @@ class Gate:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._changing = 0
+        self._waiting = 0
         self._still = False
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold the gate for a request, or for a change made outside of one."""
         with self._condition:
+            self._waiting += 1
             self._condition.wait_for(lambda: not self._still)
+            self._waiting -= 1
             self._changing += 1
         try:
             yield
@@ -36,7 +39,8 @@ class Gate:
     def still(self) -> Iterator[None]:
         """Hold the gate while nothing changes."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._still and not self._changing)
+            # Who has been kept waiting by one stillness goes before the next.
+            self._condition.wait_for(lambda: not (self._still or self._changing or self._waiting))
             self._still = True
         try:
             yield

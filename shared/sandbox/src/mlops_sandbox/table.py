@@ -62,10 +62,15 @@ class View(Protocol):
         """Show a line that is about the execution as a whole."""
 
 
+def make_console() -> Console:
+    """Return standard output: as wide as the terminal, or wide enough for an ARN where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
 def make_view(console: Console | None = None) -> View:
     """Return the view that fits the output."""
-    # stderr stays free for errors; soft_wrap leaves long log lines whole when they go to a file.
-    console = console or Console()
+    console = console or make_console()
     return LiveView(console) if console.is_terminal else PlainView(console)
 
 
@@ -174,8 +179,7 @@ class PlainView:
     ) -> None:
         """Print the table."""
         if self._snapshot:
-            # A pipe has no width of its own, and an ARN cut in the middle is of no use in a log.
-            self._console.print(steps_table(self._snapshot), width=PLAIN_WIDTH)
+            self._console.print(steps_table(self._snapshot))
 
     def update(self, snapshot: Snapshot, lines: Sequence[tuple[str, str]] = ()) -> None:
         """Print what has changed: the steps that began, the lines, then the steps that ended."""

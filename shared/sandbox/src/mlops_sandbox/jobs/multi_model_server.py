@@ -34,7 +34,7 @@ def command(image: Image, folder: Path, model_dir: str) -> tuple[list[str], int]
             f"{program}: no such file; multi-model-server is not installed there", kind=RESOURCE_LIMIT
         )
     port = _free_port()
-    # The log's configuration that sagemaker-inference ships: to standard output, so that it is in the job's log.
+    # The configuration that sagemaker-inference ships: to standard output, so into the job's log.
     logging = next(
         image.python.parent.parent.glob("lib/python*/site-packages/sagemaker_inference/etc/log4j2.xml")
     )

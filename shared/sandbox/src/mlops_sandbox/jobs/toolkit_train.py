@@ -214,7 +214,7 @@ def launcher(parameters: dict[str, Any], script: Path) -> list[str]:
 
 
 def run(command: list[str], environment: dict[str, str]) -> tuple[int, list[str]]:
-    """Run a command in the code folder, passing its lines on; return its status and the last lines of its errors."""
+    """Run a command in the code folder, passing its lines on; return its status and last errors."""
     last: deque[str] = deque(maxlen=_KEPT_LINES)
     with subprocess.Popen(command, cwd=CODE, env=environment, stderr=subprocess.PIPE, bufsize=0) as process:
         assert process.stderr is not None

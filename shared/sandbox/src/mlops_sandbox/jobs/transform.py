@@ -45,9 +45,8 @@ def run_transform(request: dict[str, Any], context: JobContext) -> dict[str, Any
     with running("transform", request, context) as job:
         for key, value in (request.get("DataProcessing") or {}).items():
             if value != _NEUTRAL[key]:
-                raise JobFailed(
-                    f"ClientError: DataProcessing.{key}: expected {_NEUTRAL[key]!r} in the sandbox, got {value!r}"
-                )
+                expected = f"expected {_NEUTRAL[key]!r} in the sandbox, got {value!r}"
+                raise JobFailed(f"ClientError: DataProcessing.{key}: {expected}")
         container = _container(job, request["ModelName"])
         source = request["TransformInput"]["DataSource"]["S3DataSource"]
         client = context.client("s3")

@@ -49,8 +49,9 @@ def dependencies(definition: Definition) -> dict[str, Dependencies]:
         needs = {*referenced_steps(step), *step.depends_on, *around} & definition.steps.keys()
         follows: set[str] = set()
         for other in step.depends_on:
+            found = definition.steps.get(other)
             # Inside the branch itself, DependsOn on the condition adds nothing to being inside it.
-            if other not in around:
+            if found is not None and found.type == "Condition" and other not in around:
                 follows |= members(definition, other)
         result[name] = Dependencies(frozenset(needs), frozenset(follows))
     return result

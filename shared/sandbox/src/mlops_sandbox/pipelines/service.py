@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mlops_sandbox.pipelines import definition as definitions
-from mlops_sandbox.pipelines import parameters, requests
-from mlops_sandbox.pipelines.errors import DefinitionError
 from mlops_sandbox.pipelines.execution import Execution
 from mlops_sandbox.pipelines.journal import (
     ExecutionRecord,
@@ -19,7 +16,7 @@ from mlops_sandbox.pipelines.journal import (
     mark_interrupted,
     process_identity,
 )
-from mlops_sandbox.pipelines.model import Definition, Scalar
+from mlops_sandbox.pipelines.prepare import prepare
 from mlops_sandbox.pipelines.world import World
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
@@ -89,7 +86,7 @@ class Executions:
             return self._run(record)
 
     def _run(self, record: ExecutionRecord) -> ExecutionRecord:
-        checked, values = check(record.definition, [(p["Name"], p["Value"]) for p in record.parameters])
+        checked, values = prepare(record.definition, [(p["Name"], p["Value"]) for p in record.parameters])
         region, account = record.pipeline_arn.split(":")[3:5]
         execution = Execution(
             checked,
@@ -147,29 +144,6 @@ class Executions:
             if (account, region) not in self._worlds:
                 self._worlds[account, region] = self._world(account, region)
             return self._worlds[account, region]
-
-
-def check(
-    definition: str, given: Iterable[tuple[str, str]], *, partial: bool = False
-) -> tuple[Definition, dict[str, Scalar]]:
-    """Check a definition, the values of its parameters, and the request of every step.
-
-    Args:
-        definition: JSON text.
-        given: the parameters' values, as text.
-        partial: let parameters without a default go without a value; their requests are judged by type.
-
-    Returns:
-        The definition, and every parameter's value.
-
-    Raises:
-        DefinitionError: with every problem.
-    """
-    checked = definitions.parse(definition)
-    values = parameters.bind(checked, given, partial=partial)
-    if problems := requests.preview_problems(checked, values):
-        raise DefinitionError(problems)
-    return checked, values
 
 
 def _new_record(pipeline_arn: str, definition: str, given: list[tuple[str, str]]) -> ExecutionRecord:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, ValidationError
+from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
@@ -103,9 +103,8 @@ def _find(response: SageMakerResponse, names: JobKind) -> Record:
     name = response._get_param(names.name)
     record = _jobs(names, response.current_account, response.region).get(name)
     if record is None:
-        # DescribeTrainingJob's error is ValidationException, the others' is ResourceNotFound, [read] in AWS's docs.
-        message = "Requested resource not found."
-        raise ValidationError(message) if names.noun == "TrainingJob" else ResourceNotFound(message)
+        # Not the ResourceNotFound that the service's model lists: ValidationException is what it answers.
+        raise ValidationError(f"Could not find requested job with name: {name}")
     return record
 
 

@@ -18,8 +18,9 @@ from moto.sagemaker.responses import SageMakerResponse
 from mlops_sandbox import server
 from mlops_sandbox.aws.listing import page
 from mlops_sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
-from mlops_sandbox.pipelines import DefinitionError, Executions
+from mlops_sandbox.pipelines import DefinitionError
 from mlops_sandbox.pipelines.journal import ExecutionRecord, StepRecord
+from mlops_sandbox.pipelines.service import Executions
 from mlops_sandbox.pipelines.world import World
 
 _executions: dict[server.Sandbox, Executions] = {}

@@ -1,0 +1,107 @@
+"""The command line of evaluate.py."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from failure import StepError
+from gate import Kind, Threshold
+
+METRICS = (
+    "accuracy",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "weighted_precision",
+    "weighted_recall",
+    "weighted_f0_5",
+    "weighted_f1",
+    "weighted_f2",
+    "expected_calibration_error",
+)
+"""What a threshold can be set on."""
+
+FOLDER = Path("/opt/ml/processing")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an evaluation is asked to do; explained by ``evaluate.py --help``."""
+
+    model: Path
+    test: Path
+    output: Path
+    batch_size: int
+    bootstrap: int
+    seed: int
+    thresholds: list[Threshold]
+    title: str
+    data_hash: str
+    commit: str
+
+
+def parse(arguments: Sequence[str] | None, description: str) -> Settings:
+    """Read the command line; the defaults are SageMaker's paths.
+
+    Raises:
+        StepError: a value is out of range, or a threshold is on a metric that there is not.
+    """
+    parser = _Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add(
+        "--model",
+        type=Path,
+        default=FOLDER / "input/model",
+        help="folder with model.tar.gz, or the model itself",
+    )
+    add("--test", type=Path, default=FOLDER / "input/test", help="folder with data.parquet and labels.json")
+    add("--output", type=Path, default=FOLDER / "output/evaluation", help="where the three files go")
+    add("--batch-size", type=_count(1), default=64, help="texts that go through the model together")
+    add("--bootstrap", type=_count(0), default=1000, help="draws for the intervals; 0 for none")
+    add("--seed", type=_count(0), default=13, help="of the draws")
+    for kind in ("least", "most"):
+        name, meaning = f"--at-{kind}", f"the {'lowest' if kind == 'least' else 'highest'} acceptable figure"
+        add(name, type=_bound, action="append", default=[], metavar="NAME=NUMBER", help=meaning)
+    add("--title", default="Text classifier", help="name of the model on the report")
+    add("--data-hash", default="", help="content hash of the input data, for the report")
+    add("--commit", default="", help="commit of the code, for the report")
+    given = vars(parser.parse_args(arguments))
+    kinds: tuple[Kind, Kind] = ("at_least", "at_most")
+    thresholds = [Threshold(name, kind, bound) for kind in kinds for name, bound in given.pop(kind)]
+    return Settings(**given, thresholds=thresholds)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as every other mistake is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise StepError(f"{message} (see --help)")
+
+
+def _bound(text: str) -> tuple[str, float]:
+    name, _, bound = text.partition("=")
+    if name not in METRICS:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=NUMBER with a NAME out of {', '.join(METRICS)}, got {text!r}"
+        )
+    try:
+        value = float(bound)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{name}: expected a number from 0 to 1, got {bound!r}")
+    return name, value
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+        return int(text)
+
+    return convert

@@ -1,0 +1,161 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from mlops_sandbox import Sandbox, SandboxError
+from mlops_sandbox.server import current
+
+ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
+
+
+def test_it_listens_on_loopback_only(sandbox):
+    assert sandbox.endpoint_url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, OTHER_ACCOUNT])
+def test_the_access_key_decides_the_account(sandbox, account):
+    identity = sandbox.client("sts", account=account).get_caller_identity()
+    assert identity["Arn"] == f"arn:aws:iam::{account}:user/sandbox"
+
+
+def test_accounts_do_not_see_each_others_buckets(sandbox, bucket):
+    other = sandbox.client("s3", account=OTHER_ACCOUNT)
+    assert other.list_buckets()["Buckets"] == []
+    with pytest.raises(ClientError, match="BucketAlreadyExists"):
+        other.create_bucket(
+            Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "ca-central-1"}
+        )
+
+
+def test_the_environment_leads_a_plain_client_to_the_account(sandbox, tmp_path):
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id=x\naws_secret_access_key=y\n")
+    code = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        **sandbox.environment(OTHER_ACCOUNT),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == OTHER_ACCOUNT, done.stderr
+
+
+def test_an_unknown_account_is_refused_by_name(sandbox):
+    with pytest.raises(SandboxError, match=r"expected one of 111111111111, 222222222222, got '333333333333'"):
+        sandbox.client("s3", account="333333333333")
+
+
+@pytest.mark.parametrize(
+    ("accounts", "message"),
+    [(["12"], "expected 12 digits, got '12'"), ([], "one or more"), ([ACCOUNT, ACCOUNT], "one or more")],
+)
+def test_bad_accounts_are_refused(tmp_path, accounts, message):
+    with pytest.raises(SandboxError, match=message):
+        Sandbox(tmp_path, accounts=accounts)
+
+
+def test_a_second_sandbox_in_the_same_process_is_refused(sandbox, tmp_path):
+    with pytest.raises(SandboxError, match="has a sandbox open already"), Sandbox(tmp_path / "second"):
+        pass
+    assert current() is sandbox
+
+
+def test_a_second_process_on_the_same_folder_is_told_the_first_ones_id(sandbox):
+    code = f"from mlops_sandbox import Sandbox\nwith Sandbox({str(sandbox.folder)!r}): pass"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.endswith(f"in use by process {os.getpid()}; wait for it to end, or use another folder")
+
+
+def test_a_closed_sandbox_frees_its_folder_and_port(tmp_path):
+    with Sandbox(tmp_path) as first:
+        url = first.endpoint_url
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(url, timeout=1)
+    with pytest.raises(SandboxError, match="not open"):
+        _ = first.endpoint_url
+    with pytest.raises(SandboxError, match="no sandbox is open"):
+        current()
+    with Sandbox(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://example.org"}, {"Host": "example.org"}])
+def test_web_pages_are_refused(sandbox, headers):
+    request = urllib.request.Request(sandbox.endpoint_url, headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request)
+    assert error.value.code == 403
+
+
+def test_a_call_that_moto_does_not_have_is_refused_at_once(sandbox):
+    with pytest.raises(ClientError) as error:
+        sandbox.client("sagemaker").create_action(
+            ActionName="a", Source={"SourceUri": "s3://b/k"}, ActionType="x"
+        )
+    answer = error.value.response
+    assert answer["Error"]["Code"] == "UnknownOperationException"
+    assert "create_action" in answer["Error"]["Message"]
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert answer["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+def test_a_fault_inside_a_call_is_a_400_with_its_reason(sandbox, monkeypatch):
+    from moto.sagemaker.responses import SageMakerResponse
+
+    def broken(self):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(SageMakerResponse, "list_models", broken)
+    with pytest.raises(ClientError) as error:
+        sandbox.client("sagemaker").list_models()
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert "RuntimeError: broken on purpose" in str(error.value)
+
+
+def test_a_key_with_a_delete_marker_can_be_deleted_with_all_its_versions(sandbox, bucket):
+    versioning = {"Status": "Enabled"}
+    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=versioning)
+    bucket.put("lock", b"1")
+    bucket.client.delete_object(Bucket=bucket.name, Key="lock")
+    listed = bucket.client.list_object_versions(Bucket=bucket.name)
+    objects = [
+        {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+        for entry in listed["Versions"] + listed["DeleteMarkers"]
+    ]
+    bucket.client.delete_objects(Bucket=bucket.name, Delete={"Objects": objects})
+    assert "Versions" not in bucket.client.list_object_versions(Bucket=bucket.name)
+
+
+def test_a_snapshot_waits_for_requests_and_requests_for_it(sandbox, bucket):
+    errors = []
+
+    def write() -> None:
+        try:
+            for number in range(30):
+                bucket.put(f"{threading.get_ident()}/{number}", b"x")
+        except Exception as error:
+            errors.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        sandbox.save()
+    assert errors == []
+    assert len(bucket.keys()) == 90
+
+
+def test_the_first_account_is_the_default(tmp_path: Path):
+    with Sandbox(tmp_path, accounts=(OTHER_ACCOUNT, ACCOUNT)) as opened:
+        identity = opened.client("sts").get_caller_identity()
+    assert json.dumps(identity["Account"]) == f'"{OTHER_ACCOUNT}"'
