@@ -9,7 +9,7 @@ ENVIRONMENT := $(PYTHON) shared/template/tools/environment.py
 # our own Python, as ruff and mypy see it; copies that `make sync` makes are checked where they come from
 PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' '$(TEMPLATE)/tests'
 
-.PHONY: help setup setup-build setup-container demo test check format sync bench clean
+.PHONY: help setup setup-build setup-container setup-toolkit demo test check format sync bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -23,12 +23,17 @@ setup-build:
 		--no-deps '$(TEMPLATE)/requirements/base-model.txt'
 
 setup-container: setup-build
-	@$(ENVIRONMENT) $(CONTAINER_VENV) -r '$(TEMPLATE)/requirements/container.txt' -r '$(TEMPLATE)/requirements/dev.txt'
+	@$(ENVIRONMENT) $(CONTAINER_VENV) -r '$(TEMPLATE)/requirements/container.txt' -r '$(TEMPLATE)/requirements/dev.txt' \
+		--no-deps '$(TEMPLATE)/requirements/container-toolkit.txt'
+
+setup-toolkit: setup-container
+	@test -x $(CONTAINER_VENV)/bin/train || $(CONTAINER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements/training-toolkit.txt
 
 demo: setup  ## generate a repository, train, evaluate, register and ask a real classifier, on this machine
 	@$(VENV)/bin/python tools/demo.py
 
-test: setup  ## run the tests; SLOW=1 runs all of them, as CI does
+test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest $(if $(SLOW),,-m "not slow")
 
 check: setup-build  ## format, lint, types, and whether the copies are in step

@@ -139,3 +139,12 @@ def answers() -> dict[str, object]:
     """The default answers of model-build, as cookiecutter gives them to a template."""
     context = generate_context(str(COLLECTION / TEMPLATE / "cookiecutter.json"))
     return {key: value for key, value in prompt_for_config(context, no_input=True).items() if key[0] != "_"}
+
+
+@pytest.fixture(scope="session")
+def container_python() -> Path:
+    """The interpreter that stands for SageMaker's images: what `make setup` makes, or MLOPS_CONTAINER_PYTHON."""
+    python = Path(os.environ.get("MLOPS_CONTAINER_PYTHON") or COLLECTION / ".venv-container/bin/python")
+    if not python.exists():
+        pytest.skip(f"no {python}: run `make setup`, or set MLOPS_CONTAINER_PYTHON to a Python with torch and transformers")
+    return python

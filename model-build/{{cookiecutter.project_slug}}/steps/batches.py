@@ -155,7 +155,13 @@ class TokenisedTexts:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Return the token ids and the label id of one text."""
+        """Return the token ids and the label id of one text.
+
+        Raises:
+            IndexError: there is none with this number.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         start = self.ends[index - 1] if index > 0 else 0
         return self.ids[start : self.ends[index]], int(self.labels[index])
 

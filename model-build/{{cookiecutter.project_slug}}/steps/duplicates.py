@@ -26,9 +26,8 @@ Array = npt.NDArray[Any]
 # group's 64 bits only have to be rarely equal: two groups that share them stay together, which is safe.
 RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("group", "<u8"), ("row", "<i8"), ("label", "<i4")])
 
-FILES = (
-    64  # a power of two, below macOS's limit of 256 open files; a thousand million rows make files of 560 MB
-)
+FILES = 64  # a power of two; a thousand million rows make files of 560 MB
+WAITING_ROWS = 1 << 17  # are written together, so that a file is not opened for each small batch
 
 
 def text_hashes(texts: pa.Array, seed: int) -> Array:
@@ -60,27 +59,33 @@ class Buckets:
         """Keep the files in the folder, which is made."""
         folder.mkdir()
         self._paths = [folder / f"{number:02x}" for number in range(FILES)]
-        self._files = [path.open("wb") for path in self._paths]
+        self._waiting: list[Array] = []
+        self._rows = 0
 
     def append(self, records: Array) -> None:
         """Add records of the type ``RECORD``."""
+        self._waiting.append(records)
+        self._rows += len(records)
+        if self._rows >= WAITING_ROWS:
+            self._write()
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield the records of each file, in the order of their leading bits."""
+        self._write()
+        for path in self._paths:
+            yield np.fromfile(path, RECORD) if path.exists() else np.empty(0, RECORD)
+
+    def _write(self) -> None:
+        records = np.concatenate([np.empty(0, RECORD), *self._waiting])
+        self._waiting, self._rows = [], 0
         bucket = (records["high"] >> np.uint64(64 - FILES.bit_length() + 1)).astype(np.uint8)
         order = np.argsort(bucket, kind="stable")  # a radix sort
         bounds = np.searchsorted(bucket[order], np.arange(FILES + 1))
         ordered = records[order]
-        for file, begin, end in zip(self._files, bounds, bounds[1:], strict=False):
-            file.write(ordered[begin:end].tobytes())
-
-    def __iter__(self) -> Iterator[Array]:
-        """Yield the records of each file, in the order of their leading bits; then none can be added."""
-        self.close()
-        for path in self._paths:
-            yield np.fromfile(path, RECORD)
-
-    def close(self) -> None:
-        """Finish writing."""
-        for file in self._files:
-            file.close()
+        for path, (begin, end) in zip(self._paths, pairwise(bounds), strict=True):
+            if begin < end:
+                with path.open("ab") as file:
+                    file.write(ordered[begin:end].tobytes())
 
 
 class Contradiction(NamedTuple):

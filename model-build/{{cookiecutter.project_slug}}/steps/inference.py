@@ -1,33 +1,28 @@
 """Answer requests with the trained classifier. Ships in ``model.tar.gz`` as ``code/inference.py``.
 
-The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per
-worker, then ``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every
-exception into HTTP 400 with the exception's message as the body, so a message here names the record and what
-was expected of it.
+The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per worker,
+then ``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every exception into HTTP
+400 with the exception's text, so a message here names the record and what was expected of it.
 
-Requests (TEXT is a string, or an object with the text columns of training, such as ``{"subject": …, "body":
-…}``; columns beside those are ignored, and a ``null`` in one counts as empty):
+Requests. A TEXT is a string, or an object with the text columns of training, ``{"subject": …, "body": …}`` for
+example; its other keys are ignored, and ``null`` in a column counts as empty.
 
-* ``application/json``: ``{"inputs": TEXT}`` or ``{"inputs": [TEXT, …]}``, and optionally ``"parameters"``
-with
+* ``application/json``: ``{"inputs": TEXT}`` or ``{"inputs": [TEXT, …]}``, and optionally ``"parameters"``:
 
   * ``top_k``: how many classes to answer, best first; ``null`` for all of them
-  * ``function_to_apply``: ``softmax`` (default), ``sigmoid`` or ``none``
-  * ``batch_size``: texts that go through the model together (default 32)
+  * ``function_to_apply``: ``softmax`` (the default), ``sigmoid`` or ``none``
+  * ``batch_size``: texts that go through the model together (32 if not said)
 
-* ``application/jsonlines``: in each line one TEXT or ``{"inputs": TEXT}``, the object with ``"parameters"``
-of its own if wanted
-* ``text/csv``: a header with ``inputs`` or with the text columns, then a text in each row
+* ``application/jsonlines``: in each line a TEXT or ``{"inputs": TEXT}``, which may have ``"parameters"``, too
+* ``text/csv``: a header with ``inputs`` or with the text columns, then one TEXT in each row
 
-Answers, always in the order of the request, have the shapes of transformers' own text-classification
-pipeline:
+Answers have the order of the request and the shapes of transformers' own text-classification pipeline, so that
+a client of the toolkit's default handler need not change:
 
-* one text: ``[{"label": …, "score": …}]``, the best class, or the ``top_k`` best
-* a list: ``[{"label": …, "score": …}, …]``, the best class of each text, or with ``top_k`` a list of its
-``top_k`` best for each
-* as ``application/jsonlines``: a line for each text, what that text alone would get as JSON
-* as ``text/csv``: columns ``label,score``, or ``label_1,score_1,label_2,score_2,…`` where more than one class
-is asked for
+* one text: ``[{"label": …, "score": …}]``, the best class, or with ``top_k`` that many
+* a list: ``[{"label": …, "score": …}, …]``, the best class of each; with ``top_k`` a list for each
+* as ``application/jsonlines``: for each text a line with what it would get alone
+* as ``text/csv``: columns ``label,score``, or with ``top_k`` above 1 ``label_1,score_1,label_2,score_2,…``
 """
 
 from __future__ import annotations
@@ -54,6 +49,9 @@ CSV = "text/csv"
 FORMS = (JSON, JSON_LINES, CSV)
 
 FUNCTIONS = ("softmax", "sigmoid", "none")
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""CPU time that the container may use, in microseconds of every so many microseconds (cgroup v2)."""
 
 csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is shorter than some emails
 
@@ -396,7 +394,7 @@ def cpu_share() -> int:
     """
     cpus: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        quota, period = QUOTA.read_text(encoding="ascii").split()
         cpus = min(cpus, int(quota) / int(period))
     except (OSError, ValueError):  # not Linux, cgroup v1, or no quota ("max")
         pass

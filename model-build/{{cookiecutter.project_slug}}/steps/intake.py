@@ -124,7 +124,6 @@ class Intake:
                     self._add(arrays, columns, labels, seed, stream)
                     progress.report(self.rows, f"file {number:,} of {len(files):,}")
                 self.files.append((file, self.rows - before))
-        self.buckets.close()  # so that no more than one input's files are open at a time
 
     def _add(
         self,

@@ -166,9 +166,7 @@ def summarise(report: dict[str, Any]) -> None:
             dropped = ", ".join(
                 f"{count:,} {reason.replace('_', ' ')}" for reason, count in part["dropped"].items() if count
             )
-            say(
-                f"{name}: {part['rows']:,} rows in {len(part['files']):,} files; dropped: {dropped or 'none'}"
-            )
+            say(f"{name}: {part['rows']:,} rows, files: {len(part['files']):,}; dropped: {dropped or 'none'}")
     sizes = ", ".join(f"{name} {report['sets'][name]['texts']:,}" for name in SETS)
     say(f"{len(report['labels']):,} classes; texts: {sizes}")
     for warning in report["warnings"]:

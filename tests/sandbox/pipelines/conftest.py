@@ -18,14 +18,39 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from documents import BUCKET, ROLE, text
 
+SERVER = """\
+import http.server, sys
+class Shout(http.server.BaseHTTPRequestHandler):
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.answer(b"")
+    def do_POST(self):
+        self.answer(self.rfile.read(int(self.headers["Content-Length"])).upper())
+server = http.server.HTTPServer(("127.0.0.1", 0), Shout)
+open(sys.argv[1], "w").write(str(server.server_port))
+server.serve_forever()
+"""
 FINAL = ("Succeeded", "Failed", "Stopped")
 
 
 @pytest.fixture(scope="session")
 def images_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sandbox.toml that maps the tests' image to this Python."""
-    path = tmp_path_factory.mktemp("images") / "sandbox.toml"
-    path.write_text(f'[[image]]\nmatch = "example.test/tiny"\npython = "{sys.executable}"\n')
+    """A sandbox.toml that maps the tests' image to this Python, and another one to a server that shouts."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "server.py").write_text(SERVER)
+    server = folder / "python"
+    # The sandbox runs PYTHON SERVER_SCRIPT PORT_FILE; this "Python" runs a server of our own instead.
+    server.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{folder}/server.py" "$2"\n')
+    server.chmod(0o755)
+    path = folder / "sandbox.toml"
+    path.write_text(
+        f'[[image]]\nmatch = "example.test/tiny"\npython = "{sys.executable}"\n'
+        f'[[image]]\nmatch = "example.test/server"\npython = "{server}"\n'
+    )
     return path
 
 

@@ -13,6 +13,8 @@ ACCOUNT = "111111111111"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pipeline"
 #: A made-up image; sandbox.toml of the tests maps it to this Python.
 IMAGE = "example.test/tiny:1"
+#: Maps to a model server that answers with what it got, in capitals.
+SERVER_IMAGE = "example.test/server:1"
 BUCKET = "pipeline-tests"
 
 Json = dict[str, Any]

@@ -6,7 +6,9 @@ import contextlib
 import io
 import json
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -263,6 +265,37 @@ def test_ctrl_c_stops_the_run_and_leaves_no_process(cli: Cli) -> None:
     assert "execution Stopped" in out
     assert gone(*children)
     assert "Stopped" in cli.here("executions")
+
+
+@pytest.mark.slow
+def test_ctrl_c_typed_at_a_terminal_does_the_same(cli: Cli) -> None:
+    # The terminal sends the signal to every process of the foreground, not to one.
+    pids, shown = cli.folder / "pids", b""
+    definition = cli.definition(long_step(pids))
+    pid, terminal = pty.fork()
+    if pid == 0:  # pragma: no cover
+        os.chdir(cli.folder)
+        os.execve(
+            sys.executable, [sys.executable, "-m", "mlops_sandbox.cli", "run", definition], cli.environment
+        )
+    children: list[int] = []
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        if not children and pids.exists() and pids.read_text().endswith("\n"):
+            children = job_pids(pids, pid)
+            os.write(terminal, b"\x03")
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                shown += os.read(terminal, 65536)
+            except OSError:  # the other end is closed
+                break
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 1, shown.decode()
+    assert b"execution Stopped" in shown
+    assert b"\x1b[" in shown  # the live table
+    assert children
+    assert gone(*children)
 
 
 @pytest.mark.slow

@@ -68,6 +68,20 @@ def test_a_failure_is_shown_with_the_end_of_the_log(
     assert len(shown) - start_of_end < 25
 
 
+def test_every_attempts_lines_are_shown(start: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    code = (
+        f"import os, sys, time; again = os.path.exists({str(mark)!r}); print('again' if again else 'first');"
+        f"open({str(mark)!r}, 'w'); time.sleep(0.5); sys.exit(not again)"
+    )
+    policy = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 0, "MaxAttempts": 1}
+    stream = io.StringIO()
+    running = start(pipeline(processing("A", code, outputs={}, RetryPolicies=[policy])))
+    result, shown = text_of(PlainView(Console(file=stream)), stream, sandbox, running.arn)
+    assert result.status == "Succeeded"
+    assert [line for line in shown.splitlines() if line.startswith("[A]")] == ["[A] first", "[A] again"]
+
+
 def test_an_interrupt_stops_the_execution_and_waits(start: Any, sandbox: Sandbox) -> None:
     running = start(pipeline(processing("Long", "import time; time.sleep(60)", outputs={})))
     running.until(lambda: running.statuses().get("Long") == "Executing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 import zipfile
 from typing import Any
 
@@ -13,6 +14,7 @@ from documents import (
     BUCKET,
     IMAGE,
     ROLE,
+    SERVER_IMAGE,
     compare,
     condition,
     fail,
@@ -184,6 +186,40 @@ def test_a_model_step_creates_a_model(sandbox: Sandbox, run: Any) -> None:
     assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://b/m.tar.gz"
     log = sandbox.folder / "jobs" / job_of(ended.steps["Use"]) / "log.txt"
     assert name in log.read_text()
+
+
+def test_a_transform_step_uses_a_model_of_the_same_pipeline(sandbox: Sandbox, run: Any) -> None:
+    client = sandbox.client("s3")
+    client.put_object(Bucket=BUCKET, Key="batch/in.txt", Body=b"hello")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz"):
+        pass
+    client.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=packed.getvalue())
+    container = {"Image": SERVER_IMAGE, "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/batch/"}}
+    to = join(f"s3://{BUCKET}/answers", get("Execution.PipelineExecutionId"))
+    transform = {
+        "ModelName": get("Steps.Make.ModelName"),
+        "TransformInput": {"DataSource": source, "ContentType": "text/plain"},
+        "TransformOutput": {"S3OutputPath": to},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    read = "print('answer:', open('/opt/ml/processing/in/in.txt.out').read())"
+    ended = run(
+        pipeline(
+            {
+                "Name": "Make",
+                "Type": "Model",
+                "Arguments": {"ExecutionRoleArn": ROLE, "PrimaryContainer": container},
+            },
+            {"Name": "Shout", "Type": "Transform", "Arguments": transform},
+            processing(
+                "Read", read, inputs={"in": get("Steps.Shout.TransformOutput.S3OutputPath")}, outputs={}
+            ),
+        )
+    )
+    assert ended.status == "Succeeded", ended.reason
+    assert "answer: HELLO" in (sandbox.folder / "jobs" / job_of(ended.steps["Read"]) / "log.txt").read_text()
 
 
 def test_a_lambda_steps_outputs_are_typed(run: Any, function: str) -> None:

@@ -46,8 +46,10 @@ def train_in(base_model: Path, sets: Path) -> Train:
 
     def run(folder: Path, **given: object) -> Path:
         source = Path(str(given.pop("sets", sets)))
-        values = {"epochs": 6, "learning_rate": 0.01, "max_length": 32, "base_model": base_model, **given}
-        hyperparameters = [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        values = {"epochs": 10, "learning_rate": 0.01, "max_length": 32, "base_model": base_model, **given}
+        hyperparameters = [
+            part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))
+        ]
         channels = ["--train", str(source / "train"), "--validation", str(source / "validation")]
         outputs = ["--model-dir", str(folder / "model"), "--checkpoint-dir", str(folder / "checkpoints")]
         outputs += ["--output-data-dir", str(folder / "output")]

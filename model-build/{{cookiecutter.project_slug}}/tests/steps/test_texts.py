@@ -35,7 +35,7 @@ def test_every_character_that_python_calls_white_space_is_trimmed() -> None:
 
 
 def test_preprocessing_whole_columns_cleans_as_serving_cleans_one_text() -> None:
-    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
+    characters = [*map(chr, range(0x3100)), "\ufeff", "\ufffd", "\U0001f600"]
     texts = [f"{character}x{character}y\r{character}" for character in characters] + [
         "\0 \0 a",
         "",

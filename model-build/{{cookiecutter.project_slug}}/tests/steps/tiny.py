@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -38,7 +39,9 @@ def write_base_model(folder: Path) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=POSITIONS,
+        initializer_range=0.2,  # attends to words from the start, as a pretrained model would
     )
+    torch.manual_seed(1)
     BertModel(config).save_pretrained(folder)
     return folder
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_sandbox import commands
 from mlops_sandbox.errors import SandboxError
@@ -193,7 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return FAILED
-    except (SandboxError, commands.CommandError) as error:
+    except BrokenPipeError:
+        # `mlops-sandbox logs … | head`: nobody reads on, and Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (SandboxError, commands.CommandError, BotoCoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except ClientError as error:
@@ -204,10 +208,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # `mlops-sandbox logs … | head`: nobody reads on, and Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -45,7 +45,11 @@ def run(options: argparse.Namespace) -> int:
             count = upload(sandbox.client("s3"), local, uri, sandbox.region)
             print(f"uploaded {count} file{'s' if count != 1 else ''} from {local} to {uri}")
         client = sandbox.client("sagemaker")
-        name = options.name or re.sub(r"[^A-Za-z0-9]+", "-", options.definition.stem).strip("-")[:256]
+        name = (
+            options.name
+            or re.sub(r"[^A-Za-z0-9]+", "-", options.definition.stem).strip("-")[:256]
+            or "pipeline"
+        )
         upsert(client, name, text, f"arn:aws:iam::{options.account}:role/mlops-sandbox")
         given = [{"Name": key, "Value": value} for key, value in options.param]
         arn = client.start_pipeline_execution(PipelineName=name, PipelineParameters=given)[
@@ -70,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
 def _abandon() -> NoReturn:
     """End this process at once, at the second Ctrl-C.
 
-    Each job's supervisor ends the job when this process is gone. What the run has put into the sandbox's S3 is
-    not kept; the journal is, and the next sandbox on this folder notes the interruption in it.
+    Each job's supervisor ends the job when this process is gone. What the run has put into the sandbox's S3
+    is not kept; the journal is, and the next sandbox on this folder notes the interruption in it.
     """
     print("ended at once; what this run had stored is not kept", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -167,9 +171,8 @@ def logs(options: argparse.Namespace) -> int:
     step = record.steps.get(options.step)
     if step is None:
         raise CommandError(f"execution {record.id}: no step {options.step!r} has run; {_names(record)}")
-    arns = [entry["Arn"] for entry in step.metadata.values() if isinstance(entry, dict) and "Arn" in entry]
-    path = options.folder / "jobs" / (arns[0].rsplit("/", 1)[-1] if arns else "") / "log.txt"
-    if not path.is_file():
+    path = options.folder / "jobs" / step.job / "log.txt"
+    if not step.job or not path.is_file():
         raise CommandError(f"execution {record.id}: step {step.name!r} is a {step.type} step: it has no log")
     with path.open(encoding="utf-8", errors="replace") as lines:
         shutil.copyfileobj(lines, sys.stdout)

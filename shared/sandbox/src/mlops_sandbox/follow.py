@@ -72,14 +72,14 @@ def follow(
     """
     interval = LOCAL_INTERVAL if _is_local(client) else AWS_INTERVAL
     names = _step_names(client, execution_arn)
-    tail = Tail()
+    lines = _JobLines(jobs_folder)
     interrupted = False
     with view or make_view() as shown:
         while True:
             try:
                 snapshot = look(client, execution_arn, names)
                 over = snapshot.status in FINAL
-                shown.update(snapshot, list(_new_lines(tail, jobs_folder, snapshot)) if jobs_folder else [])
+                shown.update(snapshot, list(lines.new(snapshot)))
                 if over:
                     break
                 sleep(interval)
@@ -134,14 +134,28 @@ def failure_lines(snapshot: Snapshot, jobs_folder: Path | None) -> Iterator[str]
         )
 
 
-def _new_lines(tail: Tail, jobs_folder: Path, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    for step in snapshot.steps:
-        if step.get("CacheHitResult"):
-            continue  # its metadata names the job of the earlier run
-        path = log_file(jobs_folder, step)
-        if path:
-            for line in tail.new_lines(path, final=bool(step.get("EndTime"))):
-                yield step["StepName"], line
+class _JobLines:
+    """The lines of the jobs' logs, step by step; a step that is retried has a new job, and so a new log."""
+
+    def __init__(self, jobs_folder: Path | None) -> None:
+        """Read logs below a folder, or none."""
+        self._folder = jobs_folder
+        self._tail = Tail()
+        self._paths: dict[str, Path] = {}
+
+    def new(self, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+        """Yield (step, line) for what was written since the last time."""
+        for step in snapshot.steps if self._folder else ():
+            if step.get("CacheHitResult"):
+                continue  # its metadata names the job of the earlier run
+            name, path = step["StepName"], log_file(self._folder, step) if self._folder else None
+            before = self._paths.get(name)
+            if before and before != path:
+                yield from ((name, line) for line in self._tail.new_lines(before, final=True))
+            if path:
+                self._paths[name] = path
+                over = bool(step.get("EndTime"))
+                yield from ((name, line) for line in self._tail.new_lines(path, final=over))
 
 
 def _stop(client: Any, execution_arn: str) -> None:
@@ -154,11 +168,12 @@ def _stop(client: Any, execution_arn: str) -> None:
 
 
 def _step_names(client: Any, execution_arn: str) -> list[str]:
-    answer = client.describe_pipeline_definition_for_execution(PipelineExecutionArn=execution_arn)
+    # Only used to show what is still to come: whoever may not read definitions can follow all the same.
     try:
+        answer = client.describe_pipeline_definition_for_execution(PipelineExecutionArn=execution_arn)
         return list(_names(json.loads(answer["PipelineDefinition"]).get("Steps") or []))
-    except (ValueError, AttributeError, TypeError):
-        return []  # only used to show what is still to come
+    except (ClientError, ValueError, AttributeError, TypeError, KeyError):
+        return []
 
 
 def _names(steps: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -21,10 +21,10 @@ from typing import Any
 
 from mlops_sandbox import aws, clients, credentials, state
 from mlops_sandbox.aws.sagemaker import jobs as registry
+from mlops_sandbox.aws.sagemaker import pipelines
 from mlops_sandbox.aws.sagemaker.kinds import KINDS, Kind
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.gate import STATE
-from mlops_sandbox.http import Server
 from mlops_sandbox.jobs import (
     Images,
     JobContext,
@@ -35,6 +35,7 @@ from mlops_sandbox.jobs import (
     run_transform,
 )
 from mlops_sandbox.lock import FolderLock
+from mlops_sandbox.loopback import Server
 
 __all__ = ["Sandbox", "SandboxError", "current"]
 
@@ -119,6 +120,7 @@ class Sandbox:
         with _current_lock:
             try:
                 # Before the server: what a stopped job has saved goes to S3.
+                pipelines.close(self)
                 registry.stop_all()
                 registry.start_with(None)
                 if self._server:

@@ -20,7 +20,7 @@ class UnknownOperation(ServiceException):
 
 
 def install() -> None:
-    """Patch the dispatcher that nearly all services share; ``http.answer_faults`` sees to the others."""
+    """Patch the dispatcher that nearly all services share; ``loopback.answer_faults`` sees to the others."""
     dispatch = BaseResponse.call_action
 
     def call_action(self: BaseResponse) -> Any:

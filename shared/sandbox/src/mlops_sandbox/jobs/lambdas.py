@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction, lambda_backends
-from moto.core.exceptions import ServiceException
+from werkzeug.exceptions import HTTPException
 
 from mlops_sandbox.jobs.context import JobContext
 from mlops_sandbox.jobs.errors import JobFailed, JobStopped
@@ -30,7 +30,7 @@ from mlops_sandbox.jobs.images import Images
 from mlops_sandbox.jobs.log import JobLog
 from mlops_sandbox.jobs.process import Process, wait_all
 
-_SCRIPT = Path(__file__).with_name("lambda_run.py")
+_SCRIPT = Path(__file__).with_name("container") / "invoke.py"
 _GRACE = 2.0  # seconds: Lambda kills at once; a handler's subprocesses may want to say so
 
 
@@ -127,7 +127,7 @@ def _find(function_arn: str) -> LambdaFunction:
         raise JobFailed(f"FunctionArn: expected the ARN of a Lambda function, got {function_arn!r}")
     try:
         return lambda_backends[account][region].get_function(function_arn)
-    except ServiceException:
+    except HTTPException:  # moto's errors of Lambda
         raise JobFailed(f"Lambda function {function_arn} does not exist") from None
 
 

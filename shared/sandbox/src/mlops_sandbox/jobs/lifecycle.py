@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from moto.sagemaker.exceptions import ResourceInUseException
+
 from mlops_sandbox.aws.sagemaker import jobs as registry
 from mlops_sandbox.aws.sagemaker.kinds import KINDS, JobKind, Kind
 from mlops_sandbox.aws.sagemaker.records import Record, now
@@ -76,11 +78,14 @@ def running(kind: Kind, request: dict[str, Any], context: JobContext, **describe
         JobStopped: from the body.
     """
     names = KINDS[kind]
+    try:
+        record = registry.open_job(kind, request, context.name, context.account, context.region, context.stop)
+    except ResourceInUseException as error:
+        raise JobFailed(f"ClientError: {error.message}") from None
     context.folder.mkdir(parents=True, exist_ok=True)
-    for leftover in ("algo-1", "container", "model"):
+    for leftover in context.folder.glob("algo-*"):
         # A job of the same name may have run here before its sandbox's state was lost.
-        shutil.rmtree(context.folder / leftover, ignore_errors=True)
-    record = registry.open_job(kind, request, context.name, context.account, context.region, context.stop)
+        shutil.rmtree(leftover, ignore_errors=True)
     record.update(**{names.start: now()}, **described)
     log = JobLog(context.folder / "log.txt", context.name, context.log)
     job = Job(names, request, context, record, log, _deadline(request))

@@ -1,7 +1,7 @@
 """A server for one model: its archive is fetched and unpacked, the image's server is started on loopback.
 
 ``MLOPS_SANDBOX_MODEL_SERVER=multi-model-server`` starts the images' Java server instead of
-``handler_server``.
+``container/serve.py``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from mlops_sandbox.jobs.lifecycle import Job
 from mlops_sandbox.jobs.process import Process
 
 SWITCH = "MLOPS_SANDBOX_MODEL_SERVER"
-_SCRIPT = Path(__file__).with_name("handler_server.py")
-_PATH = Path(__file__).with_name("serving_path")
+_SCRIPT = Path(__file__).with_name("container") / "serve.py"
+_PATH = _SCRIPT.with_name("path")
 #: A container has 4 minutes to answer /ping ([read] AWS, "Use Your Own Inference Code").
 _START = 240.0  # seconds
 

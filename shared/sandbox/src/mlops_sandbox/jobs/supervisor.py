@@ -30,6 +30,7 @@ import sys
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_LOOK_EVERY = 0.05  # seconds
 
 
 def main(scratch: str, command: list[str]) -> int:
@@ -69,9 +70,28 @@ def _wait(job: subprocess.Popen[bytes]) -> int:
             deadline = time.monotonic() + float(order.split(b"\n")[0])
             _signal_group(job.pid, signal.SIGTERM)
     else:
+        if deadline is not None:
+            _wait_for_group(job.pid, deadline)
         return int(job.returncode)
     _signal_group(job.pid, signal.SIGKILL)
     return job.wait()
+
+
+def _wait_for_group(group: int, deadline: float) -> None:
+    """Let the other processes of the group act on SIGTERM too, when the main one has ended by it.
+
+    In a container the main process has the id 1, which SIGTERM does not end unless it has a handler; the launcher
+    of a script is such a process, and the script saves its checkpoint meanwhile.
+    """
+    while time.monotonic() < deadline and any(_group_of(process) == group for process in _descendants()):
+        time.sleep(_LOOK_EVERY)
+
+
+def _group_of(process: int) -> int | None:
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return None
 
 
 def _wake_on_child() -> int:

@@ -1,4 +1,4 @@
-"""What an image runs as ``train``: the real toolkit if its environment has it, else ``toolkit_train.py``.
+"""What an image runs as ``train``: the real toolkit if its environment has it, else ``container/train.py``.
 
 The toolkit of SageMaker's images, ``sagemaker-training``, comes as source with a C extension and twenty
 dependencies: a laptop without a compiler cannot install it. Where it is installed it is used; where not, a
@@ -17,7 +17,7 @@ from mlops_sandbox.jobs import archives, s3
 from mlops_sandbox.jobs.hosts import Machine
 from mlops_sandbox.jobs.images import Image
 
-_SCRIPT = Path(__file__).with_name("toolkit_train.py")
+_SCRIPT = Path(__file__).with_name("container") / "train.py"
 #: What SageMaker's PyTorch images set; the package ``sagemaker-pytorch-training`` has it.
 _FRAMEWORK = "sagemaker_pytorch_container.training"
 

@@ -216,7 +216,7 @@ class Execution:
         with self._changing():
             if self._stop.is_set():
                 raise StepStopped
-            record.status = "Executing"
+            record.status, record.job = "Executing", name
             record.attempts += 1
         call = Call(
             step, arguments, name, resolved, self._world, self._stop, lambda data: self._report(step, data)
@@ -250,7 +250,7 @@ class Execution:
         record = self._record.steps[step.name]
         with self._changing():
             record.cache_source, record.cache_key = source.arn, key
-            record.metadata, record.outputs = earlier.metadata, earlier.outputs
+            record.metadata, record.outputs, record.job = earlier.metadata, earlier.outputs, earlier.job
         return Outcome(earlier.properties)
 
     def _job_name(self, step: Step) -> str:

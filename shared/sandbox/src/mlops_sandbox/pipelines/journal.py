@@ -28,6 +28,7 @@ class StepRecord:
     Attributes:
         status: Starting, Executing, Stopping, Stopped, Failed or Succeeded.
         attempts: how many times it was started; 0 for a cache hit.
+        job: the name of the job or model of its last attempt; its log is ``jobs/<name>/log.txt``.
         metadata: its Metadata in ListPipelineExecutionSteps, e.g. ``{"TrainingJob": {"Arn": …}}``.
         properties: what other steps may refer to.
         cache_key: of its arguments; "" if the step's type is never cached.
@@ -45,6 +46,7 @@ class StepRecord:
     end: float | None = None
     failure_reason: str = ""
     attempts: int = 0
+    job: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
     cache_key: str = ""

@@ -118,6 +118,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _new_key() -> FakeKey:
     key: Any = FakeKey.__new__(FakeKey)
+    key.disposed = True  # until it has its state: moto's __del__ reads it
     return cast(FakeKey, key)
 
 

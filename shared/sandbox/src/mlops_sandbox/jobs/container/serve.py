@@ -1,6 +1,6 @@
 """The real Hugging Face handler behind a loopback HTTP server, run by the image's Python.
 
-    handler_server.py PORT_FILE
+    serve.py PORT_FILE
 
 SageMaker's Hugging Face images serve with multi-model-server, a Java program that passes each request to
 ``HuggingFaceHandlerService`` of sagemaker-huggingface-inference-toolkit. This calls the same service with
@@ -128,4 +128,6 @@ def handler_class(service: Any, model_dir: str) -> type[BaseHTTPRequestHandler]:
 
 
 if __name__ == "__main__":
+    # This script's folder, which the model's code must not import from.
+    del sys.path[0]
     sys.exit(main(sys.argv[1]))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -215,6 +216,8 @@ def launcher(parameters: dict[str, Any], script: Path) -> list[str]:
 
 def run(command: list[str], environment: dict[str, str]) -> tuple[int, list[str]]:
     """Run a command in the code folder, passing its lines on; return its status and last errors."""
+    # A stop is the script's to act on; this process waits for it, as the first one of a container would.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     last: deque[str] = deque(maxlen=_KEPT_LINES)
     with subprocess.Popen(command, cwd=CODE, env=environment, stderr=subprocess.PIPE, bufsize=0) as process:
         assert process.stderr is not None

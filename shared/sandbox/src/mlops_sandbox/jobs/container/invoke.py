@@ -1,6 +1,6 @@
 """Calls a Lambda handler once, as the runtime does, in the function's Python.
 
-    lambda_run.py EVENT RESULT
+    invoke.py EVENT RESULT
 
 RESULT becomes ``{"payload": …}``, or ``{"error": {errorType, errorMessage, stackTrace}}`` in the form that
 Lambda gives to a caller ([read] AWS, "Lambda function errors in Python").
@@ -83,5 +83,6 @@ def error(kind: str, message: str, trace: list[str] | None = None) -> dict[str, 
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+    # In place of this script's folder, which the function must not import from.
+    sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
     main(sys.argv[1], sys.argv[2])

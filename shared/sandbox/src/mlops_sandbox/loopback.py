@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 from mlops_sandbox.gate import Gate
 
 LOOPBACK = "127.0.0.1"
-logger = logging.getLogger("mlops_sandbox.http")
+logger = logging.getLogger("mlops_sandbox.loopback")
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]

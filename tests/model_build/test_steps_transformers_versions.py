@@ -1,0 +1,73 @@
+"""The steps on the versions of transformers that SageMaker's images have: 5.3 trains, 5.5 serves."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "model-build/{{cookiecutter.project_slug}}"
+SCRIPT = Path(__file__).with_name("trained_model.py")
+
+# What these versions of transformers need where the newest does not suit them; nothing else is replaced.
+BESIDE = ["huggingface_hub<2", "tokenizers>=0.22,<0.23.0", "httpx", "httpcore"]
+TRAINING, SERVING = "5.3.0", "5.5.3"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def overlay(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """For each version an environment in which it comes before the installed one."""
+    environments = {}
+    for version in (TRAINING, SERVING):
+        folder = tmp_path_factory.mktemp(f"transformers-{version}")
+        install = [container_python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+        done = subprocess.run([*install, f"transformers=={version}", *BESIDE], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"transformers {version} cannot be installed here: {done.stderr.strip()[-200:]}")
+        environments[version] = {
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+    environments["installed"] = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return environments
+
+
+@pytest.mark.parametrize("version", [TRAINING, SERVING])
+def test_the_steps_pass_their_own_tests(
+    version: str, overlay: dict[str, dict[str, str]], container_python: Path
+) -> None:
+    tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in ("train", "inference", "evaluate")]
+    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
+    done = subprocess.run(
+        [container_python, "-m", "pytest", *options, *tests],
+        env=overlay[version],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize(
+    ("trained_with", "served_with"), [(TRAINING, SERVING), ("installed", SERVING), (TRAINING, "installed")]
+)
+def test_a_model_gives_the_same_answers_on_another_version(
+    trained_with: str,
+    served_with: str,
+    overlay: dict[str, dict[str, str]],
+    container_python: Path,
+    tmp_path: Path,
+) -> None:
+    subprocess.run([container_python, SCRIPT, TEMPLATE, tmp_path], env=overlay[trained_with], check=True)
+    accuracies = []
+    for version in (trained_with, served_with):
+        paths = ["--model", tmp_path / "model", "--test", tmp_path / "sets/test", "--output", tmp_path / version]
+        script = TEMPLATE / "steps/evaluate.py"
+        subprocess.run([container_python, script, *paths], env=overlay[version], check=True)
+        found = json.loads((tmp_path / version / "evaluation.json").read_text())
+        accuracies.append(found["multiclass_classification_metrics"]["accuracy"]["value"])
+    assert accuracies[0] == accuracies[1] > 0.8

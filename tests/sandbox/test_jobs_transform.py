@@ -1,0 +1,202 @@
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+from mlops_sandbox.jobs import Images, JobFailed, JobStopped, run_transform, serving
+
+INFERENCE = """
+import json, os
+
+def model_fn(model_dir):
+    print("loading from", model_dir)
+    return open(os.path.join(model_dir, "weights")).read()
+
+def input_fn(data, content_type):
+    if content_type != "application/jsonlines":
+        raise ValueError(f"unexpected {content_type}")
+    return [json.loads(line)["inputs"] for line in data.decode().splitlines()]
+
+def predict_fn(data, model):
+    if "crash" in data:
+        os._exit(1)
+    return [f"{model} {text}" for text in data]
+
+def output_fn(prediction, accept):
+    return "\\n".join(json.dumps({"label": text, "size": len(prediction)}) for text in prediction)
+"""
+
+
+@pytest.fixture
+def images(container_python):
+    if not list(container_python.parent.parent.glob("lib/python*/*/sagemaker_huggingface_inference_toolkit")):
+        pytest.skip(f"{container_python}: sagemaker-huggingface-inference-toolkit is not installed there")
+    return Images.single(container_python)
+
+
+@pytest.fixture
+def model(bucket, make_archive, sandbox):
+    """A model from a package whose answers begin with "W"; its name."""
+    files = {"weights": "W", "code/inference.py": INFERENCE}
+    client = sandbox.client("sagemaker")
+    client.create_model_package_group(ModelPackageGroupName="group")
+    container = {
+        "Image": "huggingface-pytorch-inference:latest",
+        "ModelDataUrl": bucket.put("model.tar.gz", make_archive(files)),
+        "Environment": {
+            "SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"
+        },
+    }  # fmt: skip
+    types = ["application/jsonlines"]
+    specification = {
+        "Containers": [container], "SupportedContentTypes": types, "SupportedResponseMIMETypes": types
+    }  # fmt: skip
+    package = client.create_model_package(ModelPackageGroupName="group", InferenceSpecification=specification)
+    client.create_model(
+        ModelName="model",
+        PrimaryContainer={"ModelPackageName": package["ModelPackageArn"]},
+        ExecutionRoleArn="arn:aws:iam::111111111111:role/sandbox",
+    )
+    return "model"
+
+
+def request(bucket, model, **changes):
+    source = {"S3DataType": "S3Prefix", "S3Uri": bucket.uri("in/")}
+    given = {
+        "DataSource": {"S3DataSource": source},
+        "ContentType": "application/jsonlines",
+        "SplitType": "Line",
+    }
+    return {
+        "ModelName": model,
+        "TransformInput": {**given, **changes.pop("given", {})},
+        "TransformOutput": {
+            "S3OutputPath": bucket.uri("out"), "Accept": "application/jsonlines", "AssembleWith": "Line"
+        },
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        **changes,
+    }  # fmt: skip
+
+
+def lines(*texts):
+    return "".join(json.dumps({"inputs": text}) + "\n" for text in texts)
+
+
+def labels(data):
+    return [json.loads(line) for line in data.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["MultiRecord", "SingleRecord"])
+@pytest.mark.usefixtures("each_way_of_paths")
+def test_every_record_is_answered_in_order_beside_its_file(bucket, model, jobs, sandbox, strategy):
+    names = [f"text {number}" for number in range(20)]
+    bucket.put("in/2026/a.jsonl", lines(*names))
+    bucket.put("in/b.jsonl", lines("alone").rstrip("\n"))
+    given = request(bucket, model, BatchStrategy=strategy, MaxConcurrentTransforms=4)
+    run_transform(given, jobs.context("batch"))
+    assert bucket.keys("out") == ["out/2026/a.jsonl.out", "out/b.jsonl.out"]
+    answers = labels(bucket.get("out/2026/a.jsonl.out"))
+    assert [answer["label"] for answer in answers] == [f"W {name}" for name in names]
+    assert {answer["size"] for answer in answers} == ({20} if strategy == "MultiRecord" else {1})
+    described = sandbox.client("sagemaker").describe_transform_job(TransformJobName="batch")
+    assert described["TransformJobStatus"] == "Completed"
+    assert described["TransformInput"] == given["TransformInput"]
+
+
+@pytest.mark.slow
+def test_compressed_files_are_read(bucket, model, jobs):
+    bucket.put("in/a.jsonl.gz", gzip.compress(lines("x").encode()))
+    run_transform(request(bucket, model, given={"CompressionType": "Gzip"}), jobs.context())
+    assert labels(bucket.get("out/a.jsonl.gz.out")) == [{"label": "W x", "size": 1}]
+
+
+@pytest.mark.slow
+def test_a_refused_request_fails_the_job_with_the_handlers_message(bucket, model, jobs, sandbox):
+    bucket.put("in/a.jsonl", lines("x"))
+    with pytest.raises(JobFailed, match=r"in/a\.jsonl: .*400: .*unexpected text/plain"):
+        run_transform(request(bucket, model, given={"ContentType": "text/plain"}), jobs.context("bad"))
+    described = sandbox.client("sagemaker").describe_transform_job(TransformJobName="bad")
+    assert described["TransformJobStatus"] == "Failed"
+    assert "unexpected text/plain" in described["FailureReason"]
+    assert bucket.keys("out") == []
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_fails_the_job(bucket, model, jobs):
+    bucket.put("in/a.jsonl", lines("crash"))
+    with pytest.raises(JobFailed, match=r"in/a\.jsonl: bad HTTP response"):
+        run_transform(request(bucket, model, ModelClientConfig={"InvocationsMaxRetries": 1}), jobs.context())
+
+
+@pytest.mark.slow
+def test_a_script_that_cannot_be_loaded_fails_the_job_with_its_last_lines(bucket, model, jobs, make_archive):
+    bucket.put("in/a.jsonl", lines("x"))
+    bucket.put("model.tar.gz", make_archive({"weights": "W", "code/inference.py": "import none_such"}))
+    with pytest.raises(JobFailed, match="the model server ended with exit code 1") as error:
+        run_transform(request(bucket, model), jobs.context())
+    assert "No module named 'none_such'" in error.value.last_lines[-1]
+
+
+@pytest.mark.slow
+def test_a_stop_ends_the_server(bucket, model, jobs):
+    bucket.put("in/a.jsonl", lines("x"))
+    context = jobs.context(log=lambda job, line: "loading from" in line and context.stop.set())
+    with pytest.raises(JobStopped):
+        run_transform(request(bucket, model), context)
+    assert str(context.folder) not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("processing", "message"),
+    [
+        ({"JoinSource": "Input"}, "DataProcessing.JoinSource: expected 'None' in the sandbox, got 'Input'"),
+        ({"InputFilter": "$.x"}, r"DataProcessing.InputFilter: expected '\$' in the sandbox, got '\$.x'"),
+    ],
+)
+def test_filters_are_refused(bucket, model, jobs, processing, message):
+    bucket.put("in/a.jsonl", lines("x"))
+    with pytest.raises(JobFailed, match=message):
+        run_transform(request(bucket, model, DataProcessing=processing), jobs.context())
+
+
+def test_no_input_and_no_model_are_named(bucket, model, jobs):
+    with pytest.raises(JobFailed, match="no objects under s3://test-bucket/in/"):
+        run_transform(request(bucket, model), jobs.context("a"))
+    with pytest.raises(JobFailed, match="model none: .*Could not find model"):
+        run_transform(request(bucket, "none"), jobs.context("b"))
+
+
+def test_an_archive_that_leads_outside_is_refused(bucket, model, jobs, make_archive):
+    bucket.put("in/a.jsonl", lines("x"))
+    bucket.put("model.tar.gz", make_archive({"../outside": "x"}))
+    with pytest.raises(JobFailed, match=r"expected a \.tar\.gz archive: .*outside"):
+        run_transform(request(bucket, model), jobs.context())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("each_way_of_paths")
+def test_multi_model_server_gives_the_same_answers(bucket, model, jobs, container_python, monkeypatch):
+    if not shutil.which("java") or not container_python.with_name("multi-model-server").is_file():
+        pytest.skip("multi-model-server or Java is not installed")
+    monkeypatch.setenv(serving.SWITCH, "multi-model-server")
+    bucket.put("in/a.jsonl", lines("x", "y"))
+    threads = []
+    for name in ("one", "two"):  # side by side: each needs sockets and a port of its own
+        given = request(bucket, model)
+        given["TransformOutput"] = {**given["TransformOutput"], "S3OutputPath": bucket.uri(f"out/{name}")}
+        threads.append(threading.Thread(target=run_transform, args=(given, jobs.context(name))))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    for name in ("one", "two"):
+        answers = labels(bucket.get(f"out/{name}/a.jsonl.out"))
+        assert answers == [{"label": "W x", "size": 2}, {"label": "W y", "size": 2}]
+    time.sleep(0.2)
+    listed = subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
+    assert str(jobs.sandbox.folder) not in listed.replace(str(os.getpid()), "")
