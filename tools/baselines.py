@@ -1,8 +1,9 @@
-"""What a simple model reaches on the same split: always the commonest class, and TF-IDF with logistic regression.
+"""What simple models reach on the same split: the commonest class, and TF-IDF with logistic regression.
 
     python tools/baselines.py TRAIN_FOLDER TEST_FOLDER
 
-Each folder holds `data.parquet` with the columns `text` and `label`, as steps/preprocess.py writes them. Prints JSON:
+Each folder holds `data.parquet` with the columns `text` and `label`, as steps/preprocess.py writes them.
+Prints JSON:
 `{"majority class": {"accuracy": …, "macro_f1": …}, "TF-IDF + logistic regression": {…}}`.
 """
 
@@ -34,7 +35,9 @@ def score(truth: list[int], predicted: list[int]) -> dict[str, float]:
 
 def main() -> None:
     """Train both on the first folder, measure both on the second."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("train", type=Path)
     parser.add_argument("test", type=Path)
     options = parser.parse_args()
@@ -42,7 +45,9 @@ def main() -> None:
     test_texts, truth = read(options.test)
     commonest = Counter(labels).most_common(1)[0][0]
     # word pairs and sublinear counts: the settings that a practitioner would begin with
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000))
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
+    )
     model.fit(texts, labels)
     results = {
         "majority class": score(truth, [commonest] * len(truth)),

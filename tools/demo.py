@@ -1,8 +1,9 @@
 """`make demo`: from the template to a registered model that answers emails, on this machine.
 
-Generates build/demo/email-router from the model-build template with its default answers and runs the commands that its
-user would run. Nothing is simulated: real data preparation, real training of a pretrained encoder, the quality gate,
-the registry, and the container's own inference handler. A second run finds the finished steps in the cache.
+Generates build/demo/email-router from the model-build template with its default answers and runs the commands
+that its user would run. Nothing is simulated: real data preparation, real training of a pretrained encoder,
+the quality gate, the registry, and the container's own inference handler. A second run finds the finished
+steps in the cache.
 """
 
 import argparse
@@ -26,7 +27,9 @@ SLUG = "email-router"
 
 def main() -> int:
     """Run the phases one after the other; stop at the first that fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.parse_args()
     times: dict[str, float] = {}
     repository = DEMO / SLUG
@@ -68,8 +71,18 @@ def generate(repository: Path) -> None:
     """Run cookiecutter as a user would; over an earlier demo, whose runs stay."""
     DEMO.mkdir(parents=True, exist_ok=True)
     settings = DEMO / "cookiecutter.yaml"  # so that the user's own defaults play no part
-    settings.write_text(json.dumps({"cookiecutters_dir": str(DEMO / "cookiecutters"), "replay_dir": str(DEMO / "replay")}))
-    command = [sys.executable, "-m", "cookiecutter", str(COLLECTION), "--directory", "model-build", "--no-input"]
+    settings.write_text(
+        json.dumps({"cookiecutters_dir": str(DEMO / "cookiecutters"), "replay_dir": str(DEMO / "replay")})
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "cookiecutter",
+        str(COLLECTION),
+        "--directory",
+        "model-build",
+        "--no-input",
+    ]
     command += ["--overwrite-if-exists", "--output-dir", str(DEMO), "--config-file", str(settings)]
     run(command, DEMO)
     if not repository.is_dir():
@@ -99,14 +112,21 @@ def figures(repository: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str,
         )["ModelPackageSummaryList"][0]
         package = sagemaker.describe_model_package(ModelPackageName=newest["ModelPackageArn"])
         evaluation = fetch_json(s3, package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"])
-        split = package["CustomerMetadataProperties"]["data_report_uri"].removesuffix("/report/data_report.json")
+        split = package["CustomerMetadataProperties"]["data_report_uri"].removesuffix(
+            "/report/data_report.json"
+        )
         for name in ("train", "test"):
             bucket, key = split_uri(f"{split}/{name}/data.parquet")
             folder = DEMO / "split" / name
             folder.mkdir(parents=True, exist_ok=True)
             s3.download_file(bucket, key, str(folder / "data.parquet"))
     python = os.environ["MLOPS_CONTAINER_PYTHON"]
-    command = [python, str(COLLECTION / "tools/baselines.py"), str(DEMO / "split/train"), str(DEMO / "split/test")]
+    command = [
+        python,
+        str(COLLECTION / "tools/baselines.py"),
+        str(DEMO / "split/train"),
+        str(DEMO / "split/test"),
+    ]
     baselines = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return package, evaluation, baselines
 
@@ -118,7 +138,9 @@ def print_comparison(evaluation: dict[str, Any], baselines: dict[str, Any]) -> N
     print(f"{'on ' + str(evaluation['test_rows']) + ' test emails':<34}{'accuracy':>9}{'macro F1':>10}")
     for name, scores in baselines.items():
         print(f"{name:<34}{scores['accuracy']:>9.3f}{scores['macro_f1']:>10.3f}")
-    ours = f"{'fine-tuned encoder':<34}{metrics['accuracy']['value']:>9.3f}{metrics['macro_f1']['value']:>10.3f}"
+    ours = (
+        f"{'fine-tuned encoder':<34}{metrics['accuracy']['value']:>9.3f}{metrics['macro_f1']['value']:>10.3f}"
+    )
     print(f"{ours}   (95 % interval of the accuracy: {low:.3f} to {high:.3f})")
 
 

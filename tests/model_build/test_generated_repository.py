@@ -36,7 +36,12 @@ def test_check_finds_everything_in_order(generated: Path, model_build: Run) -> N
 
 def test_describe_names_steps_machines_and_thresholds(generated: Path, model_build: Run) -> None:
     text = model_build(generated, "describe").stdout
-    for expected in ("Preprocess", "ml.g5.xlarge, spot", "accuracy >= 0.", "model package group email-router"):
+    for expected in (
+        "Preprocess",
+        "ml.g5.xlarge, spot",
+        "accuracy >= 0.",
+        "model package group email-router",
+    ):
         assert expected in text
 
 
@@ -57,7 +62,10 @@ def test_the_definition_is_the_same_in_another_process_and_folder(
     ("arguments", "message"),
     [
         (["--root", "/nowhere", "check"], "config/model.yaml: expected this file in /nowhere, found none"),
-        (["local", "--parameter", "Epoch=3"], "--parameter Epoch=3: expected NAME=VALUE with NAME one of InputDataUrl"),
+        (
+            ["local", "--parameter", "Epoch=3"],
+            "--parameter Epoch=3: expected NAME=VALUE with NAME one of InputDataUrl",
+        ),
         (["predict", "no-such-file.jsonl"], "no-such-file.jsonl: expected"),
     ],
 )

@@ -51,13 +51,13 @@ def post(
     folder = tmp_path_factory.mktemp("sandbox")
     with (
         pytest.MonkeyPatch.context() as patch,
-        Sandbox(folder, Images.single(container_python), accounts=(ACCOUNT,), region="ca-central-1") as sandbox,
+        Sandbox(
+            folder, Images.single(container_python), accounts=(ACCOUNT,), region="ca-central-1"
+        ) as sandbox,
     ):
         patch.setenv(serving.SWITCH, request.param)
         s3 = sandbox.client("s3")
-        s3.create_bucket(
-            Bucket="models", CreateBucketConfiguration={"LocationConstraint": "ca-central-1"}
-        )
+        s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "ca-central-1"})
         s3.upload_file(str(archive), "models", "model.tar.gz")
         context = JobContext(
             "job", ACCOUNT, "ca-central-1", folder / "jobs/job", sandbox.images, sandbox.environment(ACCOUNT)
@@ -66,9 +66,7 @@ def post(
             "SAGEMAKER_PROGRAM": "inference.py",
             "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
         }
-        container = serving.Container(
-            "huggingface-pytorch-inference", "s3://models/model.tar.gz", code
-        )
+        container = serving.Container("huggingface-pytorch-inference", "s3://models/model.tar.gz", code)
         with running("transform", _transform(), context) as job, serving.serving(job, container) as server:
 
             def send(
@@ -99,9 +97,7 @@ def _skip_unless_it_serves(python: Path, kind: str) -> None:
         pytest.skip(
             f"{python}: sagemaker-huggingface-inference-toolkit is not installed there (MLOPS_CONTAINER_PYTHON)"
         )
-    if kind == "multi-model-server" and not (
-        shutil.which("java") and python.with_name(kind).is_file()
-    ):
+    if kind == "multi-model-server" and not (shutil.which("java") and python.with_name(kind).is_file()):
         pytest.skip(f"{python}: multi-model-server is not installed there, or Java is not on this machine")
 
 
@@ -131,9 +127,7 @@ def test_json_lines_are_answered_in_json_lines(post: Post) -> None:
 
 
 def test_csv_is_answered_in_csv(post: Post) -> None:
-    status, content_type, body = post(
-        'inputs\n"a furnace, please"\nlift\n', "text/csv", "text/csv"
-    )
+    status, content_type, body = post('inputs\n"a furnace, please"\nlift\n', "text/csv", "text/csv")
     assert (status, content_type) == (200, "text/csv")
     assert [line.split(",")[0] for line in body.splitlines()] == ["label", "gas", "elevators"]
 

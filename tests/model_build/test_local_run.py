@@ -25,7 +25,9 @@ def package(small_repository: Path, first_run: str) -> dict[str, Any]:
     """The model package that the first run registered."""
     with Sandbox(small_repository / ".sandbox", accounts=ACCOUNTS) as sandbox:
         sagemaker = sandbox.client("sagemaker")
-        arn = sagemaker.list_model_packages(ModelPackageGroupName="email-router")["ModelPackageSummaryList"][0]
+        arn = sagemaker.list_model_packages(ModelPackageGroupName="email-router")["ModelPackageSummaryList"][
+            0
+        ]
         return sagemaker.describe_model_package(ModelPackageName=arn["ModelPackageArn"])
 
 
@@ -37,13 +39,17 @@ def test_a_run_ends_with_metrics_report_and_model_package(small_repository: Path
 
 
 def test_the_package_says_what_it_was_made_from(small_repository: Path, package: dict[str, Any]) -> None:
-    report = json.loads(next((small_repository / "reports").glob("*/evaluation.json")).read_text(encoding="utf-8"))
+    report = json.loads(
+        next((small_repository / "reports").glob("*/evaluation.json")).read_text(encoding="utf-8")
+    )
     metadata = package["CustomerMetadataProperties"]
     accuracy = report["multiclass_classification_metrics"]["accuracy"]["value"]
     assert float(metadata["accuracy"]) == pytest.approx(accuracy)
     assert len(metadata["data_sha256"]) == len(metadata["config_sha256"]) == 64
     assert package["MetadataProperties"]["CommitId"] == metadata["git_commit"]
-    assert package["MetadataProperties"]["GeneratedBy"].startswith("arn:aws:sagemaker:ca-central-1:111111111111:pipeline/")
+    assert package["MetadataProperties"]["GeneratedBy"].startswith(
+        "arn:aws:sagemaker:ca-central-1:111111111111:pipeline/"
+    )
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
 
 
@@ -82,7 +88,9 @@ def test_below_a_threshold_nothing_is_registered_and_the_figures_are_named(
 def test_a_problem_in_the_data_stops_the_run_with_its_reason(
     small_repository: Path, first_run: str, model_build: Run
 ) -> None:
-    (small_repository / "data/broken.csv").write_text("subject,body,service_line,conversation\na,b,,1\nc,d,,2\n")
+    (small_repository / "data/broken.csv").write_text(
+        "subject,body,service_line,conversation\na,b,,1\nc,d,,2\n"
+    )
     set_model(small_repository, **{"data.source": "data/broken.csv"})
     done = model_build(small_repository, "local")
     assert done.returncode == 1

@@ -11,7 +11,7 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "model-build/{{cookiecutter.pro
 SCRIPT = Path(__file__).with_name("trained_model.py")
 
 # What these versions of transformers need where the newest does not suit them; nothing else is replaced.
-BESIDE = ["huggingface_hub<2", "tokenizers>=0.22,<0.23.0", "httpx", "httpcore"]
+BESIDE = ["huggingface_hub<2", "tokenizers>=0.22,<0.23.0", "httpx", "httpcore", "certifi"]
 TRAINING, SERVING = "5.3.0", "5.5.3"
 
 pytestmark = pytest.mark.slow
@@ -65,7 +65,14 @@ def test_a_model_gives_the_same_answers_on_another_version(
     subprocess.run([container_python, SCRIPT, TEMPLATE, tmp_path], env=overlay[trained_with], check=True)
     accuracies = []
     for version in (trained_with, served_with):
-        paths = ["--model", tmp_path / "model", "--test", tmp_path / "sets/test", "--output", tmp_path / version]
+        paths = [
+            "--model",
+            tmp_path / "model",
+            "--test",
+            tmp_path / "sets/test",
+            "--output",
+            tmp_path / version,
+        ]
         script = TEMPLATE / "steps/evaluate.py"
         subprocess.run([container_python, script, *paths], env=overlay[version], check=True)
         found = json.loads((tmp_path / version / "evaluation.json").read_text())

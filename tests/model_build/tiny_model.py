@@ -1,4 +1,4 @@
-"""Writes a tiny random BERT with a word tokenizer: python tiny_model.py FOLDER. Runs under the container's Python."""
+"""Writes a tiny random BERT with a tokenizer: python tiny_model.py FOLDER (with the container's Python)."""
 
 import sys
 
@@ -6,10 +6,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 TEXTS = [
-    "permit for the panel and the wiring", "the furnace and a gas line", "an invoice and a refund",
-    "the ride at the fair", "elevator outage", "boiler inspection", "please send my certificate", "someone was hurt",
+    "permit for the panel and the wiring",
+    "the furnace and a gas line",
+    "an invoice and a refund",
+    "the ride at the fair",
+    "elevator outage",
+    "boiler inspection",
+    "please send my certificate",
+    "someone was hurt",
     "where is your office and how do I log in",
-]  # fmt: skip
+]
 
 
 def main(folder: str) -> None:
@@ -17,11 +23,19 @@ def main(folder: str) -> None:
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(TEXTS * 3, trainers.WordPieceTrainer(vocab_size=400, special_tokens=special))
+    tokenizer.train_from_iterator(
+        TEXTS * 3, trainers.WordPieceTrainer(vocab_size=400, special_tokens=special)
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    names = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,

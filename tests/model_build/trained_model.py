@@ -19,9 +19,7 @@ def main(template: Path, folder: Path) -> int:
     sets = ["--train", str(folder / "sets/train"), "--validation", str(folder / "sets/validation")]
     outputs = ["--model-dir", str(folder / "model"), "--checkpoint-dir", str(folder / "checkpoints")]
     outputs += ["--output-data-dir", str(folder / "output"), "--base-model", str(base)]
-    return train.main(
-        [*sets, *outputs, "--epochs", "10", "--learning-rate", "0.01", "--max-length", "32"]
-    )
+    return train.main([*sets, *outputs, "--epochs", "10", "--learning-rate", "0.01", "--max-length", "32"])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import Images, JobContext
 

@@ -1,6 +1,5 @@
 import pytest
 from botocore.exceptions import ClientError
-
 from mlops_sandbox import Sandbox
 
 GROUP = "Email-Router"

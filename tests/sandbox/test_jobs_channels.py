@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from mlops_sandbox.jobs import JobFailed, channels, s3
 
 

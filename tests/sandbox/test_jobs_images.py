@@ -1,7 +1,6 @@
 import sys
 
 import pytest
-
 from mlops_sandbox.jobs import Images, ImagesError, JobFailed
 
 

@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-
 from mlops_sandbox.jobs.process import Process, wait_all
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}

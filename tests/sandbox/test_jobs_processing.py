@@ -1,10 +1,10 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-
 from mlops_sandbox.jobs import Images, JobFailed, JobStopped, run_processing
 
 ROLE = "arn:aws:iam::111111111111:role/sandbox"
@@ -224,9 +224,10 @@ def test_a_name_can_be_used_once(data, jobs):
 
 
 def test_nothing_is_left_on_the_host(data, jobs):
-    before = open("/proc/mounts").read()
+    mounts = Path("/proc/mounts")
+    before = mounts.read_text()
     run_processing(request(data, COPY, *PATHS, Environment={"SUFFIX": ""}), jobs.context())
-    assert open("/proc/mounts").read() == before
+    assert mounts.read_text() == before
 
 
 def test_create_processing_job_really_runs_it(data, sandbox):

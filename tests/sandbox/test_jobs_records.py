@@ -1,5 +1,4 @@
 import pytest
-
 from mlops_sandbox.jobs import JobFailed
 from mlops_sandbox.jobs.records import assemble, requests
 

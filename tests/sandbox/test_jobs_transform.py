@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-
 from mlops_sandbox.jobs import Images, JobFailed, JobStopped, run_transform, serving
 
 INFERENCE = """
@@ -168,7 +167,7 @@ def test_filters_are_refused(bucket, model, jobs, processing, message):
 def test_no_input_and_no_model_are_named(bucket, model, jobs):
     with pytest.raises(JobFailed, match="no objects under s3://test-bucket/in/"):
         run_transform(request(bucket, model), jobs.context("a"))
-    with pytest.raises(JobFailed, match="model none: .*Could not find model"):
+    with pytest.raises(JobFailed, match=r"model none: .*Could not find model"):
         run_transform(request(bucket, "none"), jobs.context("b"))
 
 

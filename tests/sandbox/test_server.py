@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-
 from mlops_sandbox import Sandbox, SandboxError
 from mlops_sandbox.server import current
 

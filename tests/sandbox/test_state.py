@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-
 from mlops_sandbox import Sandbox, SandboxError
 
 REGION = {"LocationConstraint": "ca-central-1"}

@@ -1,4 +1,4 @@
-"""The command lines of the step scripts, from `config/model.yaml`. Every value is text, as the API wants it."""
+"""The command lines of the step scripts, from `config/model.yaml`; every value is text for the API."""
 
 from .config import ModelConfig
 

@@ -76,8 +76,8 @@ def upload(assets: Iterable[Asset], s3: Any, kms_key_arn: str | None, say: Calla
             present = _sizes(s3, bucket, prefix)
             missing = {name: body for name, body in asset.files.items() if present.get(name) != _size(body)}
             if missing:
-                megabytes = sum(_size(body) for body in missing.values()) / 1e6
-                say(f"uploading {asset.name}: {len(missing)} files, {megabytes:.1f} MB -> {asset.uri}")
+                size = sum(_size(body) for body in missing.values())
+                say(f"uploading {asset.name}: {_files(len(missing))}, {_bytes(size)} -> {asset.uri}")
             for name, body in missing.items():
                 source = io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
                 with source:
@@ -100,7 +100,11 @@ def digest_of(*parts: str) -> str:
 def _files_below(folder: Path) -> dict[str, Path | bytes]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in paths}
-    return {name: path for name, path in named.items() if not any(part.startswith(".") for part in name.split("/"))}
+    return {
+        name: path
+        for name, path in named.items()
+        if not any(part.startswith(".") for part in name.split("/"))
+    }
 
 
 def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
@@ -132,6 +136,14 @@ def _archive(files: dict[str, Path | bytes]) -> bytes:
 
 def _size(body: Path | bytes) -> int:
     return len(body) if isinstance(body, bytes) else body.stat().st_size
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"
 
 
 def _sizes(s3: Any, bucket: str, prefix: str) -> dict[str, int]:

@@ -35,13 +35,15 @@ def resolve(base: str, root: Path) -> BaseModel:
     folder = root / base
     if folder.is_dir():
         if not _holds_model(folder):
+            found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing in it"
             raise UserError(
-                f"{_KEY}: expected a folder with config.json and weights, "
-                f"got {base} with {', '.join(sorted(p.name for p in folder.iterdir())[:8]) or 'nothing in it'}"
+                f"{_KEY}: expected a folder with config.json and weights, got {base} with {found}"
             )
         return BaseModel(folder=folder)
     if base.startswith((".", "/", "~")) or not _HUB_ID.match(base):
-        raise UserError(f"{_KEY}: expected package:NAME, a hub id, s3://… or a folder, got {base!r} (not found)")
+        raise UserError(
+            f"{_KEY}: expected package:NAME, a hub id, s3://… or a folder, got {base!r} (not found)"
+        )
     return BaseModel(hub_id=base)
 
 

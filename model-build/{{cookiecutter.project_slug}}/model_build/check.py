@@ -57,9 +57,18 @@ def _look(root: Path, data: Data, key: str, location: str, s3: Any | None) -> It
         yield _on_s3(key, location, s3)
         return
     path = root / location
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(p for p in path.rglob("*") if p.is_file())
+        if path.is_dir()
+        else []
+    )
     if not files:
-        yield Finding(False, f"config/model.yaml: {key}: expected a file or a folder with files, got {location} (none there)")
+        yield Finding(
+            False,
+            f"config/model.yaml: {key}: expected a file or a folder with files, got {location} (none there)",
+        )
         return
     for file in files:
         yield _columns(root, data, file)
@@ -76,7 +85,11 @@ def _columns(root: Path, data: Data, file: Path) -> Finding:
     wanted = [*data.text_columns, data.label_column, *([data.group_column] if data.group_column else [])]
     missing = [column for column in wanted if column not in found]
     if missing:
-        return Finding(False, f"{name}: expected the columns {', '.join(wanted)}; missing {', '.join(missing)}; found {', '.join(found)}")
+        return Finding(
+            False,
+            f"{name}: expected the columns {', '.join(wanted)}; missing {', '.join(missing)}; "
+            f"found {', '.join(found)}",
+        )
     return Finding(True, f"{name}: has the columns {', '.join(wanted)}")
 
 
@@ -89,7 +102,9 @@ def column_names(file: Path, declared: str, encoding: str) -> list[str] | None:
     plain = file.with_suffix("") if file.suffix == ".gz" else file
     kind = _FORMATS.get(plain.suffix.lower()) if declared == "auto" else declared
     if kind is None:
-        raise UserError(f"expected a name ending in {', '.join(_FORMATS)} (or those with .gz), or {_KEY}.format")
+        raise UserError(
+            f"expected a name ending in {', '.join(_FORMATS)} (or those with .gz), or {_KEY}.format"
+        )
     if kind == "parquet":
         return None
     encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
@@ -98,8 +113,14 @@ def column_names(file: Path, declared: str, encoding: str) -> list[str] | None:
             if kind == "csv":
                 return next(csv.reader(text), None) or _raise("expected a header line, got an empty file")
             first = next((line for line in text if line.strip()), None)
-            record = json.loads(first) if first else _raise("expected one JSON object a line, got an empty file")
-            return list(record) if isinstance(record, dict) else _raise("expected one JSON object a line, got something else")
+            record = (
+                json.loads(first) if first else _raise("expected one JSON object a line, got an empty file")
+            )
+            return (
+                list(record)
+                if isinstance(record, dict)
+                else _raise("expected one JSON object a line, got something else")
+            )
     except UnicodeError:
         raise UserError(f"expected text in {encoding}, got other bytes; set {_KEY}.encoding") from None
     except (OSError, EOFError, csv.Error, json.JSONDecodeError) as error:

@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m model_build",
         description="Train, evaluate and register a text classifier, on Amazon SageMaker or on this machine.",
     )
-    parser.add_argument("--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
@@ -55,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--no-follow", action="store_true", help="return as soon as it has started")
     for sub in (local, run):
         sub.add_argument(
-            "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a pipeline parameter for this run"
+            "--parameter",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a pipeline parameter for this run",
         )
     status = add("status", _status, "the latest runs and model versions")
     status.add_argument("--local", action="store_true", help="those of the sandbox instead of AWS")
@@ -106,7 +112,13 @@ def _local(settings: Settings, options: argparse.Namespace) -> int:
     with sandbox(settings) as running:
         for notice in running.notices:
             print(notice)
-        return _run_on(settings, options, running.client("s3"), running.client("sagemaker"), settings.root / FOLDER / "jobs")
+        return _run_on(
+            settings,
+            options,
+            running.client("s3"),
+            running.client("sagemaker"),
+            settings.root / FOLDER / "jobs",
+        )
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
@@ -115,7 +127,9 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     return _run_on(settings, options, session.client("s3"), session.client("sagemaker"), None)
 
 
-def _run_on(settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, jobs: Path | None) -> int:
+def _run_on(
+    settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, jobs: Path | None
+) -> int:
     """Publish, start and follow the pipeline on whatever the two clients reach."""
     from mlops_sandbox.follow import follow
 
@@ -152,14 +166,20 @@ def _print_status(settings: Settings, sagemaker: Any, most: int) -> int:
     runs = pipeline.executions(settings.project, sagemaker, most)
     print(f"pipeline {settings.project.pipeline_name}" + ("" if runs else ": no runs yet"))
     for run in runs:
-        reason = f"  {run['PipelineExecutionFailureReason']}" if run.get("PipelineExecutionFailureReason") else ""
+        reason = (
+            f"  {run['PipelineExecutionFailureReason']}" if run.get("PipelineExecutionFailureReason") else ""
+        )
         name = run["PipelineExecutionArn"].rsplit("/", 1)[-1]
         print(f"  {run['StartTime']:%Y-%m-%d %H:%M}  {run['PipelineExecutionStatus']:<10}  {name}{reason}")
     packages = pipeline.model_packages(settings.project, sagemaker, most)
-    print(f"model package group {settings.project.model_package_group}" + ("" if packages else ": no versions yet"))
+    print(
+        f"model package group {settings.project.model_package_group}"
+        + ("" if packages else ": no versions yet")
+    )
     for package in packages:
         version = package["ModelPackageArn"].rsplit("/", 1)[-1]
-        print(f"  {package['CreationTime']:%Y-%m-%d %H:%M}  version {version:<4}  {package['ModelApprovalStatus']}")
+        created, approval = package["CreationTime"], package["ModelApprovalStatus"]
+        print(f"  {created:%Y-%m-%d %H:%M}  version {version:<4}  {approval}")
     return 0
 
 

@@ -20,7 +20,9 @@ _InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z
 _Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 _KmsKeyArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/.+$")]
 _RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:iam::\d{12}:role/.+$")]
-_Schedule = Annotated[str, StringConstraints(pattern=r"^(cron\(\S+( \S+){5}\)|rate\(\d+ (minute|hour|day)s?\))$")]
+_Schedule = Annotated[
+    str, StringConstraints(pattern=r"^(cron\(\S+( \S+){5}\)|rate\(\d+ (minute|hour|day)s?\))$")
+]
 
 
 def _known_encoding(name: str) -> str:
@@ -53,7 +55,9 @@ class Data(Section):
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         if self.label_column in self.text_columns:
-            raise ValueError(f"label_column: expected a column that is not a text column, got {self.label_column!r}")
+            raise ValueError(
+                f"label_column: expected a column that is not a text column, got {self.label_column!r}"
+            )
         return self
 
 
@@ -122,7 +126,11 @@ class TrainingMachines(Section):
 
     @model_validator(mode="after")
     def _wait_covers_run(self) -> Self:
-        if self.spot and self.max_wait_minutes is not None and self.max_wait_minutes < self.max_runtime_minutes:
+        if (
+            self.spot
+            and self.max_wait_minutes is not None
+            and self.max_wait_minutes < self.max_runtime_minutes
+        ):
             raise ValueError(
                 f"max_wait_minutes: expected at least max_runtime_minutes ({self.max_runtime_minutes}), "
                 f"got {self.max_wait_minutes}"
@@ -168,7 +176,9 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _one_test_set(self) -> Self:
         if self.data.test_source is not None and self.split.test != 0:
-            raise ValueError(f"split.test: expected 0 because data.test_source is set, got {self.split.test:g}")
+            raise ValueError(
+                f"split.test: expected 0 because data.test_source is set, got {self.split.test:g}"
+            )
         if self.data.test_source is None and self.split.test == 0:
             raise ValueError("split.test: expected more than 0 because data.test_source is not set, got 0")
         return self
@@ -216,7 +226,9 @@ class ProjectConfig(Section):
     kms_key_arn: _KmsKeyArn | None = None
     network: Network = Network()
     execution_role_arn: _RoleArn | None = None
-    tags: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]] = {}
+    tags: dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]
+    ] = {}
 
     @property
     def pipeline_name(self) -> str:

@@ -1,8 +1,8 @@
-"""The SageMaker pipeline: preprocess -> train -> evaluate -> quality gate -> register, or fail with the figures.
+"""The SageMaker pipeline: preprocess -> train -> evaluate -> quality gate -> register, or fail with figures.
 
-The graph is written with the SageMaker Python SDK; building it is a pure function of the repository's content,
-so the same commit always gives the same bytes. Files that the jobs need are named by their content (assets.py)
-and uploaded separately.
+The graph is written with the SageMaker Python SDK; building it is a pure function of the repository's
+content, so the same commit always gives the same bytes. Files that the jobs need are named by their content
+(assets.py) and uploaded separately.
 """
 
 import hashlib
@@ -63,7 +63,9 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
         base_uri = asset.uri
     config_text = (settings.root / "config/model.yaml").read_bytes()
     config_digest = hashlib.sha256(config_text).hexdigest()
-    config_asset = Asset("config", f"s3://{project.bucket}/config/{config_digest[:16]}", {"model.yaml": config_text})
+    config_asset = Asset(
+        "config", f"s3://{project.bucket}/config/{config_digest[:16]}", {"model.yaml": config_text}
+    )
     uploads.append(config_asset)
 
     parameters = {
@@ -215,9 +217,17 @@ def _graph(
             )
         ],
     )
-    return definition_of(project.pipeline_name, project.region, list(parameters.values()), [
-        preprocess, train, evaluate, gate,
-    ])
+    return definition_of(
+        project.pipeline_name,
+        project.region,
+        list(parameters.values()),
+        [
+            preprocess,
+            train,
+            evaluate,
+            gate,
+        ],
+    )
 
 
 def _condition(figure: Any, metric: str, settings: Settings) -> Any:

@@ -14,8 +14,9 @@ def describe(settings: Settings) -> str:
     """
     built = build(settings)
     project = settings.project
+    account = project.accounts.shared_services
     lines = [
-        f"pipeline       {project.pipeline_name} in {project.region}, account {project.accounts.shared_services}",
+        f"pipeline       {project.pipeline_name} in {project.region}, account {account}",
         f"runs as        {project.role_arn}",
         f"reads          {built.parameters['InputDataUrl']}",
         f"base model     {settings.model.model.base}",
@@ -35,7 +36,10 @@ def describe(settings: Settings) -> str:
 def _machine(step: dict[str, Any], parameters: dict[str, str]) -> str:
     arguments = step["Arguments"]
     if step["Type"] == "Processing":
-        machines, image = arguments["ProcessingResources"]["ClusterConfig"], arguments["AppSpecification"]["ImageUri"]
+        machines, image = (
+            arguments["ProcessingResources"]["ClusterConfig"],
+            arguments["AppSpecification"]["ImageUri"],
+        )
     elif step["Type"] == "Training":
         machines, image = arguments["ResourceConfig"], arguments["AlgorithmSpecification"]["TrainingImage"]
     elif step["Type"] == "Condition":

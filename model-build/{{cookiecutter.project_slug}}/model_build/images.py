@@ -29,5 +29,6 @@ def lookup(region: str) -> Images:
         return found
 
     return Images(
-        steps=uri("training", "ml.g5.xlarge", _TRAINING), inference=uri("inference", "ml.m5.xlarge", _INFERENCE)
+        steps=uri("training", "ml.g5.xlarge", _TRAINING),
+        inference=uri("inference", "ml.m5.xlarge", _INFERENCE),
     )

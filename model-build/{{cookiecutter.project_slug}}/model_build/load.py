@@ -105,7 +105,9 @@ def _load_file(root: Path, name: str, model: type[_M], problems: list[str]) -> _
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        problems.append(f"{name}: expected this file in {root}, found none; run this in the repository's top folder")
+        problems.append(
+            f"{name}: expected this file in {root}, found none; run this in the repository's top folder"
+        )
         return None
     except UnicodeDecodeError as error:
         problems.append(f"{name}: expected UTF-8 text, got byte {error.start} that is not; save it as UTF-8")
@@ -146,7 +148,9 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
 
 def _expected(details: ErrorDetails) -> str:
     names = [str(part) for part in details["loc"] if not isinstance(part, int)]
-    if details["type"] == "string_pattern_mismatch" or (details["type"] == "string_type" and names[-1] in _PATTERNS):
+    if details["type"] == "string_pattern_mismatch" or (
+        details["type"] == "string_type" and names[-1] in _PATTERNS
+    ):
         return _PATTERNS.get(names[-1], "another form")
     template = _EXPECTED.get(details["type"])
     return template.format(**details.get("ctx", {})) if template else details["msg"]

@@ -28,7 +28,9 @@ def sandbox(settings: Settings) -> Iterator[Sandbox]:
         images = Images.load(settings.root / "sandbox.toml")
         # one account may play both parts
         distinct = tuple(dict.fromkeys((accounts.shared_services, accounts.production)))
-        with Sandbox(settings.root / FOLDER, images=images, accounts=distinct, region=settings.project.region) as running:
+        with Sandbox(
+            settings.root / FOLDER, images=images, accounts=distinct, region=settings.project.region
+        ) as running:
             _ensure_bucket(running, settings.project.bucket, settings.project.region)
             yield running
     except (SandboxError, ImagesError) as error:

@@ -51,7 +51,9 @@ def start(project: ProjectConfig, sagemaker: Any, parameters: dict[str, str]) ->
     """Start an execution; returns its ARN."""
     values = [{"Name": name, "Value": value} for name, value in parameters.items()]
     with _explained(f"pipeline {project.pipeline_name}"):
-        answer = sagemaker.start_pipeline_execution(PipelineName=project.pipeline_name, PipelineParameters=values)
+        answer = sagemaker.start_pipeline_execution(
+            PipelineName=project.pipeline_name, PipelineParameters=values
+        )
     return str(answer["PipelineExecutionArn"])
 
 
@@ -60,7 +62,10 @@ def executions(project: ProjectConfig, sagemaker: Any, most: int) -> list[dict[s
     with _explained(f"pipeline {project.pipeline_name}"):
         try:
             answer = sagemaker.list_pipeline_executions(
-                PipelineName=project.pipeline_name, SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+                PipelineName=project.pipeline_name,
+                SortBy="CreationTime",
+                SortOrder="Descending",
+                MaxResults=most,
             )
         except sagemaker.exceptions.ResourceNotFound:
             return []

@@ -60,9 +60,13 @@ def read(file: Path) -> list[Any]:
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{file}: line {number}: expected JSON, {error.msg} in column {error.colno}") from None
+            raise UserError(
+                f"{file}: line {number}: expected JSON, {error.msg} in column {error.colno}"
+            ) from None
         if not isinstance(record, str | dict):
-            raise UserError(f"{file}: line {number}: expected a text or an object with the text columns, got {line[:40]}")
+            raise UserError(
+                f"{file}: line {number}: expected a text or an object with the text columns, got {line[:40]}"
+            )
         records.append(record)
     return records or _none(file)
 
@@ -84,7 +88,9 @@ def _package(settings: Settings, sagemaker: Any, version: int | None) -> str:
     return wanted[0]
 
 
-def _ask(settings: Settings, running: Sandbox, package_arn: str, records: list[Any]) -> list[list[dict[str, Any]]]:
+def _ask(
+    settings: Settings, running: Sandbox, package_arn: str, records: list[Any]
+) -> list[list[dict[str, Any]]]:
     """Run the transform; an answer for each record, in order."""
     project = settings.project
     account, region = project.accounts.shared_services, project.region
@@ -125,6 +131,8 @@ def _ask(settings: Settings, running: Sandbox, package_arn: str, records: list[A
 
 
 def _shorten(record: Any, columns: list[str]) -> str:
-    parts = [record] if isinstance(record, str) else [str(record[name]) for name in columns if record.get(name)]
+    parts = (
+        [record] if isinstance(record, str) else [str(record[name]) for name in columns if record.get(name)]
+    )
     text = re.sub(r"\s+", " ", " | ".join(parts)).strip()
     return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."

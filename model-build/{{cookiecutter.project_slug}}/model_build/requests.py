@@ -1,7 +1,8 @@
-"""The jobs as requests to SageMaker: what CreateProcessingJob, CreateTrainingJob and CreateModelPackage are sent.
+"""The requests to SageMaker: what CreateProcessingJob, CreateTrainingJob and CreateModelPackage are sent.
 
-Plain requests instead of the SDK's job classes: every field that the service will see is in this file, nothing is
-filled in behind our back, and building needs no AWS (docs/decisions/sagemaker-sdk-v3.md in the collection).
+Plain requests instead of the SDK's job classes: every field that the service will see is in this file,
+nothing is filled in behind our back, and building needs no AWS (docs/decisions/sagemaker-sdk-v3.md in the
+collection).
 Values may be pipeline variables of the SDK wherever the service takes them.
 """
 
@@ -15,7 +16,13 @@ from .images import Images
 Request = dict[str, Any]
 
 # steps/train.py prints `validation:macro_f1=0.8123;` after each epoch.
-METRICS = ("train:loss", "validation:loss", "validation:accuracy", "validation:macro_f1", "validation:weighted_f1")
+METRICS = (
+    "train:loss",
+    "validation:loss",
+    "validation:accuracy",
+    "validation:macro_f1",
+    "validation:weighted_f1",
+)
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
 
 CONTENT_TYPES = ["application/json", "application/jsonlines", "text/csv"]
@@ -27,7 +34,13 @@ def metric_definitions() -> list[dict[str, str]]:
 
 
 def preprocess(
-    settings: Settings, images: Images, code_uri: str, data_uri: Any, test_uri: Any, runs: Any, instance_type: Any
+    settings: Settings,
+    images: Images,
+    code_uri: str,
+    data_uri: Any,
+    test_uri: Any,
+    runs: Any,
+    instance_type: Any,
 ) -> Request:
     """CreateProcessingJob of the step that splits the data. `runs(name)` gives the S3 URI of an output."""
     inputs = [_input("code", code_uri), _input("data", data_uri)]
@@ -48,7 +61,13 @@ def preprocess(
 
 
 def evaluate(
-    settings: Settings, images: Images, code_uri: str, model_uri: Any, test_uri: Any, runs: Any, instance_type: Any
+    settings: Settings,
+    images: Images,
+    code_uri: str,
+    model_uri: Any,
+    test_uri: Any,
+    runs: Any,
+    instance_type: Any,
 ) -> Request:
     """CreateProcessingJob of the step that measures the model on the test set."""
     inputs = [_input("code", code_uri), _input("model", model_uri), _input("test", test_uri)]
@@ -108,8 +127,8 @@ def train(
     if machines.spot:
         stopping["MaxWaitTimeInSeconds"] = (machines.max_wait_minutes or machines.max_runtime_minutes) * 60
         request["EnableManagedSpotTraining"] = True
-        # The same place in every run of the same code and settings, as it is part of the cache key; steps/train.py
-        # continues from a checkpoint only if the data are the same, too.
+        # The same place in every run of the same code and settings, as it is part of the cache key;
+        # steps/train.py continues from a checkpoint only if the data are the same, too.
         request["CheckpointConfig"] = {"S3Uri": checkpoint_uri, "LocalPath": "/opt/ml/checkpoints"}
     if project.network.subnets:
         request["VpcConfig"] = _vpc(project)
@@ -149,7 +168,9 @@ def register(
             "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.large", "ml.m5.xlarge", "ml.c5.xlarge"],
             "SupportedTransformInstanceTypes": ["ml.m5.large", "ml.m5.xlarge", "ml.c5.xlarge"],
         },
-        "ModelMetrics": {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_uri}}},
+        "ModelMetrics": {
+            "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics_uri}}
+        },
         "MetadataProperties": {
             "CommitId": commit,
             "Repository": f"{project.bitbucket.url}/projects/{project.bitbucket.project_key}"
@@ -232,4 +253,7 @@ def _vpc(project: ProjectConfig) -> Request:
 
 
 def _tags(project: ProjectConfig) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in sorted({"project": project.slug, **project.tags}.items())]
+    return [
+        {"Key": key, "Value": value}
+        for key, value in sorted({"project": project.slug, **project.tags}.items())
+    ]

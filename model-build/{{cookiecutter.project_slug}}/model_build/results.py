@@ -40,7 +40,10 @@ def collect(steps: list[dict[str, Any]], sagemaker: Any, s3: Any, folder: Path) 
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     package = done.get("Register", {}).get("RegisterModel", {}).get("Arn")
     return Result(
-        evaluation["multiclass_classification_metrics"], evaluation["test_rows"], folder / "report.html", package
+        evaluation["multiclass_classification_metrics"],
+        evaluation["test_rows"],
+        folder / "report.html",
+        package,
     )
 
 

@@ -5,6 +5,7 @@ timestamp (so that step caching never hits) and call IAM and STS while building.
 """
 
 import json
+import logging
 from typing import Any
 
 import boto3
@@ -12,8 +13,11 @@ from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.workflow.parameters import Parameter
 from sagemaker.core.workflow.properties import Properties, PropertyFile
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.steps import CacheConfig, ConfigurableRetryStep, Step, StepTypeEnum
 from sagemaker.mlops.workflow.retry import StepExceptionTypeEnum, StepRetryPolicy
+from sagemaker.mlops.workflow.steps import CacheConfig, ConfigurableRetryStep, Step, StepTypeEnum
+
+# It announces at INFO which files of defaults it did not find.
+logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
 
 _SHAPES = {
     "Processing": "DescribeProcessingJobResponse",
@@ -35,7 +39,7 @@ class RequestStep(ConfigurableRetryStep):  # type: ignore[misc]  # the SDK ships
         cache_days: int | None = None,
         property_files: list[PropertyFile] | None = None,
     ) -> None:
-        # Throttling and faults of the service are its business, not the data scientist's: try again for a while.
+        # Throttling and faults of the service are not the data scientist's business: try again for a while.
         retry = StepRetryPolicy(
             exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
             interval_seconds=10,
@@ -78,11 +82,17 @@ def definition_of(name: str, region: str, parameters: list[Parameter], steps: li
     """
     session = Session(
         boto_session=boto3.Session(
-            region_name=region, aws_access_key_id="unused", aws_secret_access_key="unused"  # noqa: S106
+            region_name=region,
+            aws_access_key_id="unused",
+            aws_secret_access_key="unused",  # noqa: S106
         )
     )
     pipeline = Pipeline(
-        name=name, parameters=parameters, steps=steps, sagemaker_session=session, pipeline_experiment_config=None
+        name=name,
+        parameters=parameters,
+        steps=steps,
+        sagemaker_session=session,
+        pipeline_experiment_config=None,
     )
     document = {key: value for key, value in json.loads(pipeline.definition()).items() if value is not None}
     return json.dumps(document, indent=2, sort_keys=True) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,9 @@ def load_base_model(base: str, labels: Sequence[str], max_length: int) -> tuple[
         )
     except (OSError, ValueError, ImportError) as error:
         raise StepError(_not_loaded(base, error)) from None
+    # Weights are saved under the names that they have in memory. By default 5.3 and 5.5 give BERT's LayerNorm
+    # its names of 2018 back, which the Trainer does not find when it resumes or returns to the best epoch.
+    model.save_pretrained = functools.partial(model.save_pretrained, save_original_format=False)
     _check_weights(base, model, report["missing_keys"])
     if (
         tokenizer.pad_token is None

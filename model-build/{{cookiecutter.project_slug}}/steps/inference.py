@@ -1,11 +1,11 @@
 """Answer requests with the trained classifier. Ships in ``model.tar.gz`` as ``code/inference.py``.
 
-The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per worker,
-then ``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every exception into HTTP
-400 with the exception's text, so a message here names the record and what was expected of it.
+The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per
+worker, then ``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every exception
+into HTTP 400 with the exception's text, so a message here names the record and what was expected of it.
 
-Requests. A TEXT is a string, or an object with the text columns of training, ``{"subject": …, "body": …}`` for
-example; its other keys are ignored, and ``null`` in a column counts as empty.
+Requests. A TEXT is a string, or an object with the text columns of training, for example
+``{"subject": …, "body": …}``; its other keys are ignored, and ``null`` in a column counts as empty.
 
 * ``application/json``: ``{"inputs": TEXT}`` or ``{"inputs": [TEXT, …]}``, and optionally ``"parameters"``:
 
@@ -16,8 +16,8 @@ example; its other keys are ignored, and ``null`` in a column counts as empty.
 * ``application/jsonlines``: in each line a TEXT or ``{"inputs": TEXT}``, which may have ``"parameters"``, too
 * ``text/csv``: a header with ``inputs`` or with the text columns, then one TEXT in each row
 
-Answers have the order of the request and the shapes of transformers' own text-classification pipeline, so that
-a client of the toolkit's default handler need not change:
+Answers have the order of the request and the shapes of transformers' own text-classification pipeline, so
+that a client of the toolkit's default handler need not change:
 
 * one text: ``[{"label": …, "score": …}]``, the best class, or with ``top_k`` that many
 * a list: ``[{"label": …, "score": …}, …]``, the best class of each; with ``top_k`` a list for each

@@ -1,9 +1,9 @@
 """Creates a virtual environment, or leaves it alone when it is up to date.
 
-    python3 tools/environment.py .venv -r requirements/build.txt -e sandbox --no-deps requirements/base-model.txt
+    python3 tools/environment.py .venv -r requirements/build.txt -e sandbox
 
-Standard library only: this runs before anything is installed. Up to date means: made by the same Python from the
-same requirement files and packages.
+Standard library only: this runs before anything is installed. Up to date means: made by the same Python from
+the same requirement files and packages.
 """
 
 import argparse
@@ -21,19 +21,34 @@ STAMP = ".requirements.sha256"
 
 def main() -> int:
     """Create or refresh one environment; the exit status is pip's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where the environment is, e.g. .venv")
-    parser.add_argument("-r", dest="files", type=Path, action="append", default=[], help="a requirements file")
-    parser.add_argument("-e", dest="packages", type=Path, action="append", default=[], help="a package's folder")
-    parser.add_argument("--no-deps", type=Path, action="append", default=[], help="a requirements file, alone")
+    parser.add_argument(
+        "-r", dest="files", type=Path, action="append", default=[], help="a requirements file"
+    )
+    parser.add_argument(
+        "-e", dest="packages", type=Path, action="append", default=[], help="a package's folder"
+    )
+    parser.add_argument(
+        "--no-deps", type=Path, action="append", default=[], help="a requirements file, alone"
+    )
     options = parser.parse_args()
     if sys.version_info < OLDEST:
         wanted, found = ".".join(map(str, OLDEST)), ".".join(map(str, sys.version_info[:3]))
-        print(f"Python {wanted} or newer is needed, this is {found}: see https://python.org/downloads", file=sys.stderr)
+        print(
+            f"Python {wanted} or newer is needed, this is {found}: see https://python.org/downloads",
+            file=sys.stderr,
+        )
         return 1
 
     stamp = options.folder / STAMP
-    deciding = [*options.files, *options.no_deps, *(package / "pyproject.toml" for package in options.packages)]
+    deciding = [
+        *options.files,
+        *options.no_deps,
+        *(package / "pyproject.toml" for package in options.packages),
+    ]
     digest = fingerprint(deciding, options.packages)
     if stamp.is_file() and stamp.read_text() == digest:
         return 0
@@ -71,7 +86,7 @@ def install(python: Path, arguments: list[str]) -> int:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
-            lines = [*lines[-40:], line.rstrip()]
+            lines = [*lines[-20:], line.rstrip()[:300]]
             if live:
                 print(f"\r\033[K  {line.strip()[:100]}", end="", flush=True)
     if live:

@@ -28,19 +28,53 @@ def test_the_configuration_of_this_repository_is_valid(repository):
         ("epochs: 20", "epochs: three", 'training.epochs: expected a whole number, got "three"'),
         ("epochs: 20", "epochs: 0", "training.epochs: expected 1 or more, got 0"),
         ("epochs: 20", "epoch: 20", "training.epoch: unknown key; did you mean epochs?"),
-        ("data:\n", "zzz: 1\ndata:\n", "zzz: unknown key; expected one of data, split, model, training, compute, acceptance, schedule"),
+        (
+            "data:\n",
+            "zzz: 1\ndata:\n",
+            "zzz: unknown key; expected one of data, split, model, training, compute, acceptance, schedule",
+        ),
         ("train: 0.7", "train: 0.9", "split.train + validation + test: expected 1, got 1.2"),
-        ("encoding: utf-8", "encoding: utf-9", 'data.encoding: expected a text encoding that Python knows, such as utf-8, utf-16 or windows-1252, got "utf-9"'),
+        (
+            "encoding: utf-8",
+            "encoding: utf-9",
+            "data.encoding: expected a text encoding that Python knows, such as utf-8, utf-16 or "
+            'windows-1252, got "utf-9"',
+        ),
         ("[subject, body]", "[]", "data.text_columns: expected at least 1 entry, got []"),
-        ("[subject, body]", "[service_line]", "data.label_column: expected a column that is not a text column, got 'service_line'"),
-        ("accuracy: {at_least: 0.70}", "accuracy: {at_least: 0.7, at_most: 1}", 'acceptance.accuracy: expected one of at_least or at_most, got {"at_least": 0.7, "at_most": 1}'),
-        ("schedule: null", "schedule: monthly", 'schedule: expected cron(minutes hours day month weekday year) or rate(7 days), or null, got "monthly"'),
-        ("ml.g5.xlarge", "g5.xlarge", 'compute.train.instance_type: expected an instance type such as ml.m5.xlarge, got "g5.xlarge"'),
-        ("max_wait_minutes: 480", "max_wait_minutes: 4", "compute.train.max_wait_minutes: expected at least max_runtime_minutes (240), got 4"),
-        ("test_source: null", "test_source: t.csv", "split.test: expected 0 because data.test_source is set, got 0.2"),
+        (
+            "[subject, body]",
+            "[service_line]",
+            "data.label_column: expected a column that is not a text column, got 'service_line'",
+        ),
+        (
+            "accuracy: {at_least: 0.70}",
+            "accuracy: {at_least: 0.7, at_most: 1}",
+            'acceptance.accuracy: expected one of at_least or at_most, got {"at_least": 0.7, "at_most": 1}',
+        ),
+        (
+            "schedule: null",
+            "schedule: monthly",
+            "schedule: expected cron(minutes hours day month weekday year) or rate(7 days), or "
+            'null, got "monthly"',
+        ),
+        (
+            "ml.g5.xlarge",
+            "g5.xlarge",
+            'compute.train.instance_type: expected an instance type such as ml.m5.xlarge, got "g5.xlarge"',
+        ),
+        (
+            "max_wait_minutes: 480",
+            "max_wait_minutes: 4",
+            "compute.train.max_wait_minutes: expected at least max_runtime_minutes (240), got 4",
+        ),
+        (
+            "test_source: null",
+            "test_source: t.csv",
+            "split.test: expected 0 because data.test_source is set, got 0.2",
+        ),
         ("source: data/emails.csv", "source:", "data.source: expected text, got null"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_model_yaml_is_named_with_its_key(repository, edit, old, new, problem):
     edit(MODEL, old, new)
     assert problems(repository) == [f"{MODEL}: {problem}"]
@@ -89,4 +123,6 @@ def test_the_role_is_in_the_partition_of_the_region(repository):
 
 
 def test_the_schema_for_editors_is_up_to_date(repository):
-    assert (repository / SCHEMA_FILE).read_text(encoding="utf-8") == json_schema(), "run `python -m model_build schema`"
+    assert (repository / SCHEMA_FILE).read_text(encoding="utf-8") == json_schema(), (
+        "run `python -m model_build schema`"
+    )

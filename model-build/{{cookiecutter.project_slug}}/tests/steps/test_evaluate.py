@@ -37,7 +37,9 @@ def archive(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(archive: Path, sets: Path) -> Run:
     """Evaluates into a folder; returns it."""
 
-    def evaluate_into(folder: Path, *arguments: str, model: Path = archive, test: Path = sets / "test") -> Path:
+    def evaluate_into(
+        folder: Path, *arguments: str, model: Path = archive, test: Path = sets / "test"
+    ) -> Path:
         paths = ["--model", str(model), "--test", str(test), "--output", str(folder)]
         assert evaluate.main([*paths, *arguments]) == 0
         return folder
@@ -76,7 +78,8 @@ def test_the_figures_are_those_of_the_predictions(output: Path, content: dict[st
     assert metrics["macro_f1"]["value"] == pytest.approx(f1_score(true, predicted, average="macro"))
     for label, others in metrics["confusion_matrix"].items():
         assert others == {
-            other: sum(pair == (label, other) for pair in zip(true, predicted, strict=True)) for other in tiny.LABELS
+            other: sum(pair == (label, other) for pair in zip(true, predicted, strict=True))
+            for other in tiny.LABELS
         }
     assert set(metrics["per_class"]) == set(tiny.LABELS)
     assert {each["support"] for each in metrics["per_class"].values()} == {14}
@@ -85,7 +88,14 @@ def test_the_figures_are_those_of_the_predictions(output: Path, content: dict[st
 
 def test_the_layout_is_that_of_sagemakers_model_quality_report(content: dict[str, Any]) -> None:
     metrics = content["multiclass_classification_metrics"]
-    scores = ["accuracy", "weighted_precision", "weighted_recall", "weighted_f0_5", "weighted_f1", "weighted_f2"]
+    scores = [
+        "accuracy",
+        "weighted_precision",
+        "weighted_recall",
+        "weighted_f0_5",
+        "weighted_f1",
+        "weighted_f2",
+    ]
     for name in [*scores, "macro_f1", "expected_calibration_error"]:
         assert set(metrics[name]) == {"value", "standard_deviation", "confidence_interval"}
         low, high = metrics[name]["confidence_interval"]
@@ -106,10 +116,14 @@ def test_the_gate_names_each_missed_figure(content: dict[str, Any], run: Run, tm
     gate = content["gate"]
     value = content["multiclass_classification_metrics"]["macro_f1"]["value"]
     assert [check["passed"] for check in gate["checks"]] == [True, value >= 0.999, True]
-    impossible = run(tmp_path, "--at-most", "accuracy=0.1", "--at-most", "weighted_f2=0.25", "--at-least", "macro_f1=0")
+    impossible = run(
+        tmp_path, "--at-most", "accuracy=0.1", "--at-most", "weighted_f2=0.25", "--at-least", "macro_f1=0"
+    )
     gate = json.loads((impossible / "evaluation.json").read_text())["gate"]
     assert gate["passed"] is False
-    assert re.fullmatch(r"accuracy [01]\.\d\d is above 0\.10; weighted_f2 [01]\.\d\d is above 0\.25", gate["message"])
+    assert re.fullmatch(
+        r"accuracy [01]\.\d\d is above 0\.10; weighted_f2 [01]\.\d\d is above 0\.25", gate["message"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +131,10 @@ def test_the_gate_names_each_missed_figure(content: dict[str, Any], run: Run, tm
     [
         ([], "no threshold is set"),
         ([Threshold("accuracy", "at_least", 0.61)], "the threshold is met"),
-        ([Threshold("accuracy", "at_least", 0.6), Threshold("error", "at_most", 0.2)], "all 2 thresholds are met"),
+        (
+            [Threshold("accuracy", "at_least", 0.6), Threshold("error", "at_most", 0.2)],
+            "all 2 thresholds are met",
+        ),
         ([Threshold("accuracy", "at_least", 0.7)], "accuracy 0.61 is below 0.70"),
         (
             [Threshold("accuracy", "at_least", 0.7), Threshold("error", "at_most", 0.1)],
@@ -135,13 +152,18 @@ def test_the_message_of_the_gate(bounds: list[Threshold], message: str) -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("precision=0.5", "expected NAME=NUMBER with a NAME out of accuracy, macro_precision, .* got 'precision=0.5'"),
+        (
+            "precision=0.5",
+            "expected NAME=NUMBER with a NAME out of accuracy, macro_precision, .* got 'precision=0.5'",
+        ),
         ("accuracy", "accuracy: expected a number from 0 to 1, got ''"),
         ("accuracy=70", "accuracy: expected a number from 0 to 1, got '70'"),
         ("accuracy=nan", "accuracy: expected a number from 0 to 1, got 'nan'"),
     ],
 )
-def test_a_threshold_that_means_nothing_is_refused(argument: str, message: str, run: Run, tmp_path: Path) -> None:
+def test_a_threshold_that_means_nothing_is_refused(
+    argument: str, message: str, run: Run, tmp_path: Path
+) -> None:
     with pytest.raises(StepError, match=message):
         run(tmp_path, "--at-least", argument)
 
@@ -155,7 +177,9 @@ def test_the_answers_come_from_the_code_in_the_archive(
     model = tmp_path / "model"
     shutil.copytree(trained / "model", model)
     code = (model / "code/inference.py").read_text(encoding="utf-8")
-    (model / "code/inference.py").write_text(code.replace("np.argsort(-scores", "np.argsort(scores"), encoding="utf-8")
+    (model / "code/inference.py").write_text(
+        code.replace("np.argsort(-scores", "np.argsort(scores"), encoding="utf-8"
+    )
     found = json.loads((run(tmp_path / "out", model=model) / "evaluation.json").read_text())
     worst = found["multiclass_classification_metrics"]["accuracy"]["value"]
     assert worst < 0.2 < content["multiclass_classification_metrics"]["accuracy"]["value"]
@@ -185,7 +209,10 @@ def _empty(model: Path, test: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_no_archive, "model.tar.gz: expected a model that train.py wrote; it lacks config.json, serving.json, code/"),
+        (
+            _no_archive,
+            "model.tar.gz: expected a model that train.py wrote; it lacks config.json, serving.json, code/",
+        ),
         (_not_an_archive, "model.tar.gz: cannot be unpacked"),
         (_half_an_archive, "model.tar.gz: cannot be unpacked"),
         (_other_labels, r"the model was trained for other labels than the test set has: \['general'\]"),
@@ -263,7 +290,11 @@ def test_the_report_opens_by_itself_and_says_what_it_measured(output: Path, cont
 def evaluation(classes: int, right: float = 0.7) -> Evaluation:
     """Return an evaluation of made-up answers with hostile names."""
     random = np.random.default_rng(classes)
-    labels = ['<b>"A" & B</b>', "ein sehr langer Name, der nirgends ganz hineinpasst", *map(str, range(classes))][:classes]
+    labels = [
+        '<b>"A" & B</b>',
+        "ein sehr langer Name, der nirgends ganz hineinpasst",
+        *map(str, range(classes)),
+    ][:classes]
     true = random.integers(0, classes, 500)
     predicted = np.where(random.random(500) < right, true, random.integers(0, classes, 500))
     confidence, correct = random.random(500), true == predicted

@@ -41,7 +41,9 @@ def public(trained: Path) -> Any:
 def ask(handler: ModuleType, classifier: Any) -> Any:
     """Sends a body through the four functions, as the toolkit does; returns the answer's body."""
 
-    def run(body: str | bytes, content_type: str = "application/json", accept: str = "application/json") -> str:
+    def run(
+        body: str | bytes, content_type: str = "application/json", accept: str = "application/json"
+    ) -> str:
         request = handler.input_fn(body, content_type)
         return str(handler.output_fn(handler.predict_fn(request, classifier), accept))
 
@@ -52,7 +54,11 @@ def same(ours: Any, theirs: Any) -> bool:
     """Whether two answers have the same shape and labels, and scores that differ by rounding only."""
     if isinstance(theirs, list):
         return isinstance(ours, list) and len(ours) == len(theirs) and all(map(same, ours, theirs))
-    return set(ours) == set(theirs) and ours["label"] == theirs["label"] and abs(ours["score"] - theirs["score"]) < 1e-5
+    return (
+        set(ours) == set(theirs)
+        and ours["label"] == theirs["label"]
+        and abs(ours["score"] - theirs["score"]) < 1e-5
+    )
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -98,7 +104,9 @@ def test_the_order_is_kept_whatever_the_lengths_and_the_batch_size(ask: Any) -> 
 def test_a_long_text_is_cut_as_in_training(ask: Any, trained: Path) -> None:
     serving = json.loads((trained / "model/serving.json").read_text())
     assert (serving["max_length"], serving["truncation"]) == (32, "head_tail")
-    middle = " ".join(["hello"] * 7 + ["furnace"] + ["hello"] * 23)  # 30 fit: 7 from the beginning, 23 from the end
+    middle = " ".join(
+        ["hello"] * 7 + ["furnace"] + ["hello"] * 23
+    )  # 30 fit: 7 from the beginning, 23 from the end
     without = " ".join(["hello"] * 30)
     answers = json.loads(ask(json.dumps({"inputs": [middle, without], "parameters": {"top_k": None}})))
     assert same(*answers)
@@ -166,7 +174,13 @@ def test_answers_as_csv(ask: Any) -> None:
 
 @pytest.mark.parametrize(
     ("accept", "first"),
-    [("*/*", "["), ("", "["), ("text/html, application/json;q=0.9", "["), ("text/csv, */*", "l"), ("TEXT/CSV", "l")],
+    [
+        ("*/*", "["),
+        ("", "["),
+        ("text/html, application/json;q=0.9", "["),
+        ("text/csv, */*", "l"),
+        ("TEXT/CSV", "l"),
+    ],
 )
 def test_the_first_form_that_is_known_is_answered(accept: str, first: str, ask: Any) -> None:
     assert ask(json.dumps({"inputs": TEXT}), accept=accept)[0] == first
@@ -195,7 +209,10 @@ COLUMNS = "subject and body"
         ),
         ('{"inputs": {}}', f"inputs: expected text, or an object with {COLUMNS}, got an object with nothing"),
         ('{"inputs": ["a", {"subject": "a", "body": 3.5}]}', "record 2: body: expected text, got number 3.5"),
-        ('{"inputs": "a", "parameter": {}}', "the body: expected inputs and parameters only, got 'parameter'"),
+        (
+            '{"inputs": "a", "parameter": {}}',
+            "the body: expected inputs and parameters only, got 'parameter'",
+        ),
         ('{"inputs": "a", "parameters": [1]}', "parameters: expected an object, got a list of 1"),
         (
             '{"inputs": "a", "parameters": {"max_length": 9}}',
@@ -233,7 +250,10 @@ def test_a_mistake_in_a_json_request_is_named(body: str, message: str, ask: Any)
         ("", "record 1: expected JSON, got an empty line"),
         ('"a"\n7', "record 2: expected text, got number 7"),
         ('"a"\n{"inputs": ["b"]}', "record 2: expected text, got a list of 1"),
-        ('"a"\n{"inputs": "b", "parameters": {"top_k": -1}}', "record 2: parameters.top_k: expected a whole number"),
+        (
+            '"a"\n{"inputs": "b", "parameters": {"top_k": -1}}',
+            "record 2: parameters.top_k: expected a whole number",
+        ),
         (b'"a"\n"\xe9"', "the body is not UTF-8: "),
     ],
 )

@@ -41,23 +41,33 @@ def test_the_averages_are_scikit_learns(answers: tuple[np.ndarray, np.ndarray, n
         assert figures[f"{kind}_precision"].value == pytest.approx(
             reference.precision_score(true, predicted, **options)
         )
-        assert figures[f"{kind}_recall"].value == pytest.approx(reference.recall_score(true, predicted, **options))
+        assert figures[f"{kind}_recall"].value == pytest.approx(
+            reference.recall_score(true, predicted, **options)
+        )
         assert figures[f"{kind}_f1"].value == pytest.approx(reference.f1_score(true, predicted, **options))
     for name, beta in (("weighted_f0_5", 0.5), ("weighted_f2", 2.0)):
         expected = reference.fbeta_score(true, predicted, beta=beta, average="weighted", zero_division=0)
         assert figures[name].value == pytest.approx(expected)
     assert figures["accuracy"].value == pytest.approx(reference.accuracy_score(true, predicted))
     watched = summary(true, predicted)
-    assert watched == {name: pytest.approx(figures[name].value) for name in ("accuracy", "macro_f1", "weighted_f1")}
+    assert watched == {
+        name: pytest.approx(figures[name].value) for name in ("accuracy", "macro_f1", "weighted_f1")
+    }
 
 
-def test_the_scores_of_each_class_are_scikit_learns(answers: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+def test_the_scores_of_each_class_are_scikit_learns(
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
     true, predicted, _ = answers
     matrix = confusion_matrix(true, predicted, CLASSES)
     np.testing.assert_array_equal(matrix, reference.confusion_matrix(true, predicted, labels=range(CLASSES)))
     scores = class_scores(matrix)
-    expected = reference.precision_recall_fscore_support(true, predicted, labels=range(CLASSES), zero_division=0)
-    for ours, theirs in zip((scores.precision, scores.recall, scores.f1, scores.support), expected, strict=True):
+    expected = reference.precision_recall_fscore_support(
+        true, predicted, labels=range(CLASSES), zero_division=0
+    )
+    for ours, theirs in zip(
+        (scores.precision, scores.recall, scores.f1, scores.support), expected, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs)
 
 
@@ -89,11 +99,15 @@ def test_the_bootstrap_computes_every_figure_on_rows_drawn_with_replacement() ->
     figures = estimates(true, predicted, confidence, CLASSES, repeats=200, seed=11)
 
     draws = np.random.default_rng(11).integers(0, 60, size=(200, 60), dtype=np.int32)
-    macro = [reference.f1_score(true[draw], predicted[draw], average="macro", zero_division=0) for draw in draws]
+    macro = [
+        reference.f1_score(true[draw], predicted[draw], average="macro", zero_division=0) for draw in draws
+    ]
     error = [calibration(confidence[draw], (true == predicted)[draw]).error for draw in draws]
     for name, values in (("macro_f1", macro), ("expected_calibration_error", error)):
         assert figures[name].standard_deviation == pytest.approx(np.std(values))
-        assert (figures[name].low, figures[name].high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
+        assert (figures[name].low, figures[name].high) == pytest.approx(
+            tuple(np.percentile(values, [2.5, 97.5]))
+        )
 
 
 def test_the_interval_of_the_accuracy_is_the_binomial_one() -> None:
@@ -118,7 +132,11 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 def test_f_beta_weighs_recall_and_precision() -> None:
-    hits, predicted, support = np.array([6.0]), np.array([8.0]), np.array([12.0])  # precision 0.75, recall 0.5
+    hits, predicted, support = (
+        np.array([6.0]),
+        np.array([8.0]),
+        np.array([12.0]),
+    )  # precision 0.75, recall 0.5
     assert f_beta(hits, predicted, support, 0.001)[0] == pytest.approx(0.75, abs=1e-4)
     assert f_beta(hits, predicted, support, 1000)[0] == pytest.approx(0.5, abs=1e-4)
 

@@ -71,6 +71,16 @@ def test_the_best_epoch_is_kept(trained: Path) -> None:
     assert history["epochs"][history["best_epoch"] - 1]["macro_f1"] == best
 
 
+def test_the_model_is_that_of_the_best_epoch_not_of_the_last(train_in: Train, tmp_path: Path) -> None:
+    # From the second epoch on the rate is so high that nothing good is left.
+    model = train_in(tmp_path, epochs=4, learning_rate=0.5, warmup_ratio=0.9, early_stopping_metric="loss")
+    history = json.loads((tmp_path / "output/training.json").read_text())
+    assert history["best_epoch"] < len(history["epochs"])
+    (run,) = (tmp_path / "checkpoints").iterdir()
+    best = run / f"checkpoint-{6 * history['best_epoch']}"
+    assert (model / "model.safetensors").read_bytes() == (best / "model.safetensors").read_bytes()
+
+
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(train_in: Train, tmp_path: Path) -> None:
     def weights(name: str, seed: int) -> bytes:
         return (train_in(tmp_path / name, seed=seed, epochs=1) / "model.safetensors").read_bytes()
@@ -122,7 +132,9 @@ def test_durations_are_short(seconds: float, shown: str) -> None:
 
 
 def test_training_ends_when_the_metric_no_longer_improves(train_in: Train, tmp_path: Path) -> None:
-    train_in(tmp_path, epochs=9, learning_rate=1e-9, early_stopping_patience=2, early_stopping_metric="accuracy")
+    train_in(
+        tmp_path, epochs=9, learning_rate=1e-9, early_stopping_patience=2, early_stopping_metric="accuracy"
+    )
     history = json.loads((tmp_path / "output/training.json").read_text())
     assert len(history["epochs"]) == 3
     assert history["best_epoch"] == 1
@@ -218,9 +230,15 @@ def test_a_checkpoint_that_was_cut_off_is_not_used(trained: Path, tmp_path: Path
     ("change", "message"),
     [
         ({"base_model": "/nowhere/model"}, "base model /nowhere/model: there is no such folder"),
-        ({"base_model": "no-such/model"}, "neither a folder, nor found on the Hugging Face hub .* package:NAME"),
+        (
+            {"base_model": "no-such/model"},
+            "neither a folder, nor found on the Hugging Face hub .* package:NAME",
+        ),
         ({"base_model": "s3://bucket/model"}, "train.py takes a folder or a hub id"),
-        ({"base_model": str(STEPS)}, r"expected a folder with config.json, weights and tokenizer; it holds .*\.py"),
+        (
+            {"base_model": str(STEPS)},
+            r"expected a folder with config.json, weights and tokenizer; it holds .*\.py",
+        ),
         ({"max_length": 65}, "max_length: .* has positions for 64 tokens, got 65; choose at most 64"),
         ({"precision": "fp16"}, "precision fp16: needs a CUDA GPU"),
         ({"epochs": "three"}, "--epochs: expected a whole number from 1, got 'three'"),
@@ -311,24 +329,39 @@ def test_weights_of_another_model_are_refused(train_in: Train, base_model: Path,
     other = tmp_path / "other"
     shutil.copytree(base_model, other)
     config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "model_type": "roberta", "num_hidden_layers": 4}))
+    (other / "config.json").write_text(
+        json.dumps({**config, "model_type": "roberta", "num_hidden_layers": 4})
+    )
     with pytest.raises(StepError, match=r"of the encoder's \d+ weights are not in its files"):
         train_in(tmp_path, base_model=other)
 
 
-def test_a_training_that_diverges_says_so(train_in: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_diverges_says_so(
+    train_in: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def loss_function(weights: object) -> Callable[..., torch.Tensor]:
         return lambda outputs, labels, num_items_in_batch=None: outputs["logits"].sum() * float("nan")
 
     monkeypatch.setattr(train, "loss_function", loss_function)
-    with pytest.raises(StepError, match="the training diverged: the loss is nan after epoch 1; lower learning_rate"):
+    with pytest.raises(
+        StepError, match="the training diverged: the loss is nan after epoch 1; lower learning_rate"
+    ):
         train_in(tmp_path, epochs=1)
 
 
 def test_the_process_ends_with_one_line_and_leaves_the_reason(tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     done = subprocess.run(
-        [sys.executable, STEPS / "train.py", "--train", "nowhere", "--validation", "nowhere", "--base-model", "x"],
+        [
+            sys.executable,
+            STEPS / "train.py",
+            "--train",
+            "nowhere",
+            "--validation",
+            "nowhere",
+            "--base-model",
+            "x",
+        ],
         env={**os.environ, "SM_OUTPUT_DIR": str(tmp_path / "output")},
         capture_output=True,
         text=True,
@@ -398,7 +431,8 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "kept"), [("head", [0, 1, 2, 3, 4, 5]), ("tail", [4, 5, 6, 7, 8, 9]), ("head_tail", [0, 5, 6, 7, 8, 9])]
+    ("policy", "kept"),
+    [("head", [0, 1, 2, 3, 4, 5]), ("tail", [4, 5, 6, 7, 8, 9]), ("head_tail", [0, 5, 6, 7, 8, 9])],
 )
 def test_long_texts_are_cut_by_the_policy_and_keep_their_special_tokens(
     policy: str, kept: list[int], base_model: Path
@@ -421,7 +455,9 @@ def test_tokenised_texts_come_back_as_they_went_in(sets: Path, base_model: Path)
         assert tiny.LABELS[label] == rows[index][1]
     ordered = texts.by_length()
     assert (np.diff(ordered.lengths) >= 0).all()
-    assert sorted(map(tuple, (each[0] for each in texts))) == sorted(map(tuple, (each[0] for each in ordered)))
+    assert sorted(map(tuple, (each[0] for each in texts))) == sorted(
+        map(tuple, (each[0] for each in ordered))
+    )
 
 
 def test_measuring_the_precision_changes_neither_the_model_nor_the_random_numbers(trained: Path) -> None:

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use (PEP 562): moto takes most of a second, and following a run on AWS does not need it."""
+    """Import on first use (PEP 562): moto takes most of a second; following a run on AWS needs none of it."""
     if name == "Sandbox":
         from mlops_sandbox.server import Sandbox
 

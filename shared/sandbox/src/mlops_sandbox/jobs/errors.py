@@ -8,10 +8,6 @@ from collections.abc import Sequence
 JOB_INTERNAL_ERROR = "SageMaker.JOB_INTERNAL_ERROR"
 #: The sandbox itself could not run the job (no such image, no Python environment).
 RESOURCE_LIMIT = "SageMaker.RESOURCE_LIMIT"
-CAPACITY_ERROR = "SageMaker.CAPACITY_ERROR"
-#: A fault of the service, not of the job. Steps, not jobs, carry it.
-SERVICE_FAULT = "Step.SERVICE_FAULT"
-THROTTLING = "Step.THROTTLING"
 
 
 class JobFailed(Exception):

@@ -78,9 +78,9 @@ def _wait(job: subprocess.Popen[bytes]) -> int:
 
 
 def _wait_for_group(group: int, deadline: float) -> None:
-    """Let the other processes of the group act on SIGTERM too, when the main one has ended by it.
+    """Let the others of the group act on SIGTERM too, when the main process has ended by it.
 
-    In a container the main process has the id 1, which SIGTERM does not end unless it has a handler; the launcher
+    In a container the main process has the id 1, which SIGTERM ends only if it has a handler; the launcher
     of a script is such a process, and the script saves its checkpoint meanwhile.
     """
     while time.monotonic() < deadline and any(_group_of(process) == group for process in _descendants()):

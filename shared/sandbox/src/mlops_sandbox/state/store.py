@@ -34,13 +34,16 @@ class Store:
         self.folder = folder
         self.snapshot = folder / "snapshot"
         self._objects = Objects(folder / "objects")
+        self._told: set[str] = set()
 
     def save(self) -> None:
         """Write moto's state. The snapshot before it stays until this one is whole."""
         self._make_folder()
         pickles, digests, lost = pickling.dump(self._objects)
         for line in lost:
-            logger.warning("not kept after this process: %s", line)
+            if line not in self._told:
+                self._told.add(line)
+                logger.warning("not kept after this process: %s", line)
         payload = pickle.dumps(pickles, protocol=5)
         header = {**_versions(), "sha256": hashlib.sha256(payload).hexdigest()}
         temporary = self.folder / "snapshot.new"

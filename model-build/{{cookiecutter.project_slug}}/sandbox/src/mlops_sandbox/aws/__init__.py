@@ -1,0 +1,20 @@
+"""What moto lacks, one folder for each service.
+
+``install`` patches moto's classes once for the process. It touches only calls that moto has not, or answers
+wrongly for the templates' use; each module says which and why.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from mlops_sandbox.aws import awslambda, refusals, s3, sagemaker
+
+
+@functools.cache
+def install() -> None:
+    """Patch moto; a second call does nothing."""
+    refusals.install()
+    awslambda.install()
+    s3.install()
+    sagemaker.install()
