@@ -9,6 +9,10 @@ ENVIRONMENT := $(PYTHON) shared/template/tools/environment.py
 # our own Python, as ruff and mypy see it; copies that `make sync` makes are checked where they come from
 PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' '$(TEMPLATE)/tests'
 
+# caches stay out of the template, whose files are copied
+export RUFF_CACHE_DIR = $(abspath .ruff_cache)
+MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
+
 .PHONY: help setup setup-build setup-container setup-toolkit demo test check format sync bench clean
 
 help:  ## list the commands
@@ -39,7 +43,9 @@ test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of th
 check: setup-build  ## format, lint, types, and whether the copies are in step
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
 	@$(VENV)/bin/ruff check $(PYTHON_CODE)
-	@$(VENV)/bin/mypy
+	@$(MYPY)/collection
+	@cd shared/sandbox && $(MYPY)/sandbox
+	@cd '$(TEMPLATE)' && $(MYPY)/model-build
 	@$(VENV)/bin/python tools/sync.py --check
 
 format:  ## put the code into the agreed form

@@ -143,8 +143,8 @@ def answers() -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def container_python() -> Path:
-    """The interpreter that stands for SageMaker's images: what `make setup` makes, or MLOPS_CONTAINER_PYTHON."""
+    """The interpreter that stands for SageMaker's images: `make setup` makes it."""
     python = Path(os.environ.get("MLOPS_CONTAINER_PYTHON") or COLLECTION / ".venv-container/bin/python")
     if not python.exists():
-        pytest.skip(f"no {python}: run `make setup`, or set MLOPS_CONTAINER_PYTHON to a Python with torch and transformers")
-    return python
+        pytest.skip(f"no {python}: run `make setup`, or set MLOPS_CONTAINER_PYTHON")
+    return python.absolute()

@@ -94,9 +94,7 @@ def _transform() -> dict[str, Any]:
 def _skip_unless_it_serves(python: Path, kind: str) -> None:
     toolkit = [python, "-c", "import sagemaker_huggingface_inference_toolkit"]
     if subprocess.run(toolkit, capture_output=True).returncode:
-        pytest.skip(
-            f"{python}: sagemaker-huggingface-inference-toolkit is not installed there (MLOPS_CONTAINER_PYTHON)"
-        )
+        pytest.skip(f"{python}: no sagemaker-huggingface-inference-toolkit there (MLOPS_CONTAINER_PYTHON)")
     if kind == "multi-model-server" and not (shutil.which("java") and python.with_name(kind).is_file()):
         pytest.skip(f"{python}: multi-model-server is not installed there, or Java is not on this machine")
 

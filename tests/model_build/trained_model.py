@@ -1,6 +1,6 @@
 """Trains a tiny classifier with the template's own steps: python trained_model.py TEMPLATE FOLDER.
 
-Runs under the container's Python. FOLDER gets base/ (the base model), sets/, and model/ as train.py writes it.
+Runs under the container's Python. FOLDER gets base/ (the base model), sets/ and model/ (train.py's).
 """
 
 import sys

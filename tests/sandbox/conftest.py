@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tarfile
 import threading
@@ -20,17 +19,6 @@ ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 REGION = "ca-central-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sandbox"
 IMAGE = "111111111111.dkr.ecr.ca-central-1.amazonaws.com/anything:latest"
-CONTAINER_PYTHON = "MLOPS_CONTAINER_PYTHON"
-
-
-@pytest.fixture(scope="session")
-def container_python() -> Path:
-    """The Python that stands for SageMaker's Hugging Face images."""
-    default = Path(__file__).resolve().parents[2] / ".venv-container" / "bin" / "python"
-    python = Path(os.environ.get(CONTAINER_PYTHON, default))
-    if not os.access(python, os.X_OK):
-        pytest.skip(f"{python} is no interpreter; {CONTAINER_PYTHON} names one with the container's packages")
-    return python.absolute()
 
 
 @pytest.fixture

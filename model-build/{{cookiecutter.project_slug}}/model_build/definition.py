@@ -14,7 +14,7 @@ from typing import Any
 
 from . import arguments, assets, base_model, images, requests, source
 from .assets import Asset
-from .config import Settings, is_s3
+from .config import Settings, Threshold, is_s3
 from .requests import Request
 
 CACHE_DAYS = 30
@@ -180,7 +180,9 @@ def _graph(
         return JsonGet(step_name=evaluate.name, property_file=report, json_path=path)
 
     evaluation_uri = evaluate.output_uri("evaluation")
-    metrics = {metric: Join(values=[figure(f"{_METRICS}.{metric}.value")]) for metric in model.acceptance}
+    metrics: dict[str, Any] = {
+        metric: Join(values=[figure(f"{_METRICS}.{metric}.value")]) for metric in model.acceptance
+    }
     register = RequestStep(
         "Register",
         "RegisterModel",
@@ -207,7 +209,7 @@ def _graph(
     gate = ConditionStep(
         "QualityGate",
         display_name="Good enough?",
-        conditions=[_condition(figure, metric, settings) for metric in model.acceptance],
+        conditions=[_condition(figure, metric, bound) for metric, bound in model.acceptance.items()],
         if_steps=[register],
         else_steps=[
             FailStep(
@@ -230,10 +232,9 @@ def _graph(
     )
 
 
-def _condition(figure: Any, metric: str, settings: Settings) -> Any:
+def _condition(figure: Any, metric: str, threshold: Threshold) -> Any:
     from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo, ConditionLessThanOrEqualTo
 
-    threshold = settings.model.acceptance[metric]  # type: ignore[index]
     bound, value = arguments.bound_of(threshold.at_least, threshold.at_most)
     kind = ConditionGreaterThanOrEqualTo if bound == "at_least" else ConditionLessThanOrEqualTo
     return kind(left=figure(f"{_METRICS}.{metric}.value"), right=value)

@@ -26,7 +26,7 @@ _SHAPES = {
 }
 
 
-class RequestStep(ConfigurableRetryStep):  # type: ignore[misc]  # the SDK ships no types
+class RequestStep(ConfigurableRetryStep):
     """A pipeline step whose arguments are the request itself, pipeline variables included."""
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
+
 from columns import check_columns
 from failure import StepError
 from files import DataFile, open_utf8

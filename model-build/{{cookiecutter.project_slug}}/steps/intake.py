@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from duplicates import RECORD, Buckets, text_hashes
 from failure import StepError
 from files import DataFile

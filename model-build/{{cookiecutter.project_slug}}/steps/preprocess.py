@@ -46,6 +46,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+
 from failure import StepError, run
 from files import DataFile, content_hash, find_files
 from intake import Columns, Intake, Labels

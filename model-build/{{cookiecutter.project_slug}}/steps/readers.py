@@ -17,6 +17,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
 from columns import check_columns
 from csv_files import BLOCK, LONGEST_ROW, read_csv
 from failure import StepError

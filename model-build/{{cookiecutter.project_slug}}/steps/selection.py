@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from duplicates import Buckets, Contradiction, resolve, without
 from failure import StepError
 from intake import SHOWN, Intake, Labels

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from failure import StepError
 from intake import SCHEMA, Intake
 from preprocess_settings import Settings

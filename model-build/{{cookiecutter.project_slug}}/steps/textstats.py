@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from duplicates import string_buffers
 
 Array = npt.NDArray[Any]

@@ -111,9 +111,9 @@ def test_an_account_id_without_quotes_is_explained(repository, edit):
     text = (repository / PROJECT).read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if "shared_services:" in line)
     edit(PROJECT, line, "  shared_services: 123456789012")
-    assert problems(repository) == [
-        f"{PROJECT}: accounts.shared_services: expected an AWS account id: 12 digits in quotes, got 123456789012"
-    ]
+    (problem,) = problems(repository)
+    assert problem.startswith(f"{PROJECT}: accounts.shared_services: expected an AWS account id: 12 digits")
+    assert problem.endswith("in quotes, got 123456789012")
 
 
 def test_the_role_is_in_the_partition_of_the_region(repository):

@@ -13,7 +13,7 @@ import pytest
 STEPS = Path(__file__).parents[2] / "steps"
 sys.path.insert(0, str(STEPS))
 
-# Before anything imports the libraries: no test asks the model hub, and a tiny model is slower on many threads.
+# Before anything imports the libraries: no test asks the hub, and a tiny model is slower on many threads.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -9,17 +9,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import evaluate
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from sklearn.metrics import accuracy_score, f1_score
+
+import evaluate
 from evaluation import Evaluation, Mistake, quality_report
 from failure import StepError
 from gate import Check, Threshold, apply_thresholds, gate_message
 from metrics import calibration, class_scores, confusion_matrix, estimates
 from report import page
-from sklearn.metrics import accuracy_score, f1_score
 
 Run = Callable[..., Path]
 

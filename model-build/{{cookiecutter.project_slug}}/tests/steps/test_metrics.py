@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics as reference
+
 from metrics import (
     averages,
     calibration,
@@ -11,7 +13,6 @@ from metrics import (
     f_beta,
     summary,
 )
-from sklearn import metrics as reference
 
 CLASSES = 6
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import csv_files
-import failure
 import numpy as np
-import preprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+import csv_files
+import failure
+import preprocess
 from failure import StepError
 
 SETS = ("train", "validation", "test")

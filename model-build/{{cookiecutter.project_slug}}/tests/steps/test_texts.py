@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
 from intake import clean_array, join_arrays
 from texts import POLICIES, SEPARATORS, WHITESPACE, clean, join_columns, truncate
 

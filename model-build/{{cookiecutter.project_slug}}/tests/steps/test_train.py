@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import progress
 import pytest
 import tiny
 import torch
+from conftest import STEPS, Train
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import progress
 import train
 from batches import LengthGroupedSampler, TokenisedTexts
 from checkpoints import last_complete
-from conftest import STEPS, Train
 from failure import StepError
 from inference import tokenise
 from precision import choose_precision
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 # --- the model ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A classifier that trains in seconds: a random BERT of 20,000 parameters, and texts that one word decides."""
+"""A classifier that trains in seconds: a random BERT (20,000 parameters), and texts that one word decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,25 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 LABELS = ["billing", "elevators", "gas"]
 TELLING = {"billing": "invoice", "elevators": "lift", "gas": "furnace"}
-FILLERS = "please we have a question about the and our thank you today for it is from hello".split()
+FILLERS = [
+    "please",
+    "we",
+    "have",
+    "a",
+    "question",
+    "about",
+    "the",
+    "and",
+    "our",
+    "thank",
+    "you",
+    "today",
+    "for",
+    "it",
+    "is",
+    "from",
+    "hello",
+]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXT = {"columns": ["subject", "body"], "join": "blank_line"}
 POSITIONS = 64
