@@ -25,9 +25,9 @@ def test_the_configuration_of_this_repository_is_valid(repository):
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("epochs: 20", "epochs: three", 'training.epochs: expected a whole number, got "three"'),
-        ("epochs: 20", "epochs: 0", "training.epochs: expected 1 or more, got 0"),
-        ("epochs: 20", "epoch: 20", "training.epoch: unknown key; did you mean epochs?"),
+        ("epochs: 8 ", "epochs: three", 'training.epochs: expected a whole number, got "three"'),
+        ("epochs: 8 ", "epochs: 0", "training.epochs: expected 1 or more, got 0"),
+        ("epochs: 8 ", "epoch: 20", "training.epoch: unknown key; did you mean epochs?"),
         (
             "data:\n",
             "zzz: 1\ndata:\n",
@@ -81,7 +81,7 @@ def test_a_mistake_in_model_yaml_is_named_with_its_key(repository, edit, old, ne
 
 
 def test_all_problems_of_both_files_come_at_once(repository, edit):
-    edit(MODEL, "epochs: 20", "epochs: many")
+    edit(MODEL, "epochs: 8 ", "epochs: many")
     edit(MODEL, "batch_size: 16", "batch_size: -1")
     edit(PROJECT, "region:", "regoin:")
     found = problems(repository)
