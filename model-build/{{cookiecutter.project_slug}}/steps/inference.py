@@ -2,7 +2,8 @@
 
 The four functions are the contract of SageMaker's Hugging Face inference toolkit: ``model_fn`` once per
 worker, then ``input_fn``, ``predict_fn`` and ``output_fn`` for each request. The toolkit turns every
-exception into HTTP 400 with the exception's text, so a message here names the record and what was expected of it.
+exception into HTTP 400 with the exception's text, so a message here names the record and what was
+expected of it.
 
 Requests. A TEXT is a string, or an object with the text columns of training, for example
 ``{"subject": …, "body": …}``; its other keys are ignored, and ``null`` in a column counts as empty.
