@@ -67,7 +67,7 @@ def test_a_second_run_takes_finished_steps_from_the_cache_and_registers_a_versio
 ) -> None:
     done = model_build(small_repository, "local")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("cache") >= 3
+    assert done.stdout.count("taken from execution") >= 3
     assert "model-package/email-router/2" in done.stdout
     assert "[Train]" not in done.stdout
 
@@ -80,6 +80,7 @@ def test_below_a_threshold_nothing_is_registered_and_the_figures_are_named(
     assert done.returncode == 1
     assert "Not registered: accuracy 0." in done.stdout
     assert "0.999" in done.stdout
+    assert "[Train]" not in done.stdout, "another threshold needs no other training"
     status = model_build(small_repository, "status", "--local").stdout
     assert "Failed" in status
     assert "version 3" not in status

@@ -142,6 +142,8 @@ def _graph(
     }
     if base_uri is not None:
         train_channels["base_model"] = base_uri
+    hyperparameters = arguments.train(model, hub_id)
+    same_training = assets.digest_of(code_uri, base_uri or "", json.dumps(hyperparameters))
     train = RequestStep(
         "Train",
         "Training",
@@ -150,9 +152,9 @@ def _graph(
             image,
             code_uri,
             train_channels,
-            {**arguments.train(model, hub_id), "epochs": parameters["Epochs"]},
+            {**hyperparameters, "epochs": parameters["Epochs"]},
             parameters["TrainingInstanceType"],
-            f"s3://{project.bucket}/checkpoints/{assets.digest_of(code_uri, metadata['config_sha256'])}",
+            f"s3://{project.bucket}/checkpoints/{same_training}",
         ),
         display_name="Fine-tune the model",
         cache_days=CACHE_DAYS,

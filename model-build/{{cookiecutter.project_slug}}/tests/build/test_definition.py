@@ -69,6 +69,13 @@ def test_only_changed_code_changes_the_uri_of_the_code(settings):
     assert [s["Name"] for s in steps_of(before)] == [s["Name"] for s in steps_of(after)]
 
 
+def test_another_threshold_leaves_the_training_as_it_was(settings, edit):
+    """Else a changed threshold would train again instead of taking the model from the cache."""
+    before = step(build(settings, {}).definition, "Train")
+    edit("config/model.yaml", "accuracy: {at_least: 0.70}", "accuracy: {at_least: 0.99}")
+    assert step(build(load(settings.root), {}).definition, "Train") == before
+
+
 def test_every_request_fits_the_service_model(settings):
     model = botocore.session.get_session().get_service_model("sagemaker")
     definition = build(settings, {}).definition
