@@ -48,10 +48,10 @@ def train(config: ModelConfig, base_model: str | None) -> dict[str, str]:
     return hyperparameters if base_model is None else {"base-model": base_model, **hyperparameters}
 
 
-def evaluate(config: ModelConfig) -> list[str]:
-    """Arguments of steps/evaluate.py, with the acceptance thresholds."""
+def evaluate(config: ModelConfig, title: str) -> list[str]:
+    """Arguments of steps/evaluate.py, with the acceptance thresholds; `title` heads its report."""
     arguments = ["--model", f"{INPUT}/model", "--test", f"{INPUT}/test", "--output", f"{OUTPUT}/evaluation"]
-    arguments += ["--seed", str(config.split.seed)]
+    arguments += ["--seed", str(config.split.seed), "--title", title]
     for metric, threshold in config.acceptance.items():
         bound, value = bound_of(threshold.at_least, threshold.at_most)
         arguments += [f"--{bound.replace('_', '-')}", f"{metric}={value:g}"]

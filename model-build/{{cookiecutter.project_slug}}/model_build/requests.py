@@ -77,7 +77,7 @@ def evaluate(
         settings.model.compute.evaluate,
         images.steps,
         command,
-        arguments.evaluate(settings.model),
+        arguments.evaluate(settings.model, settings.project.name),
         inputs,
         [_output("evaluation", runs("evaluation"))],
         instance_type,

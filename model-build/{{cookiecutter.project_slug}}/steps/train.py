@@ -27,10 +27,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Before CUDA starts: cuBLAS needs it to be deterministic. Before transformers: a job tells the hub nothing.
+# What libraries read when they are loaded. cuBLAS needs a workspace to be deterministic; a job tells the
+# model hub nothing; DDP keeps its advice; and threads that wait for others sleep: spinning, they are three
+# times slower as soon as another process wants a core.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP gives advice on stderr otherwise
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
