@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import botocore.exceptions
+
 from . import base_model
 from .assets import split_uri
 from .config import Data, Settings, is_s3
@@ -143,7 +145,7 @@ def _on_s3(key: str, location: str, s3: Any | None) -> Finding:
     bucket, prefix = split_uri(location)
     try:
         page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is a finding about this location
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         return Finding(False, f"config/model.yaml: {key}: {location}: {error}")
     if not page.get("Contents"):
         return Finding(False, f"config/model.yaml: {key}: {location}: expected objects, found none")

@@ -84,7 +84,7 @@ def definition_of(name: str, region: str, parameters: list[Parameter], steps: li
         boto_session=boto3.Session(
             region_name=region,
             aws_access_key_id="unused",
-            aws_secret_access_key="unused",  # noqa: S106
+            aws_secret_access_key="unused",
         )
     )
     pipeline = Pipeline(
