@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CONTAINER_VENV ?= .venv-container
+CHECKOV_VENV ?= .venv-checkov
 export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
 
 TEMPLATE := model-build/{{cookiecutter.project_slug}}
@@ -13,7 +14,7 @@ PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
 MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 
-.PHONY: help setup setup-build setup-container setup-toolkit demo test check format sync bench clean
+.PHONY: help setup setup-build setup-container setup-toolkit demo test check check-terraform format sync bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,13 +41,17 @@ demo: setup  ## generate a repository, train, evaluate, register and ask a real 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest $(if $(SLOW),,-m "not slow")
 
-check: setup-build  ## format, lint, types, and whether the copies are in step
+check: setup-build check-terraform  ## format, lint, types, and whether the copies are in step
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
 	@$(VENV)/bin/ruff check $(PYTHON_CODE)
 	@$(MYPY)/collection
 	@cd shared/sandbox && $(MYPY)/sandbox
 	@cd '$(TEMPLATE)' && $(MYPY)/model-build
 	@$(VENV)/bin/python tools/sync.py --check
+
+check-terraform:  ## Terraform: format, validity, and checkov with every exception explained
+	@$(ENVIRONMENT) $(CHECKOV_VENV) -r requirements/checkov.txt
+	@$(PYTHON) tools/terraform_checks.py --checkov $(CHECKOV_VENV)/bin/checkov
 
 format:  ## put the code into the agreed form
 	@$(VENV)/bin/ruff format $(PYTHON_CODE)
@@ -59,4 +64,4 @@ bench: setup  ## measure ours beside what one would use instead (a few minutes)
 	@$(CONTAINER_VENV)/bin/python benchmarks/preprocess.py
 
 clean:  ## remove environments, caches and the demo
-	rm -rf $(VENV) $(CONTAINER_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,7 +31,17 @@ SHARED = {
 ONLY_COPIES = (Path("hooks"), Path(PROJECT, "sandbox"))
 
 # what tools and operating systems leave beside sources
-LITTER = ("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store", "*.egg-info", "*.pyc")
+LITTER = (
+    "__pycache__",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".DS_Store",
+    "*.egg-info",
+    "*.pyc",
+    ".terraform*",
+    "*.tfstate*",
+)
 
 
 def main() -> int:
