@@ -154,7 +154,7 @@ def test_a_packages_tags_can_be_listed_and_changed(sagemaker):
 def test_another_account_does_not_see_the_package(sandbox, sagemaker):
     arn = register(sagemaker)
     other = sandbox.client("sagemaker", account="222222222222")
-    with pytest.raises(ClientError, match="does not exist"):
+    with pytest.raises(ClientError, match="is not authorized to perform: sagemaker:DescribeModelPackage"):
         other.describe_model_package(ModelPackageName=arn)
 
 

@@ -13,7 +13,9 @@ ROLE = "arn:aws:iam::111111111111:role/lambda"
 
 @pytest.fixture
 def make_function(sandbox):
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    principal = {"Service": "lambda.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     sandbox.client("iam").create_role(RoleName="lambda", AssumeRolePolicyDocument=trust)
 
     def make(files, handler="app.handler", **more):

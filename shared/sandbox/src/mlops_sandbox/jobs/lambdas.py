@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.iam.models import iam_backends
 from werkzeug.exceptions import HTTPException
 
+from mlops_sandbox.access.errors import AccessDenied
 from mlops_sandbox.jobs.context import JobContext
 from mlops_sandbox.jobs.errors import JobFailed, JobStopped
 from mlops_sandbox.jobs.images import Images
@@ -54,9 +56,11 @@ def run_lambda(function_arn: str, payload: Any, context: JobContext) -> dict[str
     log = JobLog(context.folder / "log.txt", context.name, context.log)
     try:
         function = _find(function_arn)
-        invocation = invoke(
-            function, payload, context.images, context.aws_environment, log.line, stop=context.stop
-        )
+        try:
+            environment = function_environment(function)
+        except AccessDenied as error:
+            raise JobFailed(f"Lambda function {function.function_name} failed: {error}") from None
+        invocation = invoke(function, payload, context.images, environment, log.line, stop=context.stop)
     finally:
         log.close()
     if invocation.error:
@@ -118,6 +122,24 @@ def invoke(
     return Invocation(answer.get("payload"), answer.get("error"))
 
 
+def function_environment(function: LambdaFunction) -> dict[str, str]:
+    """Return the AWS_* variables of a function: its role's, or its account's where there is no such role.
+
+    Raises:
+        AccessDenied: the role does not trust Lambda.
+    """
+    # Imported here: the server imports this package.
+    from mlops_sandbox import credentials
+    from mlops_sandbox.access import role_environment
+    from mlops_sandbox.server import current
+
+    region = function.region
+    roles = iam_backends[function.account_id]["aws"].roles.values()
+    if any(role.arn == function.role for role in roles):
+        return role_environment(function.role, "lambda.amazonaws.com", region, function.function_name)
+    return credentials.environment(function.account_id, region, current().endpoint_url)
+
+
 def _find(function_arn: str) -> LambdaFunction:
     try:
         _, _, service, region, account, _ = function_arn.split(":", 5)
@@ -152,7 +174,7 @@ def _environment(function: LambdaFunction, request_id: str, seconds: float, code
         "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
         "AWS_LAMBDA_FUNCTION_VERSION": str(function.version or "$LATEST"),
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
         "AWS_LAMBDA_LOG_STREAM_NAME": f"sandbox/{request_id}",
         "SANDBOX_FUNCTION_ARN": function.function_arn,
         "SANDBOX_REQUEST_ID": request_id,

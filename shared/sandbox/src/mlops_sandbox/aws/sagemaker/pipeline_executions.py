@@ -17,6 +17,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from mlops_sandbox import server
 from mlops_sandbox.aws.listing import page
+from mlops_sandbox.aws.sagemaker import state_events
 from mlops_sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
 from mlops_sandbox.pipelines import DefinitionError
 from mlops_sandbox.pipelines.journal import ExecutionRecord, StepRecord
@@ -43,6 +44,7 @@ def executions() -> Executions:
                     lambda service: sandbox.client(service, account, region),
                 ),
                 finished=sandbox.save,
+                changed=state_events.Executions().saw,
             )
         return _executions[sandbox]
 

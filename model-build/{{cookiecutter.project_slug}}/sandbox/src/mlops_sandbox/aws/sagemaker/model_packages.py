@@ -15,6 +15,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from mlops_sandbox.aws.listing import page
 from mlops_sandbox.aws.sagemaker.records import Record, arn, now
+from mlops_sandbox.aws.sagemaker.state_events import package_changed
 
 _APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
 _SUMMARY = (
@@ -74,6 +75,7 @@ def create_model_package(self: SageMakerResponse) -> ActionResult:
         "CertifyForMarketplace": request.get("CertifyForMarketplace", False),
     }
     backend.model_packages[package_arn] = Record(package_arn, described, list(request.get("Tags") or []))  # type: ignore[assignment]
+    package_changed(package_arn, described)
     return ActionResult({"ModelPackageArn": package_arn})
 
 
@@ -123,6 +125,7 @@ def update_model_package(self: SageMakerResponse) -> ActionResult:
     if metadata or "CustomerMetadataProperties" in record.description:
         request["CustomerMetadataProperties"] = metadata
     record.update(**request, LastModifiedTime=now())
+    package_changed(record.arn, record.description)
     return ActionResult({"ModelPackageArn": record.arn})
 
 
