@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from mlops_sandbox.aws.apigatewayv2.requests import execute_api, is_execute_api
 from mlops_sandbox.gate import Gate
 
 LOOPBACK = "127.0.0.1"
@@ -20,6 +23,19 @@ logger = logging.getLogger("mlops_sandbox.loopback")
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+def free_port(url: str) -> int:
+    """Return the port of an address on loopback if nobody has it now, else 0: the system chooses one."""
+    port = urlsplit(url).port or 0
+    with socket.socket() as probe:
+        # As the server itself does: connections of an earlier one may still be closing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return 0
+    return port
 
 
 class QuietHandler(MotoRequestHandler):
@@ -31,12 +47,12 @@ class QuietHandler(MotoRequestHandler):
 
 
 class Server:
-    """A running server; ``stop`` ends it. The port is chosen by the system."""
+    """A running server; ``stop`` ends it. The system chooses the port unless it is given."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, port: int = 0) -> None:
         moto: Application = DomainDispatcherApplication(create_backend_app)
-        application = answer_faults(hold_gate(refuse_browsers(moto), gate))
-        self._server = make_server(LOOPBACK, 0, application, threaded=True, request_handler=QuietHandler)
+        application = answer_faults(hold_gate(refuse_browsers(execute_api(moto)), gate))
+        self._server = make_server(LOOPBACK, port, application, threaded=True, request_handler=QuietHandler)
         self._thread = threading.Thread(
             # Half a second, the default, would be added to every stop.
             target=self._server.serve_forever,
@@ -68,12 +84,13 @@ def refuse_browsers(application: Application) -> Application:
     """Answer 403 to what a web page in this machine's browser could send.
 
     The server runs code (pipelines, functions), and moto allows every origin. A page may send requests to
-    loopback (they carry ``Origin``) or rebind a name of its own to it (``Host`` is that name).
+    loopback (they carry ``Origin``) or rebind a name of its own to it (``Host`` is that name). The names of
+    HTTP APIs are let through: they are Amazon's, and no page can rebind them.
     """
 
     def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
-        here = host in (LOOPBACK, "localhost") or host.endswith(".localhost")
+        here = host in (LOOPBACK, "localhost") or host.endswith(".localhost") or is_execute_api(host)
         if "HTTP_ORIGIN" in environ or not here:
             return _error(
                 environ, start_response, 403, "AccessDenied", "the sandbox does not answer web pages"

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mlops_sandbox import aws, clients, credentials, state
+from mlops_sandbox import access, aws, clients, credentials, delivery, events, state
 from mlops_sandbox.aws.sagemaker import jobs as registry
 from mlops_sandbox.aws.sagemaker import pipelines
 from mlops_sandbox.aws.sagemaker.kinds import KINDS, Kind
@@ -54,6 +54,7 @@ class Sandbox:
         images: which Python environment stands for which container image.
         accounts: 12 digits each; the first is the default of ``environment`` and ``client``.
         region: the default region of clients; the others work too.
+        enforce_iam: whether roles may do only what their policies allow; see ``access``.
         notices: what a person should know about the state that was restored, a line each.
     """
 
@@ -63,6 +64,9 @@ class Sandbox:
         images: Images | None = None,
         accounts: Sequence[str] = DEFAULT_ACCOUNTS,
         region: str = DEFAULT_REGION,
+        *,
+        enforce_iam: bool = False,
+        port: int = 0,
     ) -> None:
         for account in accounts:
             if not re.fullmatch(r"\d{12}", account):
@@ -73,6 +77,8 @@ class Sandbox:
         self.images = images or Images()
         self.accounts = tuple(accounts)
         self.region = region
+        self.enforce_iam = enforce_iam
+        self._port = port
         self.notices: list[str] = []
         self.gate = STATE
         self._server: Server | None = None
@@ -101,12 +107,17 @@ class Sandbox:
                 for account in self.accounts:
                     credentials.create_user(account)
                 registry.start_with(self._run_job)
-                self._server = Server(self.gate)
+                self._server = Server(self.gate, self._port)
+                _current = self
+                for services in (access, events, delivery):
+                    services.start(self)
             except BaseException:
+                _current = None
+                if self._server:
+                    self._server.stop()
                 state.reset()
                 self._lock.release()
                 raise
-            _current = self
         return self
 
     def __exit__(
@@ -120,8 +131,11 @@ class Sandbox:
         with _current_lock:
             try:
                 # Before the server: what a stopped job has saved goes to S3.
+                delivery.stop()
                 pipelines.close(self)
                 registry.stop_all()
+                events.stop()
+                access.stop()
                 registry.start_with(None)
                 if self._server:
                     self._server.stop()

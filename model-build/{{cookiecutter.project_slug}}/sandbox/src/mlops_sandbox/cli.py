@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_sandbox import commands
 from mlops_sandbox.errors import SandboxError
+from mlops_sandbox.organisation import arguments
 from mlops_sandbox.pipelines import DefinitionError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -26,6 +27,13 @@ examples:
   mlops-sandbox logs 5k2j7x0q9w1m Train
   mlops-sandbox packages
   mlops-sandbox serve
+
+an organisation of two accounts, in the background:
+  mlops-sandbox up
+  mlops-sandbox push --follow
+  mlops-sandbox status --open
+  mlops-sandbox approve
+  mlops-sandbox down
 """
 
 _RUN_EXAMPLES = """\
@@ -128,13 +136,24 @@ def parser() -> argparse.ArgumentParser:
 
     logs = command(
         "logs",
-        "print the log of a step's job",
-        "examples:\n  mlops-sandbox logs 5k2j7x0q9w1m Train\n  mlops-sandbox logs last Train\n",
+        "print the log of a step's job, of a build, or of the background process",
+        "examples:\n"
+        "  mlops-sandbox logs 5k2j7x0q9w1m Train\n"
+        "  mlops-sandbox logs last Train\n"
+        "  mlops-sandbox logs spam-build      a CodeBuild project's latest build, or a build by its id\n"
+        "  mlops-sandbox logs                 what `up` has started\n",
     )
-    logs.add_argument("execution", metavar="EXECUTION", help='its id or ARN, or "last"')
-    logs.add_argument("step", metavar="STEP")
+    logs.add_argument(
+        "execution",
+        nargs="?",
+        metavar="EXECUTION|BUILD",
+        help='id or ARN of an execution, or "last"; without STEP a build\'s id or project',
+    )
+    logs.add_argument("step", nargs="?", metavar="STEP")
     _add_folder(logs)
     logs.set_defaults(call=commands.logs)
+
+    arguments.add(command, _add_folder, pair)
 
     reset = command("reset", "delete a folder's state, jobs and executions")
     reset.add_argument("--yes", action="store_true", help="do not ask")

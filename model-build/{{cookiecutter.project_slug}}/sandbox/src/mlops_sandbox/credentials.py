@@ -10,8 +10,6 @@ import json
 import os
 from dataclasses import dataclass
 
-from moto.iam.models import iam_backends
-
 USER_NAME = "sandbox"
 
 
@@ -30,6 +28,9 @@ class AccessKey:
 
 def create_user(account: str) -> None:
     """Make the account's user and its key, unless a restored state has them already."""
+    # Imported here: moto takes half a second, and whoever only wants a key does without.
+    from moto.iam.models import iam_backends
+
     backend = iam_backends[account]["aws"]
     key = AccessKey.of(account)
     if key.key_id in backend.access_keys:

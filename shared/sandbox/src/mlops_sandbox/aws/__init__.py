@@ -8,13 +8,39 @@ from __future__ import annotations
 
 import functools
 
-from mlops_sandbox.aws import awslambda, refusals, s3, sagemaker
+from mlops_sandbox.aws import (
+    apigatewayv2,
+    awslambda,
+    codebuild,
+    codepipeline,
+    events,
+    iam,
+    kms,
+    refusals,
+    s3,
+    sagemaker,
+    sns,
+    sqs,
+    sts,
+)
 
 
 @functools.cache
 def install() -> None:
     """Patch moto; a second call does nothing."""
     refusals.install()
-    awslambda.install()
-    s3.install()
-    sagemaker.install()
+    for service in (
+        apigatewayv2,
+        awslambda,
+        codebuild,
+        codepipeline,
+        events,
+        iam,
+        kms,
+        s3,
+        sagemaker,
+        sns,
+        sqs,
+        sts,
+    ):
+        service.install()

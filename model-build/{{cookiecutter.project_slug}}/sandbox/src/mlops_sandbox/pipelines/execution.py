@@ -49,6 +49,7 @@ class Execution:
         earlier: Callable[[], Iterable[ExecutionRecord]] = tuple,
         finished: Callable[[], None] = lambda: None,
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+        changed: Callable[[ExecutionRecord], None] = lambda record: None,
     ) -> None:
         """Prepare a run.
 
@@ -61,6 +62,7 @@ class Execution:
             earlier: returns the records of the same pipeline's other executions, for caching.
             finished: called at the end, before ``join`` returns.
             wait: (stop event, seconds) -> whether it was set; waits between attempts.
+            changed: called with the record after each of its changes.
         """
         self._definition = definition
         self._parameters = parameters
@@ -70,6 +72,7 @@ class Execution:
         self._earlier = earlier
         self._finished = finished
         self._wait = wait
+        self._changed = changed
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._ended: queue.SimpleQueue[tuple[str, Outcome | None]] = queue.SimpleQueue()
@@ -107,6 +110,7 @@ class Execution:
         with self._lock:
             yield
             self._journal.save(self._record)
+            self._changed(self._record)
 
     # -- scheduling -------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class Executions:
         folder: Path,
         world: Callable[[str, str], World],
         finished: Callable[[], None] = lambda: None,
+        changed: Callable[[ExecutionRecord], None] = lambda record: None,
     ) -> None:
         """Read the journal; an execution whose process is gone becomes Failed, "interrupted".
 
@@ -37,10 +38,12 @@ class Executions:
             folder: of the journal.
             world: (account, region) -> where steps of that account run.
             finished: called after each execution's end.
+            changed: called with an execution's record after each of its changes.
         """
         self._journal = Journal(folder)
         self._world = world
         self._finished = finished
+        self._changed = changed
         self._lock = threading.Lock()
         # Held for the whole of a start, so that a token starts one execution however fast it is repeated.
         self._starting = threading.Lock()
@@ -98,6 +101,7 @@ class Executions:
                 other for other in self.of_pipeline(record.pipeline_arn) if other.id != record.id
             ],
             finished=self._finished,
+            changed=self._changed,
         )
         with self._lock:
             self._records[record.id] = record

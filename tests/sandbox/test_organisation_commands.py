@@ -1,0 +1,207 @@
+"""The background process, started and ended as a person does."""
+
+import io
+import json
+import os
+import shlex
+import signal
+import time
+import urllib.request
+import zipfile
+
+import pytest
+from mlops_sandbox.cli import main
+from mlops_sandbox.organisation import record
+from mlops_sandbox.pipelines.journal import is_alive
+
+SHARED, PRODUCTION = "111111111111", "222222222222"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "organisation of tests"
+    yield place
+    main(["down", "--folder", str(place)])
+
+
+@pytest.fixture
+def organisation(folder, capsys):
+    assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
+    capsys.readouterr()
+    return record.running(folder)
+
+
+def test_up_leaves_a_process_that_answers_for_both_accounts(folder, capsys):
+    assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
+    said = capsys.readouterr().out
+    found = record.running(folder)
+    assert found.endpoint in said and found.page in said
+    assert [found.client("sts", each).get_caller_identity()["Account"] for each in (SHARED, PRODUCTION)] == [
+        SHARED,
+        PRODUCTION,
+    ]
+    assert found.process[0] != os.getpid()
+
+
+def test_up_again_is_a_clean_restart_with_the_same_state(folder, organisation, capsys):
+    organisation.client("sqs").create_queue(QueueName="kept")
+    assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
+    again = record.running(folder)
+    assert again.process != organisation.process and not is_alive(organisation.process)
+    assert (again.endpoint, again.page) == (organisation.endpoint, organisation.page)
+    assert again.client("sqs").list_queues()["QueueUrls"][0].endswith("/kept")
+    assert f"ending process {organisation.process[0]}" in capsys.readouterr().out
+
+
+def test_up_after_a_crash_starts_anew(folder, organisation):
+    os.kill(organisation.process[0], signal.SIGKILL)
+    _until_gone(organisation)
+    assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
+    assert record.running(folder).process != organisation.process
+
+
+def test_down_ends_it_and_keeps_the_state(folder, organisation, capsys):
+    assert main(["down", "--folder", str(folder)]) == 0
+    assert not is_alive(organisation.process)
+    assert not record.read(folder).running
+    assert list((folder / "state").iterdir())
+    assert "ended" in capsys.readouterr().out
+    assert "the state is saved" in record.log_path(folder).read_text()
+
+
+def test_down_delete_removes_what_is_ours_and_nothing_else(folder, organisation):
+    (folder / "notes.txt").write_text("mine")
+    assert main(["down", "--delete", "--folder", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} == {"notes.txt", "lock"}
+
+
+def test_down_without_anything_says_so(tmp_path, capsys):
+    assert main(["down", "--folder", str(tmp_path)]) == 0
+    assert "nothing runs here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["status", "push", "approve", "env"])
+def test_the_others_say_how_to_start_it(tmp_path, capsys, command):
+    assert main([command, "--folder", str(tmp_path)]) == 1
+    assert "mlops-sandbox up" in capsys.readouterr().err
+
+
+def test_a_process_that_cannot_start_is_told_with_its_log(folder, capsys):
+    wanted = ["up", "--no-foundation", "--folder", str(folder), "--account", "12"]
+    assert main(wanted) == 1
+    assert "expected 12 digits, got '12'" in capsys.readouterr().err
+
+
+def test_env_leads_a_shell_to_an_account(folder, organisation, capsys):
+    assert main(["env", "--folder", str(folder), "--account", "production"]) == 0
+    lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    variables = dict(assignment.split("=", 1) for export, assignment in lines)
+    assert variables["AWS_ENDPOINT_URL"] == organisation.endpoint
+    assert PRODUCTION in variables["AWS_ACCESS_KEY_ID"]
+
+
+def test_status_shows_what_there_is_in_words(folder, organisation, capsys):
+    client = organisation.client("sagemaker")
+    client.create_model_package_group(ModelPackageGroupName="spam")
+    client.create_model_package(ModelPackageGroupName="spam", ModelApprovalStatus="PendingManualApproval")
+    assert main(["status", "--folder", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "spam/1" in said and "PendingManualApproval" in said
+    assert "mlops-sandbox approve spam/1" in said
+
+
+def test_status_open_without_a_browser_prints_the_address(folder, organisation, capsys, monkeypatch):
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    assert main(["status", "--open", "--folder", str(folder)]) == 0
+    address = capsys.readouterr().out.strip()
+    with urllib.request.urlopen(address + "overview.json") as answer:
+        assert json.load(answer)["folder"] == str(folder)
+
+
+def test_approve_lists_then_approves_then_rejects_a_model_package(folder, organisation, capsys):
+    client = organisation.client("sagemaker")
+    client.create_model_package_group(ModelPackageGroupName="spam")
+    arn = client.create_model_package(
+        ModelPackageGroupName="spam", ModelApprovalStatus="PendingManualApproval"
+    )["ModelPackageArn"]
+
+    def status():
+        return client.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
+
+    assert main(["approve", "--folder", str(folder)]) == 0
+    assert "mlops-sandbox approve spam/1" in capsys.readouterr().out
+    assert main(["approve", "spam", "--folder", str(folder)]) == 0
+    assert status() == "Approved"
+    assert (
+        main(["approve", "spam", "--folder", str(folder)]) == 1
+    )  # it waits no more: a name alone is too little
+    assert main(["approve", arn, "--reject", "--comment", "low recall", "--folder", str(folder)]) == 0
+    assert status() == "Rejected"
+    assert client.describe_model_package(ModelPackageName=arn)["ApprovalDescription"] == "low recall"
+
+
+def test_logs_without_a_name_are_those_of_the_process(folder, organisation, capsys):
+    assert main(["logs", "--folder", str(folder)]) == 0
+    assert organisation.endpoint in capsys.readouterr().out
+
+
+def test_logs_of_a_project_without_builds_name_those_that_have_one(folder, organisation, capsys):
+    assert main(["logs", "spam-build", "--folder", str(folder)]) == 1
+    assert "spam-build: no build of that id or project" in capsys.readouterr().err
+
+
+@pytest.fixture
+def repository(tmp_path, git):
+    place = tmp_path / "spam-build"
+    place.mkdir()
+    git(place, "init", "--quiet", "--initial-branch", "feature/words")
+    (place / ".gitattributes").write_text(".commit export-subst\n")
+    (place / ".commit").write_text("$Format:%H$\n")
+    git(place, "add", "--all")
+    git(place, "commit", "--quiet", "--message", "Première version")
+    return place
+
+
+def test_push_without_a_foundation_says_what_to_do(folder, organisation, repository, capsys):
+    assert main(["push", str(repository), "--folder", str(folder)]) == 1
+    assert "no parameter /mlops/foundation" in capsys.readouterr().err
+
+
+def test_push_puts_head_where_the_pipeline_takes_it_from(folder, organisation, repository, git, capsys):
+    _foundation(organisation, "mlops-source")
+    (repository / ".commit").write_text("changed")
+    assert main(["push", str(repository), "--folder", str(folder)]) == 0
+    assert "has changes" in capsys.readouterr().out
+    commit = git(repository, "rev-parse", "HEAD")
+    stored = organisation.client("s3").get_object(Bucket="mlops-source", Key="spam-build/feature/words.zip")
+    assert stored["Metadata"]["commit"] == commit
+    assert stored["Metadata"]["codepipeline-artifact-revision-summary"].startswith(commit[:7])
+    with zipfile.ZipFile(io.BytesIO(stored["Body"].read())) as archive:
+        assert archive.read(".commit").decode().strip() == commit
+
+
+def test_push_follow_without_a_pipeline_says_that_none_listens(folder, organisation, repository, capsys):
+    _foundation(organisation, "mlops-source")
+    assert main(["push", str(repository), "--follow", "--folder", str(folder)]) == 1
+    assert "make register" in capsys.readouterr().out
+
+
+def _foundation(organisation, bucket):
+    place = {"LocationConstraint": organisation.region}
+    organisation.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    organisation.client("ssm").put_parameter(
+        Name="/mlops/foundation", Type="String", Value=json.dumps({"source_bucket": bucket})
+    )
+
+
+def _until_gone(organisation):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(organisation.process[0], os.WNOHANG)[0]:
+                return
+        except ChildProcessError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("still there")
