@@ -13,6 +13,7 @@ from .errors import UserError
 from .load import SCHEMA_FILE, json_schema, load
 
 Command = Callable[[Settings, argparse.Namespace], int]
+Say = Callable[[str], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/model.yaml")
     local = add("local", _local, "run the pipeline on this machine, in the sandbox")
     run = add("run", _run, "create or update the pipeline on SageMaker, start it and follow it")
-    run.add_argument("--no-follow", action="store_true", help="return as soon as it has started")
+    run.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="return as soon as it has started; print its ARN and nothing else on standard output",
+    )
     for sub in (local, run):
         sub.add_argument(
             "--parameter",
@@ -123,8 +128,15 @@ def _local(settings: Settings, options: argparse.Namespace) -> int:
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     _stop_on_problems(settings, _s3_or_none(settings))
+    from . import pipeline
+
     session = _session(settings)
-    return _run_on(settings, options, session.client("s3"), session.client("sagemaker"), None)
+    settings = settings.with_key(pipeline.key_arn(settings.project, session.client("kms")))
+    s3, sagemaker = session.client("s3"), session.client("sagemaker")
+    if options.no_wait:
+        print(_start(settings, options, s3, sagemaker, lambda text: print(text, file=sys.stderr)))
+        return 0
+    return _run_on(settings, options, s3, sagemaker, None)
 
 
 def _run_on(
@@ -133,22 +145,27 @@ def _run_on(
     """Publish, start and follow the pipeline on whatever the two clients reach."""
     from mlops_sandbox.follow import follow
 
-    from . import local, pipeline, results
-    from .definition import build
+    from . import local, results
 
-    built = build(settings)
-    parameters = _parameters(options.parameter, built.parameters)
-    pipeline.publish(built, settings.project, s3, sagemaker, print)
-    execution = pipeline.start(settings.project, sagemaker, parameters)
+    execution = _start(settings, options, s3, sagemaker, print)
     print(f"started {execution}")
-    if getattr(options, "no_follow", False):
-        return 0
     outcome = follow(sagemaker, execution, jobs_folder=jobs)
     result = results.collect(outcome.steps, sagemaker, s3, local.report_folder(settings.root, execution))
     if result is not None:
         print()
         print(results.summary(result, settings.root))
     return 0 if outcome.status == "Succeeded" else 1
+
+
+def _start(settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, say: Say) -> str:
+    """Publish and start the pipeline; returns the execution's ARN."""
+    from . import pipeline
+    from .definition import build
+
+    built = build(settings)
+    parameters = _parameters(options.parameter, built.parameters)
+    pipeline.publish(built, settings.project, s3, sagemaker, say)
+    return pipeline.start(settings.project, sagemaker, parameters)
 
 
 def _status(settings: Settings, options: argparse.Namespace) -> int:

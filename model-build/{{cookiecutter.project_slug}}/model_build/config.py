@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import botocore.session
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+# what the bucket holds, in folders (assets.py, definition.py)
+FOLDERS = ("base-models", "checkpoints", "code", "config", "data", "models", "runs")
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
 
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -213,10 +223,11 @@ class Network(Section):
 
 
 class ProjectConfig(Section):
-    """`config/project.yaml`."""
+    """`config/project.yaml`. Terraform (terraform/delivery) reads the same file."""
 
     name: _Text
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
+    prefix: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)]
     description: str
     owner_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$")]
@@ -230,6 +241,14 @@ class ProjectConfig(Section):
         Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]
     ] = {}
 
+    @field_validator("slug")
+    @classmethod
+    def _not_a_folder_of_the_bucket(cls, slug: str) -> str:
+        """CodePipeline keeps its artifacts in a folder of the pipeline's name, and they expire there."""
+        if slug in FOLDERS:
+            raise ValueError(f"another name than the bucket's folders ({', '.join(FOLDERS)})")
+        return slug
+
     @property
     def pipeline_name(self) -> str:
         """Name of the SageMaker pipeline."""
@@ -239,6 +258,11 @@ class ProjectConfig(Section):
     def model_package_group(self) -> str:
         """Name of the model package group that versions go to."""
         return self.slug
+
+    @property
+    def key_alias(self) -> str:
+        """Alias of the key that terraform/delivery makes when `kms_key_arn` is null."""
+        return f"alias/{self.slug}"
 
     @property
     def partition(self) -> str:
@@ -258,6 +282,12 @@ class Settings(Section):
     root: Path
     project: ProjectConfig
     model: ModelConfig
+
+    def with_key(self, kms_key_arn: str | None) -> Self:
+        """The same settings with this key for volumes and outputs."""
+        return self.model_copy(
+            update={"project": self.project.model_copy(update={"kms_key_arn": kms_key_arn})}
+        )
 
 
 def is_s3(location: str) -> bool:

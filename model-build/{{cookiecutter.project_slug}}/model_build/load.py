@@ -50,6 +50,7 @@ _PATTERNS = {
     "shared_services": "an AWS account id: 12 digits in quotes",
     "production": "an AWS account id: 12 digits in quotes",
     "slug": "lower-case letters, digits and single hyphens, beginning with a letter",
+    "prefix": "lower-case letters, digits and single hyphens, beginning with a letter",
     "region": "an AWS region such as ca-central-1",
     "bucket": "an S3 bucket name: 3 to 63 lower-case letters, digits and hyphens",
     "url": "an https:// address",

@@ -1,4 +1,4 @@
-"""The pipeline on a SageMaker endpoint, AWS's or the sandbox's: create or update, start, list."""
+"""The pipeline on a SageMaker endpoint, AWS's or the sandbox's: its key; create or update, start, list."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -14,6 +14,23 @@ from .errors import UserError
 
 Say = Callable[[str], None]
 INLINE_LIMIT = 1_048_576  # characters of a definition that CreatePipeline takes inline
+
+
+def key_arn(project: ProjectConfig, kms: Any) -> str | None:
+    """The key for volumes and outputs: the configured one, else that of terraform/delivery, else none.
+
+    Without a key of one's own, another account can be let into the bucket but cannot decrypt the models.
+
+    Raises:
+        UserError: the service does not say, for example for want of permission.
+    """
+    if project.kms_key_arn:
+        return project.kms_key_arn
+    with _explained(f"KMS key {project.key_alias}"):
+        try:
+            return str(kms.describe_key(KeyId=project.key_alias)["KeyMetadata"]["Arn"])
+        except kms.exceptions.NotFoundException:
+            return None
 
 
 def publish(build: Build, project: ProjectConfig, s3: Any, sagemaker: Any, say: Say) -> str:

@@ -6,6 +6,7 @@ collection).
 Values may be pipeline variables of the SDK wherever the service takes them.
 """
 
+import re
 from typing import Any
 
 from . import arguments
@@ -23,6 +24,9 @@ METRICS = (
     "validation:macro_f1",
     "validation:weighted_f1",
 )
+# Families with storage inside the instance: a d after the generation (m5d, g4dn, p4d), and accelerated ones.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/InstanceStorage.html
+_LOCAL_STORAGE = re.compile(r"^ml\.([a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|gr6|p5[a-z]*|p6[a-z0-9-]*|trn\d[a-z]*)\.")
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
 
 CONTENT_TYPES = ["application/json", "application/jsonlines", "text/csv"]
@@ -118,7 +122,7 @@ def train(
             "InstanceType": instance_type,
             "InstanceCount": machines.instance_count,
             "VolumeSizeInGB": machines.volume_gb,
-            **_key(project, "VolumeKmsKeyId"),
+            **_volume_key(project, machines.instance_type),
         },
         "StoppingCondition": stopping,
         "EnableInterContainerTrafficEncryption": machines.instance_count > 1,
@@ -208,7 +212,7 @@ def _processing(
                 "InstanceType": instance_type,
                 "InstanceCount": 1,
                 "VolumeSizeInGB": machine.volume_gb,
-                **_key(project, "VolumeKmsKeyId"),
+                **_volume_key(project, machine.instance_type),
             }
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": machine.max_runtime_minutes * 60},
@@ -246,6 +250,11 @@ def _channel(name: str, uri: Any) -> Request:
 
 def _key(project: ProjectConfig, field: str) -> dict[str, str]:
     return {field: project.kms_key_arn} if project.kms_key_arn else {}
+
+
+def _volume_key(project: ProjectConfig, instance_type: str) -> dict[str, str]:
+    """The key of a job's volume. Storage inside an instance has its own, and the service refuses another."""
+    return {} if _LOCAL_STORAGE.match(instance_type) else _key(project, "VolumeKmsKeyId")
 
 
 def _vpc(project: ProjectConfig) -> Request:

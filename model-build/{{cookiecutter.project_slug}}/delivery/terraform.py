@@ -1,0 +1,102 @@
+"""Terraform: what it prints goes to the terminal as it comes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from .errors import DeliveryError, first_line
+from .project import Project
+
+OLDEST = (1, 10)  # use_lockfile
+PLAN_FILE = "delivery.tfplan"  # .gitignore names *.tfplan
+CHANGES = 2  # the exit status of `plan -detailed-exitcode` when there is something to do
+
+
+def version() -> str:
+    """The version of the Terraform on this machine.
+
+    Raises:
+        DeliveryError: there is none, or it is too old for a state lock in S3.
+    """
+    wanted = ".".join(map(str, OLDEST))
+    try:
+        done = subprocess.run(
+            ["terraform", "version", "-json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=_environment(None),
+        )
+        found = str(json.loads(done.stdout[done.stdout.index("{") :])["terraform_version"])
+    except FileNotFoundError:
+        raise DeliveryError(
+            f"Terraform {wanted} or newer is not installed: https://developer.hashicorp.com/terraform/install"
+        ) from None
+    except (subprocess.SubprocessError, ValueError, KeyError) as error:
+        raise DeliveryError(f"terraform version: {first_line(str(error))}") from error
+    numbers = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
+    if numbers < OLDEST:
+        raise DeliveryError(f"Terraform: expected {wanted} or newer, got {found}")
+    return found
+
+
+def initialise(project: Project, state_bucket: str) -> None:
+    """`terraform init` with the state of this repository."""
+    settings = {
+        "bucket": state_bucket,
+        "key": project.state_key,
+        "region": project.region,
+        "use_lockfile": "true",
+    }
+    backend = [f"-backend-config={key}={value}" for key, value in settings.items()]
+    # -reconfigure: a folder that was used with another state before does not move that one here
+    _run(project, "init", "-input=false", "-reconfigure", *backend)
+
+
+def change(project: Project, *, destroy: bool = False) -> bool:
+    """Plans and applies exactly that plan; whether there was anything to do."""
+    plan = project.terraform_folder / PLAN_FILE
+    purpose = ["-destroy"] if destroy else []
+    try:
+        status = _run(
+            project,
+            "plan",
+            "-input=false",
+            "-detailed-exitcode",
+            f"-out={PLAN_FILE}",
+            *purpose,
+            accepted=(0, CHANGES),
+        )
+        if status == CHANGES:
+            _run(project, "apply", "-input=false", PLAN_FILE)
+        return status == CHANGES
+    finally:
+        plan.unlink(missing_ok=True)
+
+
+def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) -> int:
+    folder: Path = project.terraform_folder
+    if not folder.is_dir():
+        raise DeliveryError(
+            f"{folder.relative_to(project.root)}: expected this repository's Terraform, found nothing"
+        )
+    sys.stdout.flush()
+    try:
+        done = subprocess.run(["terraform", *arguments], cwd=folder, env=_environment(project))
+    except FileNotFoundError:
+        raise DeliveryError("Terraform is not installed") from None
+    if done.returncode not in accepted:
+        raise DeliveryError(
+            f"terraform {arguments[0]} failed (exit status {done.returncode}); its words are above"
+        )
+    return done.returncode
+
+
+def _environment(project: Project | None) -> dict[str, str]:
+    """This process's variables, without Bitbucket's token, which is none of Terraform's business."""
+    kept = {key: value for key, value in os.environ.items() if key != "BITBUCKET_TOKEN"}
+    region = {"AWS_REGION": project.region} if project else {}
+    return {**kept, **region, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}

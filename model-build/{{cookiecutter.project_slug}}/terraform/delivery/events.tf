@@ -1,0 +1,56 @@
+# When the pipeline starts, and what people hear of it.
+
+module "events" {
+  source = "../modules/events"
+
+  name                     = local.name
+  pipeline_arn             = aws_codepipeline.this.arn
+  topic_arn                = local.topic
+  permissions_boundary_arn = local.boundary
+  schedule                 = lookup(local.model, "schedule", null)
+
+  start_on = {
+    source = jsonencode({
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      detail = {
+        bucket = { name = [local.source.bucket] }
+        object = { key = [local.source.key] }
+      }
+    })
+  }
+
+  notices = {
+    delivery-failed = {
+      pattern = jsonencode({
+        source      = ["aws.codepipeline"]
+        detail-type = ["CodePipeline Pipeline Execution State Change"]
+        detail      = { pipeline = [local.name], state = ["FAILED"] }
+      })
+      values = { execution = "$.detail.execution-id" }
+      text   = "${local.name}: a push did not get as far as training (execution <execution>). Which action failed, and its log: https://${local.region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/${local.name}/executions/<execution>/timeline?region=${local.region}"
+    }
+    training-failed = {
+      pattern = jsonencode({
+        source      = ["aws.sagemaker"]
+        detail-type = ["SageMaker Model Building Pipeline Execution Status Change"]
+        detail      = { pipelineArn = [local.pipeline_arn], currentPipelineExecutionStatus = ["Failed"] }
+      })
+      values = { execution = "$.detail.pipelineExecutionArn" }
+      text   = "${local.name}: training failed, or the model was not good enough. Which step, and why: aws sagemaker list-pipeline-execution-steps --region ${local.region} --pipeline-execution-arn <execution>"
+    }
+    approval-wanted = {
+      pattern = jsonencode({
+        source      = ["aws.sagemaker"]
+        detail-type = ["SageMaker Model Package State Change"]
+        detail = {
+          ModelPackageGroupName = [local.name]
+          ModelPackageStatus    = ["Completed"]
+          ModelApprovalStatus   = ["PendingManualApproval"]
+        }
+      })
+      values = { version = "$.detail.ModelPackageVersion", arn = "$.detail.ModelPackageArn" }
+      text   = "${local.name}: version <version> waits for approval. Its metrics and report: aws sagemaker describe-model-package --region ${local.region} --model-package-name <arn>. To approve it: aws sagemaker update-model-package --region ${local.region} --model-approval-status Approved --model-package-arn <arn>"
+    }
+  }
+}
