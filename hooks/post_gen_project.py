@@ -1,8 +1,12 @@
-"""Makes the generated files a git repository with a first commit, and says what to do next.
+"""Makes the generated files a git repository with a first commit, registers it if asked to.
 
 Cookiecutter renders this file with Jinja and runs it under its own Python: so it uses the standard library
 only, in Python 3.8's syntax, and imports no sibling. If it failed, cookiecutter would delete what it has
-generated: so it never does, it says what to type instead.
+generated: so it never does, it says what to type instead. That includes Ctrl-C.
+
+Registering is `make register` in the generated repository, with its own Python and libraries. It happens only
+if the person answered that it should, never under cruft, and not where nobody can confirm it: automation says
+MLOPS_REGISTER_YES=1. Credentials and tokens come from the environment then; none of them is rendered here.
 """
 
 from __future__ import annotations
@@ -15,6 +19,10 @@ from typing import Any, Callable, List, NamedTuple
 
 FIRST_COMMIT = "First commit, as generated"
 BY_HAND = f'git init && git add -A && git commit -m "{FIRST_COMMIT}"'
+
+# Automation agrees beforehand to what registering will do.
+YES = "MLOPS_REGISTER_YES"
+REGISTER = "make register"
 
 # Set when cookiecutter is called from a git hook: they would send our commands to that other repository.
 FOREIGN_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
@@ -36,18 +44,18 @@ class Result(NamedTuple):
 
 
 Git = Callable[[List[str]], Result]
+Register = Callable[[], Result]
 
 
 def run_git(arguments: list[str]) -> Result:
     """Runs git in the current folder; no git, or one that hangs, is a result like any other."""
-    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN_REPOSITORY}
     try:
         done = subprocess.run(
             ["git", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=own_environment(),
             timeout=60,
         )
     except FileNotFoundError:
@@ -55,6 +63,25 @@ def run_git(arguments: list[str]) -> Result:
     except (OSError, subprocess.SubprocessError) as error:
         return Result(False, str(error))
     return Result(done.returncode == 0, done.stdout.decode("utf-8", "replace").strip())
+
+
+def run_register() -> Result:
+    """Runs `make register` in the current folder, on this terminal: it shows a plan, asks, and reports."""
+    sys.stdout.flush()
+    try:
+        status = subprocess.call(REGISTER.split(), env=own_environment())
+    except KeyboardInterrupt:
+        return Result(False, "interrupted")
+    except FileNotFoundError:
+        return Result(False, "make is not installed")
+    except OSError as error:
+        return Result(False, str(error))
+    return Result(status == 0, "" if status == 0 else "its words are above")
+
+
+def own_environment() -> dict[str, str]:
+    """The environment variables, without those that lead to another repository."""
+    return {key: value for key, value in os.environ.items() if key not in FOREIGN_REPOSITORY}
 
 
 def create_repository(git: Git, email: str) -> str:
@@ -107,6 +134,36 @@ def missing_identity(git: Git, email: str) -> list[str]:
     ]
 
 
+def register(run: Register, wanted: bool, committed: bool, somebody_there: bool) -> str:
+    """Registers the repository, if that is wanted and somebody can confirm it.
+
+    Args:
+        run: registers the repository of the current folder.
+        wanted: the person's answer.
+        committed: whether there is a first commit to push.
+        somebody_there: whether there is a terminal to ask on.
+
+    Returns:
+        What a person should know about it; empty when there is nothing to say.
+    """
+    if not wanted:
+        return ""
+    if not committed:
+        return f"It is not registered, because there is no first commit. When there is one: {REGISTER}"
+    if not somebody_there and os.environ.get(YES) != "1":
+        return (
+            f"It is not registered, because there is no terminal to confirm it on. To register it: "
+            f"{REGISTER} (in automation: {YES}=1 {REGISTER})"
+        )
+    result = run()
+    if result.ok:
+        return ""
+    return (
+        f"It is generated, but not registered ({result.output}). Nothing of the files is lost. "
+        f"To go on in its folder: {REGISTER}"
+    )
+
+
 def under_cruft(answers: dict[str, Any]) -> bool:
     """Whether cruft runs this, and not cookiecutter, which says where it writes."""
     return "_commit" in answers and "_output_dir" not in answers
@@ -127,13 +184,16 @@ def next_steps(folder: str, *before: str) -> str:
     return "\n".join(["Next:", *(f"  {command}" for command in commands), "`make help` lists all commands."])
 
 
-def main(git: Git = run_git) -> None:
-    """Makes the repository, except under cruft, and prints what comes next."""
+def main(git: Git = run_git, run: Register = run_register) -> None:
+    """Makes the repository and registers it, except under cruft, and prints what comes next."""
     answers = read_answers()
     folder = os.getcwd()
     if not under_cruft(answers):
         note = create_repository(git, str(answers.get("owner_email", "cookiecutter@localhost")))
-        print(f"{note}\n{next_steps(folder)}" if note else next_steps(folder))
+        committed = git(["rev-parse", "--verify", "--quiet", "HEAD"]).ok
+        somebody_there = sys.stdin is not None and sys.stdin.isatty()
+        about = register(run, answers.get("register") is True, committed, somebody_there)
+        print("\n".join(line for line in (note, about, next_steps(folder)) if line))
     elif not in_temporary_folder(folder):
         # cruft compares every file it finds, so a .git folder would become part of an update; and it
         # writes .cruft.json, which belongs in the first commit, only after this
@@ -157,5 +217,7 @@ def read_answers() -> dict[str, Any]:
 if __name__ == "__main__":
     try:
         main()
-    except Exception as error:  # any failure here would delete the generated repository
-        print(f"The files are generated; making them a git repository failed: {error}", file=sys.stderr)
+    except (Exception, KeyboardInterrupt) as error:  # any failure here would delete the generated repository
+        print(
+            f"The files are generated; what was to follow failed: {error or 'interrupted'}", file=sys.stderr
+        )

@@ -20,6 +20,9 @@ RESERVED_BUCKET_PREFIXES = ("amzn-s3-demo-", "sthree-", "xn--")
 # IAM role names end at 64 characters and SageMaker's names at 63: this leaves 31 for what they add.
 SLUG_LIMIT = 32
 
+# Atlassian's own Bitbucket, which also tells generated repositories which of the two they have.
+CLOUD = "https://bitbucket.org"
+
 # Put together here, because Jinja reads this file too.
 JINJA_OPENINGS = tuple("{" + second for second in ("{", "%", "#"))
 
@@ -123,10 +126,16 @@ RULES = (
         matches(r"[0-9]+", 12, 12),
     ),
     Rule(
-        "bucket_prefix",
+        "prefix",
         "1 to 32 lowercase letters, digits and single hyphens, a letter first and no hyphen last",
         "'mlops'",
         matches(NAME, 1, 32),
+    ),
+    Rule(
+        "bitbucket_hosting",
+        "data-center or cloud",
+        "'data-center'",
+        lambda value: value in ("data-center", "cloud"),
     ),
     Rule(
         "bitbucket_url",
@@ -140,6 +149,7 @@ RULES = (
         "'ML'",
         matches(r"[A-Z][A-Z0-9_]*", 1, 128),
     ),
+    Rule("register", "true or false", "false", lambda value: isinstance(value, bool)),
 )
 
 
@@ -155,7 +165,7 @@ def problems(answers: dict[str, Any]) -> list[Problem]:
     ]
     unfit = {problem.key for problem in alone}
     fit = {key: value for key, value in answers.items() if key not in unfit}
-    return alone + account_problems(fit) + bucket_problems(fit)
+    return alone + account_problems(fit) + bucket_problems(fit) + hosting_problems(fit)
 
 
 def account_problems(fit: dict[str, Any]) -> list[Problem]:
@@ -178,10 +188,10 @@ def account_problems(fit: dict[str, Any]) -> list[Problem]:
 
 
 def bucket_problems(fit: dict[str, Any]) -> list[Problem]:
-    """The names of S3 buckets, {bucket_prefix}-{project_slug}-{account}-{region}, keep S3's rules."""
-    if not {"bucket_prefix", "project_slug", "aws_region"} <= fit.keys():
+    """The names of S3 buckets, {prefix}-{project_slug}-{account}-{region}, keep S3's rules."""
+    if not {"prefix", "project_slug", "aws_region"} <= fit.keys():
         return []
-    key, prefix, slug = "bucket_prefix", fit["bucket_prefix"], fit["project_slug"]
+    key, prefix, slug = "prefix", fit["prefix"], fit["project_slug"]
     name = f"{prefix}-{slug}-{'0' * 12}-{fit['aws_region']}"
     used = len(prefix) + len(slug)
     broken = []
@@ -193,6 +203,21 @@ def bucket_problems(fit: dict[str, Any]) -> list[Problem]:
     if name.startswith(RESERVED_BUCKET_PREFIXES):
         broken.append(Problem(key, "a prefix that S3 does not reserve", "'mlops'", show(prefix)))
     return broken
+
+
+def hosting_problems(fit: dict[str, Any]) -> list[Problem]:
+    """The address belongs to the hosting: Bitbucket Cloud has one, followed by the workspace."""
+    if not {"bitbucket_hosting", "bitbucket_url"} <= fit.keys():
+        return []
+    key, url = "bitbucket_url", fit["bitbucket_url"]
+    in_cloud = (url + "/").startswith(CLOUD + "/")
+    if fit["bitbucket_hosting"] == "cloud" and not re.fullmatch(re.escape(CLOUD) + r"/[A-Za-z0-9_-]+", url):
+        expected = CLOUD + "/ and your workspace, because bitbucket_hosting is cloud"
+        return [Problem(key, expected, show(CLOUD + "/my-workspace"), show(url))]
+    if fit["bitbucket_hosting"] == "data-center" and in_cloud:
+        expected = "your own Bitbucket's address, or bitbucket_hosting=cloud"
+        return [Problem(key, expected, "'https://bitbucket.example.org'", show(url))]
+    return []
 
 
 def show(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -34,3 +35,18 @@ def cli_environment() -> dict[str, str]:
         return {**quiet, "TF_CLI_CONFIG_FILE": str(config)}
     own = os.environ.get("TF_CLI_CONFIG_FILE")
     return quiet if own is None or Path(own).is_file() else {**quiet, "TF_CLI_CONFIG_FILE": os.devnull}
+
+
+def terraform(folder: Path, environment: dict[str, str], *arguments: str) -> str:
+    """Run Terraform and return what it printed; anything but success fails the test with it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
+    done = subprocess.run(
+        ["terraform", *arguments, "-no-color"],
+        cwd=folder,
+        env={**kept, **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, f"terraform {' '.join(arguments)} in {folder.name}:\n{done.stdout[-6000:]}"
+    return done.stdout

@@ -77,7 +77,7 @@ def test_what_the_hook_accepts_the_generated_repository_accepts(
         "shared_services_account_id": shared,
         "single_account": single,
         "production_account_id": shared if single else "222222222222",
-        "bucket_prefix": prefix,
+        "prefix": prefix,
         "bitbucket_url": url,
     }
     if pre_gen.problems(given_answers):
@@ -112,7 +112,7 @@ def run(cli: Path, source: Path, into: Path, *answers: str) -> subprocess.Comple
                 "aws_region=ca-central-1; rm -rf /",
                 "shared_services_account_id=12345",
                 "production_account_id=\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19\uff10\uff11\uff12",
-                "bucket_prefix=sthree_",
+                "prefix=sthree_",
                 "bitbucket_url=javascript:alert(1)",
                 'bitbucket_project_key="""',
             ],
@@ -122,7 +122,7 @@ def run(cli: Path, source: Path, into: Path, *answers: str) -> subprocess.Comple
                 "aws_region",
                 "shared_services_account_id",
                 "production_account_id",
-                "bucket_prefix",
+                "prefix",
                 "bitbucket_url",
                 "bitbucket_project_key",
             ],

@@ -11,7 +11,9 @@ from types import ModuleType
 from cookiecutter.generate import is_copy_only_path
 
 PROJECT = "{{cookiecutter.project_slug}}"
-LEAVES = {"README.md", "config/project.yaml", "pyproject.toml"}
+# a file whose name is empty for some answers is left out; cookiecutter does so only with files that it renders
+CONDITIONAL = {"{% if cookiecutter.bitbucket_hosting == 'cloud' %}bitbucket-pipelines.yml{% endif %}"}
+LEAVES = {".bitbucket/CODEOWNERS", ".commit", "README.md", "config/project.yaml", "pyproject.toml"}
 JINJA = re.compile(rb"\{[{%#]")
 
 
@@ -57,13 +59,14 @@ def test_every_answer_has_a_question_a_rule_and_no_secret(template: Path, pre_ge
 def test_every_answer_is_used(template: Path) -> None:
     read = [template / "cookiecutter.json", *(template / "hooks").glob("*.py")]
     read += [project_files(template)[name] for name in rendered_files(template)]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in read)
-    used = set(re.findall(r"cookiecutter\.(\w+)", text)) | set(re.findall(r"fit\[\"(\w+)\"\]", text))
+    text = "\n".join([path.read_text(encoding="utf-8") for path in read] + sorted(project_files(template)))
+    used = set(re.findall(r"cookiecutter\.(\w+)|fit\[\"(\w+)\"\]|answers\.get\(\"(\w+)\"", text))
+    used = {name for names in used for name in names}
     assert set(questions(template)) <= used
 
 
 def test_only_the_leaves_are_rendered(template: Path) -> None:
-    assert rendered_files(template) == LEAVES
+    assert rendered_files(template) == LEAVES | CONDITIONAL
     assert all(JINJA.search(project_files(template)[name].read_bytes()) for name in LEAVES)
 
 
@@ -75,7 +78,8 @@ def test_what_tools_leave_in_a_working_copy_does_not_disturb(
         (tmp_path / "copy" / PROJECT / name).parent.mkdir(parents=True)
         (tmp_path / "copy" / PROJECT / name).write_bytes(b"{{ \x8d\xff")
     repository = generate(tmp_path, template=str(tmp_path / "copy"), directory="")
-    assert git(repository, "ls-files", "-z").strip("\0").split("\0") == sorted(project_files(template))
+    files = sorted(project_files(template).keys() - CONDITIONAL)
+    assert git(repository, "ls-files", "-z").strip("\0").split("\0") == files
 
 
 def test_generating_over_a_repository_keeps_the_files_that_a_person_added(
@@ -94,8 +98,17 @@ def test_a_leaf_that_tools_read_in_place_is_valid_unrendered(template: Path) -> 
     assert tomllib.loads(project_files(template)["pyproject.toml"].read_text(encoding="utf-8"))["project"]
 
 
-def test_no_name_in_the_project_folder_carries_jinja(template: Path) -> None:
-    assert not [name for name in project_files(template) if JINJA.search(name.encode())]
+def test_only_the_names_of_conditional_files_carry_jinja(template: Path) -> None:
+    assert {name for name in project_files(template) if JINJA.search(name.encode())} == CONDITIONAL
+
+
+def test_the_other_hosting_s_files_are_not_generated(
+    template: Path, generate: Callable[..., Path], tmp_path: Path
+) -> None:
+    for hosting, there in (("data-center", False), ("cloud", True)):
+        repository = generate(tmp_path / hosting, directory=template.name, bitbucket_hosting=hosting)
+        assert (repository / "bitbucket-pipelines.yml").is_file() is there
+        assert (repository / ".bitbucket/CODEOWNERS").read_text().splitlines()[-1] == "*  mlops@example.org"
 
 
 def test_no_file_relies_on_being_executable_which_a_zip_forgets(template: Path) -> None:
@@ -106,7 +119,7 @@ def test_a_generated_repository_has_the_files_of_the_template_and_no_jinja_is_le
     template: Path, generate: Callable[..., Path], git: Callable[..., str], tmp_path: Path
 ) -> None:
     repository = generate(tmp_path, directory=template.name)
-    sources = project_files(template)
+    sources = {name: path for name, path in project_files(template).items() if name not in CONDITIONAL}
     assert git(repository, "ls-files", "-z").strip("\0").split("\0") == sorted(sources)
     assert git(repository, "status", "--porcelain", "--ignored") == ""
     for name, source in sources.items():

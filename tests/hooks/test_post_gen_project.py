@@ -1,5 +1,7 @@
 """The first commit is made whatever git is there, and never at the price of the generated files."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -190,3 +192,172 @@ def test_under_cruft_it_makes_no_repository_and_speaks_only_to_a_person(
     hook.main()
     assert not (repository / ".git").exists()
     assert ("git init &&" in capsys.readouterr().out) is not temporary
+
+
+class Registering:
+    """Stands for `make register`: counts its calls and ends as it is told."""
+
+    def __init__(self, result: object) -> None:
+        self.result, self.calls = result, 0
+
+    def __call__(self) -> object:
+        self.calls += 1
+        return self.result
+
+
+def wants_to_register(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    **more: object,
+) -> ModuleType:
+    """The hook of somebody who answered that it should register."""
+    changed = {**answers, "register": True, "_output_dir": "/somewhere", **more}
+    return load(
+        rendered("post_gen_project", {key: value for key, value in changed.items() if value is not None})
+    )
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is somebody to ask."""
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.delenv("MLOPS_REGISTER_YES", raising=False)
+
+
+@pytest.fixture
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nobody to ask, and nothing was agreed to beforehand."""
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
+    monkeypatch.delenv("MLOPS_REGISTER_YES", raising=False)
+
+
+def test_it_registers_once_when_that_is_wanted(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    repository: Path,
+    git: Git,
+    terminal: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hook = wants_to_register(rendered, load, answers)
+    register = Registering(hook.Result(True, ""))
+    hook.main(run=register)
+    assert register.calls == 1
+    assert committed(git, repository) == FILES
+    assert "registered" not in capsys.readouterr().out
+
+
+def test_by_default_it_does_not_register(post_gen: ModuleType, repository: Path, terminal: None) -> None:
+    register = Registering(post_gen.Result(True, ""))
+    post_gen.main(run=register)
+    assert register.calls == 0
+
+
+@pytest.mark.parametrize("answer", [False, "true", "yes", 1, None])
+def test_only_the_answer_true_registers(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    repository: Path,
+    terminal: None,
+    answer: object,
+) -> None:
+    hook = wants_to_register(rendered, load, answers, register=answer)
+    register = Registering(hook.Result(True, ""))
+    hook.main(run=register)
+    assert register.calls == 0
+
+
+def test_under_cruft_it_never_registers(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    repository: Path,
+    terminal: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLOPS_REGISTER_YES", "1")
+    hook = wants_to_register(rendered, load, answers, _output_dir=None, _template="t", _commit="c")
+    register = Registering(hook.Result(True, ""))
+    hook.main(run=register)
+    assert register.calls == 0
+
+
+def test_without_a_terminal_it_says_the_command_and_registers_only_if_that_was_agreed_to(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    repository: Path,
+    no_terminal: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hook = wants_to_register(rendered, load, answers)
+    register = Registering(hook.Result(True, ""))
+    hook.main(run=register)
+    assert register.calls == 0
+    assert "no terminal" in (out := capsys.readouterr().out) and "MLOPS_REGISTER_YES=1 make register" in out
+    monkeypatch.setenv("MLOPS_REGISTER_YES", "1")
+    hook.main(run=register)
+    assert register.calls == 1
+
+
+def test_without_a_first_commit_there_is_nothing_to_register(
+    rendered: Callable[..., Path],
+    load: Callable[[Path], ModuleType],
+    answers: dict[str, object],
+    repository: Path,
+    terminal: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hook = wants_to_register(rendered, load, answers)
+    register = Registering(hook.Result(True, ""))
+    hook.main(git=lambda arguments: hook.Result(False, "git is broken"), run=register)
+    assert register.calls == 0
+    assert "git is broken" in (out := capsys.readouterr().out) and "no first commit. When" in out
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (None, "make is not installed"),
+        ("exit 2", "words are above"),
+        ("kill -INT $PPID; sleep 2", "interrupted"),
+    ],
+)
+def test_when_registering_fails_the_files_stay_and_the_command_is_named(
+    rendered: Callable[..., Path],
+    answers: dict[str, object],
+    repository: Path,
+    git: Git,
+    tmp_path: Path,
+    make: str | None,
+    reason: str,
+) -> None:
+    found = shutil.which("git")
+    assert found is not None
+    folder = tmp_path / "path"
+    folder.mkdir()
+    (folder / "git").symlink_to(found)
+    for name in ("sleep", "sh"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    if make is not None:
+        (folder / "make").write_text(f"#!/bin/sh\n{make}\n")
+        (folder / "make").chmod(0o755)
+    hook = rendered("post_gen_project", {**answers, "register": True, "_output_dir": "/somewhere"})
+    environment = {**os.environ, "PATH": str(folder), "MLOPS_REGISTER_YES": "1"}
+    done = subprocess.run([sys.executable, str(hook)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"not registered ({reason}" in done.stdout.replace("its words", "words")
+    assert "To go on in its folder: make register" in done.stdout and "make check" in done.stdout
+    assert committed(git, repository) == FILES
+
+
+def test_no_secret_of_the_environment_is_in_a_rendered_hook(
+    rendered: Callable[..., Path], answers: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BITBUCKET_TOKEN", "token-of-this-test")
+    hook = rendered("post_gen_project", {**answers, "register": True})
+    assert "token-of-this-test" not in hook.read_text()

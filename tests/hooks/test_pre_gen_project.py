@@ -22,9 +22,11 @@ KEYS = [
     "shared_services_account_id",
     "single_account",
     "production_account_id",
-    "bucket_prefix",
+    "prefix",
+    "bitbucket_hosting",
     "bitbucket_url",
     "bitbucket_project_key",
+    "register",
 ]
 
 
@@ -45,7 +47,7 @@ def test_the_default_answers_are_accepted(pre_gen: ModuleType, answers: dict[str
         ("project_slug", "abc"),
         ("project_slug", "a1-b2-c3"),
         ("owner_email", "o'neil+ml@mail.example.co.uk"),
-        ("bucket_prefix", "x"),
+        ("prefix", "x"),
         ("bitbucket_url", "https://bitbucket"),
         ("bitbucket_url", "https://code.example.org:8443/bitbucket"),
         ("bitbucket_project_key", "A_1"),
@@ -86,7 +88,7 @@ def test_accepted(pre_gen: ModuleType, answers: dict[str, Any], key: str, value:
         ("production_account_id", "x" * 12),
         *[("single_account", value) for value in ("no", "", 0, None)],
         *[
-            ("bucket_prefix", value)
+            ("prefix", value)
             for value in ("", "Ml", "ml-", "m--l", "m.l", "1ml", "sthree", "sthree-x", "amzn-s3-demo")
         ],
         *[
@@ -136,16 +138,44 @@ def test_accounts_differ_unless_one_is_asked_for(
     assert broken(pre_gen, answers, **changed) == keys
 
 
+@pytest.mark.parametrize("key", ["bitbucket_hosting", "register"])
+@pytest.mark.parametrize("value", ["", "yes", "server", 1, None, []])
+def test_choices_are_refused_when_they_are_none_of_those_offered(
+    pre_gen: ModuleType, answers: dict[str, Any], key: str, value: object
+) -> None:
+    assert broken(pre_gen, answers, **{key: value}) == [key]
+
+
+@pytest.mark.parametrize(
+    ("hosting", "url", "accepted"),
+    [
+        ("cloud", "https://bitbucket.org/acme", True),
+        ("cloud", "https://bitbucket.org", False),
+        ("cloud", "https://bitbucket.org/acme/repository", False),
+        ("cloud", "https://bitbucket.org.example.org/acme", False),
+        ("data-center", "https://bitbucket.example.org", True),
+        ("data-center", "https://bitbucket.organisation.example", True),
+        ("data-center", "https://bitbucket.org", False),
+        ("data-center", "https://bitbucket.org/acme", False),
+    ],
+)
+def test_the_address_belongs_to_the_hosting(
+    pre_gen: ModuleType, answers: dict[str, Any], hosting: str, url: str, accepted: bool
+) -> None:
+    changed = {"bitbucket_hosting": hosting, "bitbucket_url": url}
+    assert broken(pre_gen, answers, **changed) == ([] if accepted else ["bitbucket_url"])
+
+
 @pytest.mark.parametrize("region", ["ca-central-1", "ap-southeast-1", "us-isof-south-1"])
 def test_a_bucket_name_fills_63_characters_and_no_more(
     pre_gen: ModuleType, answers: dict[str, Any], region: str
 ) -> None:
     room = 63 - len(f"--{'1' * 12}-{region}")
-    for longer, keys in ((0, []), (1, ["bucket_prefix"])):
+    for longer, keys in ((0, []), (1, ["prefix"])):
         changed = {
             "aws_region": region,
             "project_slug": "s" * 20,
-            "bucket_prefix": "p" * (room - 20 + longer),
+            "prefix": "p" * (room - 20 + longer),
         }
         assert broken(pre_gen, answers, **changed) == keys
 
@@ -167,7 +197,7 @@ def test_names_made_from_the_longest_slug_are_accepted_by_aws(pre_gen: ModuleTyp
 
 def test_all_problems_come_at_once_each_with_key_rule_example_and_value(pre_gen: ModuleType) -> None:
     report = pre_gen.report(
-        pre_gen.problems({"project_slug": "A\n", "aws_region": "moon", "bucket_prefix": "x" * 500})
+        pre_gen.problems({"project_slug": "A\n", "aws_region": "moon", "prefix": "x" * 500})
     )
     first, slug, region, prefix, last = report.splitlines()
     assert "3 answers" in first and "again" in last
