@@ -11,7 +11,8 @@ from types import ModuleType
 from cookiecutter.generate import is_copy_only_path
 
 PROJECT = "{{cookiecutter.project_slug}}"
-# a file whose name is empty for some answers is left out; cookiecutter does so only with files that it renders
+# a file whose name is empty for some answers is left out; cookiecutter does so only with files that it
+# renders
 CONDITIONAL = {"{% if cookiecutter.bitbucket_hosting == 'cloud' %}bitbucket-pipelines.yml{% endif %}"}
 LEAVES = {".bitbucket/CODEOWNERS", ".commit", "README.md", "config/project.yaml", "pyproject.toml"}
 JINJA = re.compile(rb"\{[{%#]")

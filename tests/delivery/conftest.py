@@ -25,8 +25,8 @@ STATE_BUCKET = f"mlops-terraform-state-{ACCOUNT}-{REGION}"
 DATA_BUCKET = f"mlops-{SLUG}-{ACCOUNT}-{REGION}"
 HOOKS = "https://abc.execute-api.ca-central-1.amazonaws.com/bitbucket"
 
-# What `terraform apply` does here is none of these tests' business; that it is applied, and with which state, is.
-# terraform_data is built into Terraform: no provider is needed.
+# What `terraform apply` does here is none of these tests' business; that it is applied, and with which
+# state, is. terraform_data is built into Terraform: no provider is needed.
 TERRAFORM = """
 terraform {
   required_version = ">= 1.10"

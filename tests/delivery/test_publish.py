@@ -27,7 +27,7 @@ def test_a_commit_arrives_as_git_archive_with_its_id(
     assert (done.status, done.err) == (0, "")
     assert (
         commit[:8] in done.out
-        and f"s3://mlops-source-111111111111-ca-central-1/email-router/main.zip" in done.out
+        and "s3://mlops-source-111111111111-ca-central-1/email-router/main.zip" in done.out
     )
     assert "codepipeline/pipelines/email-router/view?region=ca-central-1" in done.out
     found = organisation.source()

@@ -1,7 +1,7 @@
 """Who may do what: role x action x resource, asked of the policies that Terraform put into the sandbox.
 
-The policies are read back from IAM, S3, KMS and SageMaker, and evaluated as AWS documents it. Only what they need is
-applied (-target), which is much faster than everything.
+The policies are read back from IAM, S3, KMS and SageMaker, and evaluated as AWS documents it. Only what
+they need is applied (-target), which is much faster than everything.
 """
 
 from __future__ import annotations

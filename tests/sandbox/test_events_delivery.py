@@ -123,8 +123,8 @@ def test_an_encrypted_queue_wants_its_key_to_admit_the_service(sandbox):
 
 def test_a_function_is_called_if_its_policy_admits_the_rule(sandbox, bucket):
     code = (
-        "import boto3\ndef handler(event, context):\n"
-        f"    boto3.client('s3').put_object(Bucket='{bucket.name}', Key='called', Body=event['detail']['n'])\n"
+        "import boto3\ndef handler(event, context):\n    body = event['detail']['n']\n"
+        f"    boto3.client('s3').put_object(Bucket='{bucket.name}', Key='called', Body=body)\n"
     )
     arn = make_function(sandbox, code)
     rule = make_rule(sandbox, MINE, {"Arn": arn})

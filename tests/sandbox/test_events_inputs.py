@@ -91,7 +91,7 @@ def test_several_quoted_lines_are_a_text():
 
 
 def test_a_template_that_gives_no_json_is_refused():
-    with pytest.raises(InputError, match="gives no JSON: it is aws.s3"):
+    with pytest.raises(InputError, match=r"gives no JSON: it is aws\.s3"):
         made("it is <s>".replace("<s>", "aws.s3"), s="$.source")
 
 

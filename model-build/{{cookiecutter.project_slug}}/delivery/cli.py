@@ -32,7 +32,6 @@ environment variables:
 make runs these in their own environment: make register ARGS=--no-bitbucket
 """
 
-Ask = Callable[[str], str]
 Command = Callable[[Project, argparse.Namespace], int]
 
 
@@ -108,7 +107,7 @@ def retry(options: argparse.Namespace) -> str:
     return f"make {options.name}" + (f" ARGS='{' '.join(chosen)}'" if chosen else "")
 
 
-def _register(project: Project, options: argparse.Namespace, ask: Ask = input) -> int:
+def _register(project: Project, options: argparse.Namespace) -> int:
     wishes = plan.Wishes(bitbucket=not options.no_bitbucket)
     print(
         f"Registering {project.slug}. AWS and Bitbucket are asked first; nothing is changed before you agree."
@@ -129,7 +128,7 @@ def _register(project: Project, options: argparse.Namespace, ask: Ask = input) -
         )
     steps = plan.steps(project, facts, wishes)
     print("\n".join(["This will be done:", *(f"  {n}. {step.words}" for n, step in enumerate(steps, 1))]))
-    if not _agreed(options, ask, "Do it? [y/N] ", ("y", "yes")):
+    if not _agreed(options, "Do it? [y/N] ", ("y", "yes")):
         return 1
     assert facts.aws.foundation is not None  # else there were problems
     act.act(act.World(project, facts.aws.foundation, aws), steps, retry(options), _say)
@@ -137,7 +136,7 @@ def _register(project: Project, options: argparse.Namespace, ask: Ask = input) -
     return 0
 
 
-def _unregister(project: Project, options: argparse.Namespace, ask: Ask = input) -> int:
+def _unregister(project: Project, options: argparse.Namespace) -> int:
     aws = session(project)
     found = probe.ask_aws(project, aws)
     wrong = plan.aws_problems(project, found)
@@ -163,7 +162,7 @@ def _unregister(project: Project, options: argparse.Namespace, ask: Ask = input)
         )
     )
     print(f"What was published stays in s3://{project.source_bucket}/{project.repository}/.")
-    if not _agreed(options, ask, f"Type {project.slug} to remove it: ", (project.slug,)):
+    if not _agreed(options, f"Type {project.slug} to remove it: ", (project.slug,)):
         return 1
     unregister.act(tasks, retry(options), _say)
     print(
@@ -189,7 +188,7 @@ def _status(project: Project, _: argparse.Namespace) -> int:
     return 0 if facts.aws.pipeline else 1
 
 
-def _agreed(options: argparse.Namespace, ask: Ask, question: str, accepted: tuple[str, ...]) -> bool:
+def _agreed(options: argparse.Namespace, question: str, accepted: tuple[str, ...]) -> bool:
     """Whether to go on; without anybody to ask, only if that was said beforehand."""
     if options.yes or os.environ.get(YES) == "1":
         return True
@@ -200,7 +199,7 @@ def _agreed(options: argparse.Namespace, ask: Ask, question: str, accepted: tupl
         )
         return False
     try:
-        agreed = ask(question).strip().lower() in accepted
+        agreed = input(question).strip().lower() in accepted
     except EOFError:
         agreed = False
     if not agreed:

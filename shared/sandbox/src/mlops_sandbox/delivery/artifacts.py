@@ -1,6 +1,7 @@
 """Zip archives: what a build leaves, and what the next action unpacks.
 
-How patterns are read is [read] in the buildspec reference: ``*`` stays in a folder, ``**/*`` goes down into all.
+How patterns are read is [read] in the buildspec reference: ``*`` stays in a folder, ``**/*`` goes down into
+all.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def unpack(archive: Path, folder: Path, origin: str) -> None:
     """Extract a zip, with the permissions that it carries.
 
     Raises:
-        ArtifactError: it is not a zip, an entry leads out of the folder, or it is too large; ``origin`` names it.
+        ArtifactError: it is not a zip, an entry leads out of the folder, or it is too large; ``origin``
+        names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     root = folder.resolve()

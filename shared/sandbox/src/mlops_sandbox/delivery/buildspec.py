@@ -1,7 +1,7 @@
 """A buildspec, read and checked before anything runs.
 
-The format is [read] in "Build specification reference for CodeBuild", version 0.2. What CodeBuild would ignore
-in silence (an unknown key) is an error here, named with its place.
+The format is [read] in "Build specification reference for CodeBuild", version 0.2. What CodeBuild would
+ignore in silence (an unknown key) is an error here, named with its place.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ def _list(value: Any, where: str) -> tuple[str, ...]:
 def _text(value: Any, where: str) -> str:
     if isinstance(value, dict):
         raise BuildspecError(
-            f"{where}: expected a string, got keys ({', '.join(map(str, value))}): a colon followed by a space "
-            "makes YAML read one; put the line in quotes"
+            f"{where}: expected a string, got keys ({', '.join(map(str, value))}): a colon followed by a "
+            "space makes YAML read one; put the line in quotes"
         )
     if isinstance(value, bool):
         return str(value).lower()

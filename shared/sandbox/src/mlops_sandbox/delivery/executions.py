@@ -1,4 +1,4 @@
-"""What is known of a pipeline's executions: records on moto's CodePipeline backend, so that snapshots keep them."""
+"""What is known of executions: records on moto's CodePipeline backend, so that snapshots keep them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ def of_pipeline(account: str, region: str, name: str) -> list[Execution]:
 
 def fail_interrupted() -> None:
     """Mark as failed what a process left behind when it ended."""
-    for _, _, backend in codepipeline_backends.iter_backends():
+    for account, region, _ in codepipeline_backends.iter_backends():
+        backend = codepipeline_backends[account][region]
         for execution in (one for several in of_backend(backend).values() for one in several):
             if not execution.running:
                 continue

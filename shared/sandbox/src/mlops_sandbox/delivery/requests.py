@@ -64,7 +64,7 @@ class BuildRequest:
         environment = self.project["environment"]
         if environment.get("privilegedMode"):
             raise Refused(
-                "environment.privilegedMode: the sandbox runs no containers, so that docker has no daemon here"
+                "environment.privilegedMode: the sandbox runs no containers: docker has no daemon here"
             )
         if environment["type"] not in _SYSTEMS:
             raise Refused(

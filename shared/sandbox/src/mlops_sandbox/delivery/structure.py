@@ -1,7 +1,7 @@
 """The structure of a pipeline, checked as CreatePipeline and UpdatePipeline check it.
 
-[read] in "CodePipeline pipeline structure reference" and in the action reference of each provider. What AWS finds
-only when the pipeline runs (an input that no action makes) it finds here too, before anything runs.
+[read] in "CodePipeline pipeline structure reference" and in the action reference of each provider. What AWS
+finds only when the pipeline runs (an input that no action makes) it finds here too, before anything runs.
 """
 
 from __future__ import annotations

@@ -40,13 +40,13 @@ def python_for(image: str, images: Images) -> Path:
 def make_python(python: Path, folder: Path) -> Path:
     """Make a virtual environment in ``folder`` that sees an interpreter's packages; return its bin folder.
 
-    What ``pip install`` adds goes into the folder. A package of the interpreter's own environment that another
-    version is asked for stays where it is and is shadowed.
+    What ``pip install`` adds goes into the folder. A package of the interpreter's own environment that
+    another version is asked for stays where it is and is shadowed.
     """
     packages = _site_packages(python)
     # An interpreter without pip gets Python's bundled one, which takes seconds.
     options = ["--without-pip"] if _has_pip(python) else []
-    command = [python, "-I", "-m", "venv", *options, folder]
+    command = [str(python), "-I", "-m", "venv", *options, str(folder)]
     subprocess.run(command, check=True, capture_output=True, env=inherited())
     own = _site_packages(folder / "bin" / "python")[0]
     if not Path(own).resolve().is_relative_to(folder.resolve()):
@@ -69,6 +69,7 @@ def _has_pip(python: Path) -> bool:
 
 
 def _site_packages(python: Path) -> list[str]:
-    probe = "import sysconfig as s; print(*dict.fromkeys([s.get_path('purelib'), s.get_path('platlib')]), sep='\\n')"
+    paths = "dict.fromkeys([s.get_path('purelib'), s.get_path('platlib')])"
+    probe = f"import sysconfig as s; print(*{paths}, sep='\\n')"
     shown = subprocess.run([python, "-I", "-c", probe], check=True, capture_output=True, text=True)
     return shown.stdout.splitlines()

@@ -59,7 +59,9 @@ def hold(organisation: Organisation, images: str | None, end: threading.Event) -
     ) as sandbox:
         for notice in sandbox.notices:
             logger.warning("%s", notice)
-        opened = replace(organisation, process=process_identity(), endpoint=sandbox.endpoint_url, page=before.page)
+        opened = replace(
+            organisation, process=process_identity(), endpoint=sandbox.endpoint_url, page=before.page
+        )
         page = console.start(opened)
         try:
             record.write(replace(opened, page=page.url))

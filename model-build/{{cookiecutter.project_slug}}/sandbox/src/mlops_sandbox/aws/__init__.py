@@ -7,40 +7,28 @@ wrongly for the templates' use; each module says which and why.
 from __future__ import annotations
 
 import functools
+import importlib
 
-from mlops_sandbox.aws import (
-    apigatewayv2,
-    awslambda,
-    codebuild,
-    codepipeline,
-    events,
-    iam,
-    kms,
-    refusals,
-    s3,
-    sagemaker,
-    sns,
-    sqs,
-    sts,
+#: The folders here; each has an ``install`` of its own.
+SERVICES = (
+    "apigatewayv2",
+    "awslambda",
+    "codebuild",
+    "codepipeline",
+    "events",
+    "iam",
+    "kms",
+    "s3",
+    "sagemaker",
+    "sns",
+    "sqs",
+    "sts",
 )
 
 
 @functools.cache
 def install() -> None:
     """Patch moto; a second call does nothing."""
-    refusals.install()
-    for service in (
-        apigatewayv2,
-        awslambda,
-        codebuild,
-        codepipeline,
-        events,
-        iam,
-        kms,
-        s3,
-        sagemaker,
-        sns,
-        sqs,
-        sts,
-    ):
-        service.install()
+    # Imported now: they need what runs jobs, builds and pipelines, which in turn need records of theirs.
+    for module in ("refusals", *SERVICES):
+        importlib.import_module(f"{__name__}.{module}").install()

@@ -119,8 +119,8 @@ class Build:
             self._stream = LogStream(self._role.client("logs"), logs["groupName"], logs["streamName"])
         except ClientError as error:
             raise Refused(
-                f"service role {self._role.arn} does not allow CodeBuild to create CloudWatch Logs log streams "
-                f"for build {self.record.description['arn']}: {error}"
+                f"service role {self._role.arn} does not allow CodeBuild to create CloudWatch Logs log "
+                f"streams for build {self.record.description['arn']}: {error}"
             ) from None
 
     def _line(self, text: str) -> None:
@@ -229,7 +229,8 @@ class Build:
             message = ""
             if problem:
                 self.status = "FAILED"
-                message = f"Error while executing command: {problem['command']}. Reason: exit status {problem['status']}"
+                reason = f"exit status {problem['status']}"
+                message = f"Error while executing command: {problem['command']}. Reason: {reason}"
                 self._line(
                     f"[Container] Phase context status code: COMMAND_EXECUTION_ERROR Message: {message}"
                 )
@@ -256,7 +257,7 @@ class Build:
 
 
 class _Phase:
-    """A phase of CodeBuild's own, closed at the end of a ``with``; what is expected to go wrong ends the build."""
+    """A phase of CodeBuild's own, closed at the end of a ``with``; what may go wrong in it ends the build."""
 
     def __init__(self, build: Build, name: str) -> None:
         self._build, self._name = build, name

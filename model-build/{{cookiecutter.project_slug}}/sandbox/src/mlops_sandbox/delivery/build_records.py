@@ -95,8 +95,8 @@ def of_backend(backend: CodeBuildBackend) -> dict[str, BuildRecord]:
 
 def fail_interrupted() -> None:
     """Mark the builds as failed that a process left behind when it was killed."""
-    for _, _, backend in codebuild_backends.iter_backends():
-        for record in of_backend(backend).values():
+    for account, region, _ in codebuild_backends.iter_backends():
+        for record in of_backend(codebuild_backends[account][region]).values():
             if record.description["buildStatus"] == IN_PROGRESS:
                 record.end("FAULT", "INTERNAL_ERROR", _INTERRUPTED)
                 record.close("FAULT")

@@ -1,10 +1,10 @@
 """Runs a buildspec's commands. A script of its own: ``python -I -S phases.py PLAN MARK``.
 
-It is the build's main process, under ``jobs/supervisor.py``. PLAN is a JSON file: shell, phases (name, commands,
-finally, on_failure), exported (names), source (a folder), state (a folder of its own). Each command runs in a
-shell of its own that starts with the environment and in the folder that the one before it left, so that ``exit``
-ends the command with its code and no more: CodeBuild's agent does the same ([seen] in the env.sh and dir.txt that
-its error messages name). Variables need no ``export``.
+It is the build's main process, under ``jobs/supervisor.py``. PLAN is a JSON file: shell, phases (name,
+commands, finally, on_failure), exported (names), source (a folder), state (a folder of its own). Each
+command runs in a shell of its own that starts with the environment and in the folder that the one before it
+left, so that ``exit`` ends the command with its code and no more: CodeBuild's agent does the same ([seen]
+in the env.sh and dir.txt that its error messages name). Variables need no ``export``.
 
 Between the commands' lines it prints lines that begin with MARK: one JSON object each, for ``build.py``.
 """

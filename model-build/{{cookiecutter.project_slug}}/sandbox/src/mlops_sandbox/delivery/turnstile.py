@@ -1,8 +1,8 @@
 """Which execution is in which stage of a pipeline, and who comes next.
 
-[read] in "How pipeline executions work": a stage holds one execution at a time. Of those that wait for it only
-the newest stays in mode SUPERSEDED; they go in the order of their start in mode QUEUED; in mode PARALLEL no one
-waits.
+[read] in "How pipeline executions work": a stage holds one execution at a time. Of those that wait for it
+only the newest stays in mode SUPERSEDED; they go in the order of their start in mode QUEUED; in mode
+PARALLEL no one waits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Where the organisation of a folder is: ``organisation/organisation.json``, written when it is ready.
 
-Every other process finds the endpoint here. The file stays after the end: the next start takes the same ports.
+Every other process finds the endpoint here. The file stays after the end: the next start takes the same
+ports.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping
@@ -29,10 +30,8 @@ def write(settings: Mapping[str, Any] | None, account: str, region: str, values:
     stream = f"{values['apiId']}-{values['stage'].strip('$')}"
     text = line(str(named.get("format") or "$context.requestId"), values)
     try:
-        try:
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_stream(logGroupName=group, logStreamName=stream)
-        except client.exceptions.ResourceAlreadyExistsException:
-            pass
         entry = {"timestamp": int(time.time() * 1000), "message": text}
         client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[entry])
     except (ClientError, BotoCoreError):

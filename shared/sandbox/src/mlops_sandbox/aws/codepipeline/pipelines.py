@@ -1,7 +1,7 @@
 """Pipelines: create, get, update, delete, list.
 
-moto 5.2.5 gives times as text, which Terraform's provider cannot read, trips over trust policies with conditions
-or lists of principals, and checks nothing of a pipeline's structure. Tags are moto's.
+moto 5.2.5 gives times as text, which Terraform's provider cannot read, trips over trust policies with
+conditions or lists of principals, and checks nothing of a pipeline's structure. Tags are moto's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Projects: create, update, delete, BatchGetProjects.
 
-moto 5.2.5 rejects sources of CODEPIPELINE and NO_SOURCE, drops what it does not know (so that Terraform finds a
-difference for ever), writes times under names that the API has not, and has no UpdateProject.
+moto 5.2.5 rejects sources of CODEPIPELINE and NO_SOURCE, drops what it does not know (so that Terraform
+finds a difference for ever), writes times under names that the API has not, and has no UpdateProject.
 """
 
 from __future__ import annotations

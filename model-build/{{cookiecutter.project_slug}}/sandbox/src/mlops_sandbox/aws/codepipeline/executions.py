@@ -99,8 +99,8 @@ def rollback_stage(self: CodePipelineResponse) -> ActionResult:
     if stage == names[0] or target.kind == ROLLBACK or run is None or run.status != SUCCEEDED:
         raise Refusal(
             "UnableToRollbackStageException",
-            f"stage {stage}: expected a stage after the first and an execution that succeeded in it and is no "
-            f"rollback itself, got {target.id} ({run.status if run else 'not begun'}, {target.kind})",
+            f"stage {stage}: expected a stage after the first and an execution that succeeded in it and is "
+            f"no rollback itself, got {target.id} ({run.status if run else 'not begun'}, {target.kind})",
         )
     trigger = {"triggerType": "ManualRollback", "triggerDetail": _caller(self)}
     return ActionResult({"pipelineExecutionId": pipelines.roll_back(target, stage, target, trigger).id})
