@@ -148,3 +148,12 @@ def container_python() -> Path:
     if not python.exists():
         pytest.skip(f"no {python}: run `make setup`, or set MLOPS_CONTAINER_PYTHON")
     return python.absolute()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT of 30,000 parameters."""
+    folder = tmp_path_factory.mktemp("tiny-model")
+    script = COLLECTION / "tests/model_build/tiny_model.py"
+    subprocess.run([container_python, script, folder], check=True, capture_output=True)
+    return folder

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ class Root:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ["terraform", *arguments]
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
+
+def apply_together(*roots: Root) -> None:
+    """Apply roots of two accounts at once: most of the time the provider waits for S3 and SQS."""
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(Root.apply, roots))
 
 
 def open_roots(

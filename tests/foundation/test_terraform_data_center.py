@@ -16,6 +16,7 @@ from tests.foundation.terraform_roots import (
     REGION,
     SHARED,
     Root,
+    apply_together,
     may,
     open_roots,
     trusts,
@@ -42,8 +43,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applied]:
     with Sandbox(folder / "sandbox", accounts=(SHARED, PRODUCTION), region=REGION) as sandbox:
         hosting = {**DATA_CENTER, "create_permissions_boundary": True}
         shared, production = open_roots(sandbox, folder, hosting, PRODUCTION)
-        shared.apply()
-        production.apply()
+        apply_together(shared, production)
         yield sandbox, shared, production
 
 

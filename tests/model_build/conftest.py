@@ -13,15 +13,6 @@ import yaml
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="session")
-def tiny_model(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random BERT of 30,000 parameters."""
-    folder = tmp_path_factory.mktemp("tiny-model")
-    script = Path(__file__).with_name("tiny_model.py")
-    subprocess.run([container_python, script, folder], check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def small_repository(
     generate: Callable[..., Path], tiny_model: Path, tmp_path_factory: pytest.TempPathFactory

@@ -159,3 +159,12 @@ def test_a_model_package_is_shown_to_the_account_that_the_groups_policy_admits(
     assert f":{B}:model/" in other.create_model(**model)["ModelArn"]
     approve = {"ModelPackageArn": package, "ModelApprovalStatus": "Approved"}
     assert "sagemaker:UpdateModelPackage" in refusal(other.update_model_package, **approve)
+
+
+def test_the_one_policy_of_a_key_needs_no_name(world):
+    kms = world.admin("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    assert (
+        kms.get_key_policy(KeyId=key)["Policy"]
+        == kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    )

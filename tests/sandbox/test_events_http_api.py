@@ -195,3 +195,15 @@ def test_the_most_particular_route_is_taken(method, path, key, parameters):
 def test_an_answer_that_is_none_is_refused(payload):
     with pytest.raises(ValueError):
         payloads.answer(payload)
+
+
+def test_a_stage_is_changed_and_tagged_as_terraform_does(api):
+    client = api.sandbox.client("apigatewayv2")
+    arn = f"arn:aws:apigateway:{api.sandbox.region}::/apis/{api.id}/stages/$default"
+    client.tag_resource(ResourceArn=arn, Tags={"cost-centre": "42", "gone": "soon"})
+    client.untag_resource(ResourceArn=arn, TagKeys=["gone"])
+    throttle = {"ThrottlingRateLimit": 5.0, "ThrottlingBurstLimit": 9}
+    client.update_stage(ApiId=api.id, StageName="$default", DefaultRouteSettings=throttle)
+    stage = client.get_stage(ApiId=api.id, StageName="$default")
+    assert stage["Tags"] == {"cost-centre": "42"}
+    assert throttle.items() <= stage["DefaultRouteSettings"].items()
