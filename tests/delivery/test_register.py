@@ -142,7 +142,7 @@ def test_each_failure_names_the_command_that_continues_and_it_does(
     terraform.write_text(good + 'resource "terraform_data" "pipeline" {}\n')
     failed = delivery("register", "--yes")
     assert failed.status == 1
-    assert "Step 3 failed: apply terraform/delivery" in failed.err
+    assert "Step 4 failed: apply terraform/delivery" in failed.err
     assert failed.err.splitlines()[-1] == "  make register ARGS='--yes'"
     secret = organisation.secret()
     terraform.write_text(good)
@@ -191,8 +191,8 @@ def test_without_a_terminal_it_shows_the_plan_and_stops(
         (
             "create repository",
             "make a webhook",
-            "apply terraform/delivery",
             f"push commit {git_head(repository)}",
+            "apply terraform/delivery",
         ),
         strict=True,
     ):

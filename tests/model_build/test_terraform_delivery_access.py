@@ -358,27 +358,3 @@ def test_data_elsewhere_and_a_vpc_in_the_yaml_are_let_in_and_nothing_else_is(pol
     finally:
         for path, text in before.items():
             path.write_text(text, encoding="utf-8")
-
-
-def test_in_a_single_account_no_policy_names_it_twice_and_the_group_has_none(
-    generate: Callable[..., Path], tmp_path: Path
-) -> None:
-    repository = generate(tmp_path, single_account=True)
-    root = add_modules(repository)
-    with Sandbox(tmp_path / "sandbox", accounts=(SHARED,)) as sandbox:
-        make_foundation(sandbox, production=SHARED)
-        terraform = Terraform(root, sandbox.environment())
-        terraform("init", "-no-color")
-        apply_policies(terraform)
-        policy = json.loads(sandbox.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"])
-        assert [statement["Effect"] for statement in policy["Statement"]] == ["Deny"]
-        key = sandbox.client("kms").get_key_policy(KeyId=_key_id(sandbox))["Policy"]
-        root_arn = f"arn:aws:iam::{SHARED}:root"
-        assert key.count(root_arn) == 1
-        sagemaker = sandbox.client("sagemaker")
-        with pytest.raises(sagemaker.exceptions.ClientError):
-            sagemaker.get_model_package_group_policy(ModelPackageGroupName=NAME)
-
-
-def _key_id(sandbox: Sandbox) -> str:
-    return str(sandbox.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]["KeyId"])

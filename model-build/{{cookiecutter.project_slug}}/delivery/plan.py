@@ -98,33 +98,37 @@ def _bitbucket_problems(project: Project, facts: Facts, wishes: Wishes) -> list[
 
 
 def steps(project: Project, facts: Facts, wishes: Wishes) -> list[Step]:
-    """What is left to do, in order; Terraform always, because only Terraform knows whether it is."""
+    """What is left to do, in order; Terraform always, because only Terraform knows whether it is.
+
+    The source goes before a new pipeline: AWS starts a pipeline when it is made, and without a source that fails
+    and tells people so. With a pipeline that is there it goes last, so that it is built as the new Terraform says.
+    """
     foundation, remote, commit = facts.aws.foundation, facts.remote, facts.git.commit
     assert foundation is not None and commit is not None  # else there are problems
-    planned: list[Step] = []
+    first: list[Step] = []
     sends = False  # whether a push reaches AWS by itself
     if wishes.bitbucket and remote is not None:
         if not remote.repository:
             where = f"{project.bitbucket_url}, project {project.bitbucket_project}"
             words = f"create repository {project.repository} in {where}"
-            planned.append(Step(Action.CREATE_REPOSITORY, words))
+            first.append(Step(Action.CREATE_REPOSITORY, words))
         sends = (
             foundation.webhook_url if project.hosting == "data-center" else foundation.publisher_role_arn
         ) is not None
         kept = facts.aws.secret or project.hosting == "cloud"
         if sends and not (remote.connected and kept):
-            planned.append(Step(Action.CONNECT, _connect_words(project, foundation)))
-    planned.append(Step(Action.APPLY, _apply_words(project, foundation, facts.aws.pipeline)))
+            first.append(Step(Action.CONNECT, _connect_words(project, foundation)))
+    apply = Step(Action.APPLY, _apply_words(project, foundation, facts.aws.pipeline))
+    source: list[Step] = []
     pushes = wishes.bitbucket and remote is not None and remote.commit != commit
     if pushes:
-        planned.append(
-            Step(Action.PUSH, f"push commit {commit[:8]} to branch {BRANCH} of {project.repository}")
-        )
+        words = f"push commit {commit[:8]} to branch {BRANCH} of {project.repository}"
+        source.append(Step(Action.PUSH, words))
     # a commit that Bitbucket had before it was connected has reached nobody
     if facts.aws.published != commit and not (pushes and sends):
         words = f"publish commit {commit[:8]} to s3://{project.source_bucket}, which starts the pipeline"
-        planned.append(Step(Action.PUBLISH, words))
-    return planned
+        source.append(Step(Action.PUBLISH, words))
+    return [*first, apply, *source] if facts.aws.pipeline else [*first, *source, apply]
 
 
 def _connect_words(project: Project, foundation: Foundation) -> str:

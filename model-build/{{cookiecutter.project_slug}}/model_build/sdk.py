@@ -16,8 +16,9 @@ from sagemaker.mlops.workflow.pipeline import Pipeline
 from sagemaker.mlops.workflow.retry import StepExceptionTypeEnum, StepRetryPolicy
 from sagemaker.mlops.workflow.steps import CacheConfig, ConfigurableRetryStep, Step, StepTypeEnum
 
-# It announces at INFO which files of defaults it did not find.
-logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
+# They announce at INFO which files of defaults they did not find, and which endpoints and keys they did.
+for _name in ("sagemaker.config", "botocore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 _SHAPES = {
     "Processing": "DescribeProcessingJobResponse",

@@ -17,7 +17,7 @@ class LogStream:
     """One stream. ``close`` writes what is left."""
 
     def __init__(self, client: Any, group: str, stream: str) -> None:
-        """Make the group and the stream.
+        """Make the stream, and the group if there is none yet.
 
         Raises:
             ClientError: the role may not.
@@ -28,15 +28,11 @@ class LogStream:
         self._writing = threading.Lock()
         self._written = 0.0
         self.lost = 0
-        for call, names in (
-            (client.create_log_group, {"logGroupName": group}),
-            (client.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
-        ):
-            try:
-                call(**names)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
-                    raise
+        try:
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        except client.exceptions.ResourceNotFoundException:
+            client.create_log_group(logGroupName=group)
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
 
     def line(self, text: str) -> None:
         """Add a line; it is written within the next calls."""

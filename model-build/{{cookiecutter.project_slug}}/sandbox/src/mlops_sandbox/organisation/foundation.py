@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.organisation import record
 from mlops_sandbox.organisation.record import Organisation
 
-#: Production first: shared services names the deployment role that is there.
-ROOTS = ("production", "shared-services")
+#: In a single account production uses what shared services has made there.
+ROOTS = ("shared-services", "production")
 _PACKAGE = "package.py"
 _PROGRESS = re.compile(
     r"^(Apply complete!.*|No changes\..*|Plan: .*|[\w.\[\]\"-]+: (Creation|Destruction) complete.*)"
@@ -91,34 +92,41 @@ def apply(
     _copy(foundation, copy)
     if (copy / _PACKAGE).is_file():
         _run([sys.executable, _PACKAGE], copy, {}, say, "packing the functions")
-    for root in ROOTS:
-        account = organisation.production if root == "production" else organisation.shared_services
-        environment = organisation.environment(account)
-        environment |= {
-            "TF_DATA_DIR": str(work / root / "data"),
-            "TF_IN_AUTOMATION": "1",
-            "TF_INPUT": "0",
-            "CHECKPOINT_DISABLE": "1",
-        }
-        state = work / root / "terraform.tfstate"
-        state.parent.mkdir(parents=True, exist_ok=True)
-        folder = copy / root
-        # A root that keeps its state in S3 keeps it in this folder instead: the bucket is what it makes.
-        (folder / "sandbox_override.tf").write_text(
-            f'terraform {{\n  backend "local" {{\n    path = {json.dumps(str(state))}\n  }}\n}}\n', "utf-8"
-        )
-        names = declared(folder)
-        values = {name: value for name, value in variables(organisation).items() if name in names}
-        (folder / "sandbox.auto.tfvars.json").write_text(json.dumps(values, indent=1), "utf-8")
-        _run(["terraform", "init", "-no-color", "-reconfigure"], folder, environment, say, f"{root}: init")
-        own = [f"-var={name}={value}" for name, value in given if name in names]
-        _run(
-            ["terraform", "apply", "-no-color", "-auto-approve", *own],
-            folder,
-            environment,
-            say,
-            f"{root}: apply",
-        )
+    # Two accounts know nothing of each other, and most of the time the provider waits for S3 and SQS.
+    with ThreadPoolExecutor(max_workers=len(organisation.accounts)) as threads:
+        list(threads.map(lambda root: _apply_root(organisation, root, copy, work, given, say), ROOTS))
+
+
+def _apply_root(
+    organisation: Organisation,
+    root: str,
+    copy: Path,
+    work: Path,
+    given: Sequence[tuple[str, str]],
+    say: Say,
+) -> None:
+    account = organisation.production if root == "production" else organisation.shared_services
+    environment = organisation.environment(account)
+    environment |= {
+        "TF_DATA_DIR": str(work / root / "data"),
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    state = work / root / "terraform.tfstate"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    folder = copy / root
+    # A root that keeps its state in S3 keeps it in this folder instead: the bucket is what it makes.
+    (folder / "sandbox_override.tf").write_text(
+        f'terraform {{\n  backend "local" {{\n    path = {json.dumps(str(state))}\n  }}\n}}\n', "utf-8"
+    )
+    names = declared(folder)
+    values = {name: value for name, value in variables(organisation).items() if name in names}
+    (folder / "sandbox.auto.tfvars.json").write_text(json.dumps(values, indent=1), "utf-8")
+    own = [f"-var={name}={value}" for name, value in given if name in names]
+    for command in (["init", "-reconfigure"], ["apply", "-auto-approve", *own]):
+        words = ["terraform", command[0], "-no-color", *command[1:]]
+        _run(words, folder, environment, say, f"{root}: {command[0]}")
 
 
 def variables(organisation: Organisation) -> dict[str, Any]:
@@ -152,6 +160,7 @@ def _copy(foundation: Path, copy: Path) -> None:
 def _run(command: list[str], folder: Path, environment: Mapping[str, str], say: Say, what: str) -> None:
     """Run a command, show where it is, and keep the end of its output for the error."""
     say(what)
+    prefix = f"  {what.partition(':')[0]}: " if ":" in what else "  "
     last: deque[str] = deque(maxlen=25)
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with subprocess.Popen(
@@ -169,7 +178,7 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str], say: 
         for line in process.stdout:
             last.append(line.rstrip())
             if _PROGRESS.match(line):
-                say(f"  {line.strip()}")
+                say(f"{prefix}{line.strip()}")
     if process.returncode:
         said = "\n  ".join(line for line in last if line)
         raise SandboxError(f"{what} failed with code {process.returncode}:\n  {said}")

@@ -5,4 +5,8 @@
 
 
 def install() -> None:
-    """Patch moto: nothing, its calls are right for the templates' use."""
+    """Patch moto."""
+    # Imported here: `requests` is needed before moto is.
+    from mlops_sandbox.aws.apigatewayv2 import stages
+
+    stages.install()

@@ -7,6 +7,8 @@ call on another account's key is answered by that account; see ``mlops_sandbox.a
 
 from __future__ import annotations
 
+import json
+
 from moto.kms.responses import KmsResponse
 
 
@@ -16,4 +18,12 @@ def install() -> None:
     def _validate_key_policy(self: KmsResponse, key_id: str, action: str) -> None:
         pass
 
+    get = KmsResponse.get_key_policy
+
+    def get_key_policy(self: KmsResponse) -> str:
+        # The only name that a key's policy can have may be left out.
+        self.body = json.dumps({"PolicyName": "default", **json.loads(self.body)})
+        return get(self)
+
     KmsResponse._validate_key_policy = _validate_key_policy  # type: ignore[method-assign]
+    KmsResponse.get_key_policy = get_key_policy  # type: ignore[method-assign]
