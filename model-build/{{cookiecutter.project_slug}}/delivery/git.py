@@ -65,7 +65,8 @@ def state(root: Path) -> State:
         commit=ask(root, "rev-parse", "--verify", "--quiet", "HEAD"),
         subject=ask(root, "log", "-1", "--format=%s") or "",
         branch=ask(root, "symbolic-ref", "--quiet", "--short", "HEAD"),
-        dirty=bool(ask(root, "status", "--porcelain")),
+        # Terraform writes its lock file by itself, and nothing that is built depends on it.
+        dirty=bool(ask(root, "status", "--porcelain", "--", ".", ":(exclude)*.terraform.lock.hcl")),
         origin=ask(root, "remote", "get-url", "origin"),
     )
 

@@ -90,6 +90,9 @@ def _apply(world: World, say: Say) -> None:
     terraform.initialise(world.project, world.foundation.state_bucket)
     if not terraform.change(world.project):
         say("     nothing to change")
+    lock = world.project.terraform_folder.relative_to(world.project.root) / ".terraform.lock.hcl"
+    if git.ask(world.project.root, "status", "--porcelain", "--", lock.as_posix()):
+        say(f"     new: {lock.as_posix()}, which holds the provider to what was installed here: commit it")
 
 
 def _push(world: World, say: Say) -> None:

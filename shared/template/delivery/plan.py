@@ -100,8 +100,9 @@ def _bitbucket_problems(project: Project, facts: Facts, wishes: Wishes) -> list[
 def steps(project: Project, facts: Facts, wishes: Wishes) -> list[Step]:
     """What is left to do, in order; Terraform always, because only Terraform knows whether it is.
 
-    The source goes before a new pipeline: AWS starts a pipeline when it is made, and without a source that fails
-    and tells people so. With a pipeline that is there it goes last, so that it is built as the new Terraform says.
+    The source goes before a new pipeline: AWS starts a pipeline when it is made, and without a source that
+    fails and tells people so. With a pipeline that is there it goes last, so that it is built as the new
+    Terraform says.
     """
     foundation, remote, commit = facts.aws.foundation, facts.remote, facts.git.commit
     assert foundation is not None and commit is not None  # else there are problems

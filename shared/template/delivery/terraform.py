@@ -1,10 +1,14 @@
-"""Terraform: what it prints goes to the terminal as it comes."""
+"""Terraform: its progress goes to the terminal, all that it says into a file.
+
+A plan of sixty resources is thousands of lines: what a person has to see of it is how many things change,
+and what would be destroyed.
+"""
 
 import json
 import os
 import re
 import subprocess
-import sys
+from collections import deque
 from pathlib import Path
 
 from .errors import DeliveryError, first_line
@@ -13,6 +17,14 @@ from .project import Project
 OLDEST = (1, 10)  # use_lockfile
 PLAN_FILE = "delivery.tfplan"  # .gitignore names *.tfplan
 CHANGES = 2  # the exit status of `plan -detailed-exitcode` when there is something to do
+LOG = ".terraform/delivery.log"  # in the root's folder; .gitignore names .terraform
+LAST_LINES = 40  # of a failure's words, on the terminal
+SHOWN = re.compile(
+    r"Plan: |No changes\.|(Apply|Destroy) complete!"
+    r"|\S+: (Creation|Modifications|Destruction) complete"
+    r"|\S+: Still \w+\.\.\. .*?(?:\d+m)?\b(?:0|30)s elapsed"
+    r"|# .* (will be destroyed|must be replaced|will be replaced.*)$"
+)
 
 
 def version() -> str:
@@ -52,6 +64,7 @@ def initialise(project: Project, state_bucket: str) -> None:
         "use_lockfile": "true",
     }
     backend = [f"-backend-config={key}={value}" for key, value in settings.items()]
+    log(project).unlink(missing_ok=True)
     # -reconfigure: a folder that was used with another state before does not move that one here
     _run(project, "init", "-input=false", "-reconfigure", *backend)
 
@@ -77,22 +90,68 @@ def change(project: Project, *, destroy: bool = False) -> bool:
         plan.unlink(missing_ok=True)
 
 
+def log(project: Project) -> Path:
+    """The file with all that Terraform has said since it was last initialised."""
+    return project.terraform_folder / LOG
+
+
 def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) -> int:
     folder: Path = project.terraform_folder
     if not folder.is_dir():
         raise DeliveryError(
             f"{folder.relative_to(project.root)}: expected this repository's Terraform, found nothing"
         )
-    sys.stdout.flush()
+    words = ["terraform", arguments[0], "-no-color", *arguments[1:]]
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    log(project).parent.mkdir(exist_ok=True)
     try:
-        done = subprocess.run(["terraform", *arguments], cwd=folder, env=_environment(project))
+        with (
+            log(project).open("a", encoding="utf-8") as kept,
+            subprocess.Popen(
+                words,
+                cwd=folder,
+                env=_environment(project),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+            ) as running,
+        ):
+            assert running.stdout is not None
+            for line in running.stdout:
+                kept.write(line)
+                last.append(line.rstrip())
+                if SHOWN.match(line.strip()):
+                    print(f"     {line.strip()}", flush=True)
     except FileNotFoundError:
         raise DeliveryError("Terraform is not installed") from None
-    if done.returncode not in accepted:
+    if running.returncode not in accepted:
         raise DeliveryError(
-            f"terraform {arguments[0]} failed (exit status {done.returncode}); its words are above"
+            "\n  ".join(
+                [
+                    f"terraform {arguments[0]} failed (exit status {running.returncode}):",
+                    *_complaint(list(last), folder.relative_to(project.root)),
+                    f"All that it said: {log(project).relative_to(project.root).as_posix()}",
+                ]
+            )
         )
-    return done.returncode
+    return int(running.returncode)
+
+
+def _complaint(lines: list[str], folder: Path) -> list[str]:
+    """What Terraform says went wrong, without its frame; the end of its words where it does not say."""
+    bare = [line.lstrip("│╷╵ ").rstrip() for line in lines]
+    text = "\n".join(bare)
+    if "Error acquiring the state lock" in text and (lock := re.search(r"^ID: +(\S+)$", text, re.MULTILINE)):
+        who = re.search(r"^Who: +(.+)$", text, re.MULTILINE)
+        return [
+            f"the state is locked{f' by {who[1]}' if who else ''}: somebody applies this now, or was cut off.",
+            "When you are sure that nobody is applying: "
+            f"terraform -chdir={folder.as_posix()} force-unlock {lock[1]}",
+        ]
+    begins = next((number for number, line in enumerate(bare) if line.startswith("Error")), 0)
+    return [line for line in bare[begins:] if line]
 
 
 def _environment(project: Project | None) -> dict[str, str]:
