@@ -49,9 +49,9 @@ check: setup-build check-terraform  ## format, lint, types, and whether the copi
 	@cd '$(TEMPLATE)' && $(MYPY)/model-build
 	@$(VENV)/bin/python tools/sync.py --check
 
-check-terraform:  ## Terraform: format, validity, and checkov with every exception explained
+check-terraform: setup-build  ## Terraform: format, validity, and checkov with every exception explained
 	@$(ENVIRONMENT) $(CHECKOV_VENV) -r requirements/checkov.txt
-	@$(PYTHON) tools/terraform_checks.py --checkov $(CHECKOV_VENV)/bin/checkov
+	@$(VENV)/bin/python tools/terraform_checks.py --checkov $(CHECKOV_VENV)/bin/checkov
 
 format:  ## put the code into the agreed form
 	@$(VENV)/bin/ruff format $(PYTHON_CODE)

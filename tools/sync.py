@@ -26,6 +26,8 @@ SHARED = {
     Path("shared/sandbox/README.md"): Path(PROJECT, "sandbox/README.md"),
     Path("shared/sandbox/pyproject.toml"): Path(PROJECT, "sandbox/pyproject.toml"),
     Path("shared/sandbox/src"): Path(PROJECT, "sandbox/src"),
+    # the sandbox applies it, so that a generated repository can rehearse its delivery by itself
+    Path("shared/foundation"): Path(PROJECT, "sandbox/foundation"),
 }
 # folders of a template that hold copies and nothing else
 ONLY_COPIES = (Path("hooks"), Path(PROJECT, "sandbox"))
@@ -41,6 +43,8 @@ LITTER = (
     "*.pyc",
     ".terraform*",
     "*.tfstate*",
+    "*.tfvars",
+    "build",
 )
 
 

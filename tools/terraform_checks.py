@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cookiecutter.main import cookiecutter
+
 COLLECTION = Path(__file__).resolve().parents[1]
 PROJECT = "{{cookiecutter.project_slug}}"
 #: A person's folder with registry.terraform.io/… in it, where the public registry is out of reach.
@@ -53,6 +55,8 @@ def main() -> int:
                 COLLECTION / top, target, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
             )
             wrong += run(["terraform", "fmt", "-check", "-diff", "-recursive"], target, environment)
+            if PROJECT in top.parts:
+                add_configuration(top.parts[0], copy)
         for root in roots():
             target = copy / root
             wrong += run(
@@ -63,6 +67,20 @@ def main() -> int:
             if options.checkov:
                 wrong += run(checkov(options.checkov, target), copy, environment, quiet=True)
     return 1 if wrong else 0
+
+
+def add_configuration(template: str, copy: Path) -> None:
+    """Put config/*.yaml where a template's Terraform reads it, as default answers give it."""
+    with tempfile.TemporaryDirectory() as folder:
+        generated = cookiecutter(
+            str(COLLECTION),
+            directory=template,
+            output_dir=folder,
+            no_input=True,
+            default_config=True,
+            accept_hooks=False,
+        )
+        shutil.copytree(Path(generated, "config"), copy / template / PROJECT / "config")
 
 
 def terraform_environment(folder: Path) -> dict[str, str]:

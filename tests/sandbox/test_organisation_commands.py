@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 from mlops_sandbox.cli import main
-from mlops_sandbox.organisation import record
+from mlops_sandbox.organisation import foundation, record
 from mlops_sandbox.pipelines.journal import is_alive
 
 SHARED, PRODUCTION = "111111111111", "222222222222"
@@ -98,6 +98,43 @@ def test_env_leads_a_shell_to_an_account(folder, organisation, capsys):
     variables = dict(assignment.split("=", 1) for export, assignment in lines)
     assert variables["AWS_ENDPOINT_URL"] == organisation.endpoint
     assert PRODUCTION in variables["AWS_ACCESS_KEY_ID"]
+
+
+def test_up_in_a_repository_takes_its_accounts_region_and_bitbucket(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/project.yaml").write_text(
+        "prefix: acme\nregion: us-east-1\n"
+        "accounts: {shared_services: '333333333333', production: '444444444444'}\n"
+        "bitbucket: {url: https://bitbucket.org/acme, repository: spam}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["up", "--no-foundation", "--folder", str(folder), "--production", "333333333333"]) == 0
+    found = record.running(folder)
+    assert (found.accounts, found.region, found.prefix) == (["333333333333"], "us-east-1", "acme")
+    assert "no sandbox.toml here" in capsys.readouterr().out
+    values = foundation.variables(found)
+    assert values["bitbucket_hosting"] == "cloud" and values["bitbucket_workspace"]["name"] == "acme"
+    assert values.keys() <= foundation.declared(foundation.find(None) / "shared-services")
+
+
+def test_a_broken_project_file_is_named(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/project.yaml").write_text("a: [")
+    monkeypatch.chdir(tmp_path)
+    assert main(["up", "--no-foundation", "--folder", str(folder)]) == 1
+    assert "config/project.yaml: expected YAML" in capsys.readouterr().err
+
+
+def test_a_shell_that_took_the_variables_means_this_organisation_from_anywhere(
+    folder, organisation, tmp_path, capsys, monkeypatch
+):
+    assert main(["env", "--folder", str(folder)]) == 0
+    lines = [shlex.split(line)[1] for line in capsys.readouterr().out.splitlines()]
+    variables = dict(line.split("=", 1) for line in lines)
+    monkeypatch.setenv("MLOPS_SANDBOX_ORGANISATION", variables["MLOPS_SANDBOX_ORGANISATION"])
+    monkeypatch.chdir(tmp_path)
+    assert main(["status"]) == 0
+    assert organisation.page in capsys.readouterr().out
 
 
 def test_status_shows_what_there_is_in_words(folder, organisation, capsys):

@@ -71,7 +71,8 @@ def test_other_services_are_there_again(tmp_path):
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", "def handler(event, context): return event")
     with Sandbox(tmp_path) as sandbox:
-        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        admitted = {"Effect": "Allow", "Principal": {"AWS": "111111111111"}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [admitted]})
         role = sandbox.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         sandbox.client("lambda").create_function(
             FunctionName="f", Runtime="python3.12", Role=role, Handler="app.handler",

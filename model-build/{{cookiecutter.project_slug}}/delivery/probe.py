@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 from . import git, publish, secret, terraform
 from .aws import Session, client, code, plain_errors
@@ -15,6 +15,10 @@ from .project import Project
 
 TOKEN = "BITBUCKET_TOKEN"
 CA_FILE = "BITBUCKET_CA_FILE"
+NO_CREDENTIALS = (
+    "AWS credentials: found none. Sign in as your organisation does (for example aws sso login, and "
+    'AWS_PROFILE); for the sandbox: eval "$(mlops-sandbox env)"'
+)
 
 
 class Aws(NamedTuple):
@@ -71,7 +75,10 @@ def ask_aws(project: Project, aws: Session) -> Aws:
     found = Aws()
     try:
         with plain_errors("AWS credentials"):
-            identity = client(aws, "sts").get_caller_identity()
+            try:
+                identity = client(aws, "sts").get_caller_identity()
+            except NoCredentialsError:
+                raise DeliveryError(NO_CREDENTIALS) from None
         found = found._replace(account=identity["Account"], caller=identity["Arn"])
         if found.account != project.shared_services:
             return found

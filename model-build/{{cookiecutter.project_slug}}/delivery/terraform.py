@@ -131,7 +131,7 @@ def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) ->
             "\n  ".join(
                 [
                     f"terraform {arguments[0]} failed (exit status {running.returncode}):",
-                    *_complaint(list(last)),
+                    *_complaint(list(last), folder.relative_to(project.root)),
                     f"All that it said: {log(project).relative_to(project.root).as_posix()}",
                 ]
             )
@@ -139,9 +139,18 @@ def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) ->
     return int(running.returncode)
 
 
-def _complaint(lines: list[str]) -> list[str]:
+def _complaint(lines: list[str], folder: Path) -> list[str]:
     """What Terraform says went wrong, without its frame; the end of its words where it does not say."""
     bare = [line.lstrip("│╷╵ ").rstrip() for line in lines]
+    text = "\n".join(bare)
+    lock = re.search(r"^ID: +(\S+)$", text, re.MULTILINE)
+    if "Error acquiring the state lock" in text and lock:
+        who = re.search(r"^Who: +(.+)$", text, re.MULTILINE)
+        return [
+            f"the state is locked{f' by {who[1]}' if who else ''}: somebody applies this now, or was cut off.",
+            "When you are sure that nobody is applying: "
+            f"terraform -chdir={folder.as_posix()} force-unlock {lock[1]}",
+        ]
     begins = next((number for number, line in enumerate(bare) if line.startswith("Error")), 0)
     return [line for line in bare[begins:] if line]
 

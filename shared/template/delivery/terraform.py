@@ -143,7 +143,8 @@ def _complaint(lines: list[str], folder: Path) -> list[str]:
     """What Terraform says went wrong, without its frame; the end of its words where it does not say."""
     bare = [line.lstrip("│╷╵ ").rstrip() for line in lines]
     text = "\n".join(bare)
-    if "Error acquiring the state lock" in text and (lock := re.search(r"^ID: +(\S+)$", text, re.MULTILINE)):
+    lock = re.search(r"^ID: +(\S+)$", text, re.MULTILINE)
+    if "Error acquiring the state lock" in text and lock:
         who = re.search(r"^Who: +(.+)$", text, re.MULTILINE)
         return [
             f"the state is locked{f' by {who[1]}' if who else ''}: somebody applies this now, or was cut off.",

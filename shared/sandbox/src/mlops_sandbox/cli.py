@@ -150,10 +150,12 @@ def parser() -> argparse.ArgumentParser:
         help='id or ARN of an execution, or "last"; without STEP a build\'s id or project',
     )
     logs.add_argument("step", nargs="?", metavar="STEP")
-    _add_folder(logs)
+    logs.add_argument(
+        "--folder", type=Path, help="of a step: the sandbox's (.sandbox); else the organisation's"
+    )
     logs.set_defaults(call=commands.logs)
 
-    arguments.add(command, _add_folder, pair)
+    arguments.add(command, pair)
 
     reset = command("reset", "delete a folder's state, jobs and executions")
     reset.add_argument("--yes", action="store_true", help="do not ask")

@@ -21,6 +21,7 @@ from rich.text import Text
 from mlops_sandbox.follow import follow
 from mlops_sandbox.lock import FolderLock
 from mlops_sandbox.organisation import commands as organisation
+from mlops_sandbox.organisation.record import default_folder
 from mlops_sandbox.pipelines import prepare
 from mlops_sandbox.pipelines.journal import ACTIVE, ExecutionRecord, Journal, mark_interrupted
 from mlops_sandbox.pipelines.s3 import split_uri
@@ -165,7 +166,8 @@ def packages(options: argparse.Namespace) -> int:
 def logs(options: argparse.Namespace) -> int:
     """Print the log of a step's job; with one name that of a build, with none that of the organisation."""
     if options.step is None:
-        return organisation.logs(options.folder, options.execution)
+        return organisation.logs(options.folder or default_folder(), options.execution)
+    options.folder = options.folder or Path(".sandbox")
     records = _records(options.folder)
     id_ = options.execution.rsplit("/", 1)[-1]
     record = next(reversed(records.values()), None) if id_ == "last" else records.get(id_)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -25,6 +26,8 @@ from mlops_sandbox.organisation.record import Organisation
 
 #: In a single account production uses what shared services has made there.
 ROOTS = ("shared-services", "production")
+CLOUD_HOST = "bitbucket.org"
+NOBODY = "00000000-0000-0000-0000-000000000000"
 _PACKAGE = "package.py"
 _PROGRESS = re.compile(
     r"^(Apply complete!.*|No changes\..*|Plan: .*|[\w.\[\]\"-]+: (Creation|Destruction) complete.*)"
@@ -131,14 +134,20 @@ def _apply_root(
 
 def variables(organisation: Organisation) -> dict[str, Any]:
     """Return what the roots may want to know; each gets those that it declares."""
-    return {
+    address = urlsplit(organisation.bitbucket)
+    common = {
         "prefix": organisation.prefix,
         "region": organisation.region,
         "shared_services_account_id": organisation.shared_services,
         "production_account_id": organisation.production,
-        "bitbucket_hosting": "data-center",
-        # A name that nothing can ever have (RFC 2606): `push` stands for Bitbucket here.
-        "bitbucket_url": "https://bitbucket.invalid",
+    }
+    if address.hostname != CLOUD_HOST:
+        return common | {"bitbucket_hosting": "data-center", "bitbucket_url": organisation.bitbucket}
+    return common | {
+        "bitbucket_hosting": "cloud",
+        # Nobody outside this machine signs in here, so ids that nobody has will do.
+        "bitbucket_workspace": {"name": address.path.strip("/") or "workspace", "uuid": NOBODY},
+        "bitbucket_repository_uuids": [NOBODY],
     }
 
 

@@ -6,18 +6,24 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mlops_sandbox.organisation import commands
+from mlops_sandbox.organisation import commands, record
 
 #: Makes the parser of a command: its name, what it does, examples.
 Command = Callable[[str, str, str], argparse.ArgumentParser]
 
 
-def add(
-    command: Command,
-    add_folder: Callable[[argparse.ArgumentParser], None],
-    pair: Callable[[str], tuple[str, str]],
-) -> None:
-    """Add the commands to ``mlops-sandbox``; the other arguments are how its commands take theirs."""
+def add_folder(command: argparse.ArgumentParser) -> None:
+    """Add the option that names it."""
+    command.add_argument(
+        "--folder",
+        type=Path,
+        default=record.default_folder(),
+        help=f"of the organisation (default: ${record.VARIABLE}, which `env` sets, or {record.FOLDER})",
+    )
+
+
+def add(command: Command, pair: Callable[[str], tuple[str, str]]) -> None:
+    """Add the commands to ``mlops-sandbox``; ``pair`` splits NAME=VALUE."""
     up = command(
         "up",
         "start an organisation of two accounts in the background, and apply its foundation",
@@ -44,17 +50,12 @@ def add(
         metavar="sandbox.toml",
         help="which Python environment stands for which image (default: sandbox.toml, if there is one)",
     )
+    asked = "default: config/project.yaml's, or"
+    up.add_argument("--account", help=f"of shared services, 12 digits ({asked} {commands.ACCOUNT})")
+    up.add_argument("--production", help=f"of production, may be the same ({asked} {commands.PRODUCTION})")
+    up.add_argument("--region", help=f"({asked} {commands.REGION})")
     up.add_argument(
-        "--account", default="111111111111", help="of shared services, 12 digits (default: %(default)s)"
-    )
-    up.add_argument(
-        "--production", default="222222222222", help="of production, may be the same (default: %(default)s)"
-    )
-    up.add_argument("--region", default="ca-central-1", help="(default: %(default)s)")
-    up.add_argument(
-        "--prefix",
-        default="mlops",
-        help="what the names of shared resources begin with (default: %(default)s)",
+        "--prefix", help=f"what the names of shared resources begin with ({asked} {commands.PREFIX})"
     )
     add_folder(up)
     up.set_defaults(call=commands.up)

@@ -24,6 +24,7 @@ from mlops_sandbox.organisation import (
     history,
     publish,
     record,
+    settings,
     start,
     tables,
 )
@@ -31,6 +32,7 @@ from mlops_sandbox.organisation.overview import Overview, collect
 from mlops_sandbox.organisation.record import Organisation
 from mlops_sandbox.table import make_console
 
+ACCOUNT, PRODUCTION, REGION, PREFIX = "111111111111", "222222222222", "ca-central-1", "mlops"
 #: What a sandbox's folder holds; nothing else there is ours to delete.
 CONTENTS = ("state", "jobs", "executions", "builds", record.SUBFOLDER)
 
@@ -41,11 +43,17 @@ def up(options: argparse.Namespace) -> int:
     images = options.images or (Path("sandbox.toml") if Path("sandbox.toml").is_file() else None)
     if images is not None and not images.is_file():
         raise SandboxError(f"--images {images}: no such file")
+    if images is None:
+        _say("no sandbox.toml here: SageMaker's jobs will find no Python for their images; see --images")
+    known = settings.read(Path())
+    account = options.account or settings.value(known, "accounts.shared_services", ACCOUNT)
+    production = options.production or settings.value(known, "accounts.production", PRODUCTION)
     wanted = Organisation(
         folder=str(options.folder.absolute()),
-        accounts=list(dict.fromkeys([options.account, options.production])),
-        region=options.region,
-        prefix=options.prefix,
+        accounts=list(dict.fromkeys([account, production])),
+        region=options.region or settings.value(known, "region", REGION),
+        prefix=options.prefix or settings.value(known, "prefix", PREFIX),
+        bitbucket=settings.value(known, "bitbucket.url", record.NO_BITBUCKET),
     )
     begun = time.monotonic()
     organisation = start.start(wanted, images, _say)
@@ -56,7 +64,8 @@ def up(options: argparse.Namespace) -> int:
         _say(f"the foundation is applied ({_since(begun)})")
     elif not options.no_foundation:
         _say("no foundation found: give its folder with --foundation")
-    own = "" if options.folder == Path(".sandbox") else f" --folder {shlex.quote(str(options.folder))}"
+    program = _program()
+    own = "" if options.folder == record.default_folder() else f" --folder {shlex.quote(str(options.folder))}"
     print(
         f"""
 accounts    {organisation.shared_services} (shared services), {organisation.production} (production)
@@ -64,13 +73,27 @@ page        {organisation.page}
 log         {record.log_path(Path(organisation.folder))}
 
 next
-  mlops-sandbox status --open{own}         the page, in a browser
-  eval "$(mlops-sandbox env{own})"         the AWS CLI, boto3 and Terraform of this shell use the sandbox
-  make register                          in a generated repository: its pipeline
-  mlops-sandbox push --follow{own}         a commit; then `mlops-sandbox approve{own}`
-  mlops-sandbox down{own}                  ends it and keeps the state"""
+  {program} status --open{own}
+      the page, in a browser
+  eval "$({program} env{own})"
+      from here on this shell's make register, AWS CLI, boto3 and Terraform use the sandbox, not AWS
+  make register ARGS=--no-bitbucket
+      in a generated repository: makes its pipeline, and sends the commit, which starts it
+  {program} approve
+      the model, when it is there; `{program} push --follow` sends the next commit
+  {program} down{own}
+      ends it and keeps the state"""
     )
     return 0
+
+
+def _program() -> str:
+    """Return how a person has called this program, so that it can be typed again."""
+    called = sys.argv[0]
+    if Path(called).name != "mlops-sandbox" or shutil.which("mlops-sandbox") == called:
+        return "mlops-sandbox"
+    near = os.path.relpath(called)
+    return shlex.quote(called if near.startswith("..") else near)
 
 
 def down(options: argparse.Namespace) -> int:
@@ -99,7 +122,8 @@ def down(options: argparse.Namespace) -> int:
 def env(options: argparse.Namespace) -> int:
     """Print the variables that lead AWS clients to an account."""
     organisation = record.running(options.folder)
-    for name, value in organisation.environment(options.account).items():
+    variables = organisation.environment(options.account)
+    for name, value in {**variables, record.VARIABLE: organisation.folder}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 

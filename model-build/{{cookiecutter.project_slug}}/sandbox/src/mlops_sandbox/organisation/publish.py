@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_sandbox.errors import SandboxError
-from mlops_sandbox.organisation import foundation
+from mlops_sandbox.organisation import foundation, settings
 from mlops_sandbox.organisation.record import Organisation
 
 #: The summary of a revision that CodePipeline takes has at most so many characters.
@@ -56,13 +55,7 @@ def head(folder: Path, name: str | None = None, branch: str | None = None) -> Co
 
 def repository_name(top: Path) -> str:
     """Return a repository's name in Bitbucket: as its configuration has it, else that of its folder."""
-    try:
-        text = (top / "config/project.yaml").read_text("utf-8")
-    except OSError:
-        return top.name
-    # One line of a file whose form is known: the sandbox does without a YAML parser of its own.
-    found = re.search(r"""^\s+repository:\s*["']?([\w.-]+)["']?""", text, re.MULTILINE)
-    return found[1] if found else top.name
+    return settings.value(settings.read(top), "bitbucket.repository", top.name)
 
 
 def publish(organisation: Organisation, commit: Commit, say: Say = print) -> None:

@@ -1,4 +1,4 @@
-"""Where the organisation of a folder is: ``organisation/organisation.json``, written when it is ready.
+"""Where the organisation of a folder is: ``background/organisation.json``, written when it is ready.
 
 Every other process finds the endpoint here. The file stays after the end: the next start takes the same
 ports.
@@ -17,9 +17,15 @@ from mlops_sandbox import clients, credentials
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.pipelines.journal import is_alive
 
-SUBFOLDER = "organisation"
+#: Names the organisation of a shell, which may be used from several repositories.
+VARIABLE = "MLOPS_SANDBOX_ORGANISATION"
+#: Not `.sandbox` itself: what a local run has made there would be in Terraform's way.
+FOLDER = Path(".sandbox/organisation")
+SUBFOLDER = "background"
 FILE = "organisation.json"
 LOG = "log.txt"
+#: A name that nothing can ever have (RFC 2606): `push` stands for Bitbucket here.
+NO_BITBUCKET = "https://bitbucket.invalid"
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Organisation:
         page: address of the web page.
         accounts: of shared services and of production; one, if they are the same.
         prefix: what the names of the shared resources begin with.
+        bitbucket: address of Bitbucket, which decides what its foundation is for.
         enforce_iam: whether roles may do only what their policies allow.
     """
 
@@ -43,6 +50,7 @@ class Organisation:
     accounts: list[str] = field(default_factory=list)
     region: str = ""
     prefix: str = "mlops"
+    bitbucket: str = NO_BITBUCKET
     enforce_iam: bool = True
 
     @property
@@ -92,6 +100,11 @@ class Organisation:
             known = ", ".join(["shared-services", "production", *self.accounts])
             raise SandboxError(f"account: expected one of {known}, got {name!r}")
         return str(account)
+
+
+def default_folder() -> Path:
+    """Return the folder of the organisation that is meant where none is named."""
+    return Path(os.environ.get(VARIABLE) or FOLDER)
 
 
 def own_folder(folder: Path) -> Path:
