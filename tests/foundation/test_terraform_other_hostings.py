@@ -1,9 +1,7 @@
-"""The foundation for Bitbucket Cloud, for one account, and what it says to wrong answers."""
+"""The foundation for Bitbucket Cloud, and for one account."""
 
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlops_sandbox import Sandbox
@@ -12,19 +10,15 @@ from mlops_sandbox.access.trust import check_web_identity
 
 from tests.foundation.terraform_roots import (
     CLOUD,
-    DATA_CENTER,
     NO_CHANGES,
     PRODUCTION,
     REGION,
     REPOSITORY,
     SHARED,
     WORKSPACE,
-    Root,
-    copy_foundation,
     may,
     open_roots,
 )
-from tests.terraform_environment import cli_environment
 
 pytestmark = pytest.mark.slow
 
@@ -118,51 +112,3 @@ def test_one_account_takes_both_roots(tmp_path: Path) -> None:
         production.move_state(into_bucket=False)
         production.take_down()
         shared.take_down()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "complaint"),
-    [
-        ({"prefix": "Much-Too-Long-A-Prefix"}, "2 to 16 lower-case letters"),
-        ({"production_account_id": "12345"}, "An account id has 12 digits"),
-        ({"log_retention_days": 31}, "CloudWatch takes 1, 3, 5"),
-        ({"bitbucket_hosting": "server"}, "Expected data-center or cloud"),
-        ({"bitbucket_url": "http://bitbucket.example.org"}, "begins with https://"),
-        ({"bitbucket_url": None}, "begins with https://"),
-        ({"reserved_concurrency": {"webhook": 5, "fetch": 1}}, "reserve 2 or more"),
-        (
-            {"permissions_boundary_arn": "arn:aws:iam::1:policy/x", "create_permissions_boundary": True},
-            "not both",
-        ),
-        ({**CLOUD, "bitbucket_repository_uuids": []}, "at least one repository"),
-        ({**CLOUD, "bitbucket_workspace": {"name": "acme", "uuid": f"{{{WORKSPACE}}}"}}, "without braces"),
-    ],
-)
-def test_a_wrong_answer_is_refused_before_anything_is_made(
-    initialised: Root, wrong: dict[str, Any], complaint: str
-) -> None:
-    right = {
-        "region": REGION,
-        "shared_services_account_id": SHARED,
-        "production_account_id": PRODUCTION,
-        **DATA_CENTER,
-    }
-    (initialised.folder / "terraform.tfvars.json").write_text(json.dumps({**right, **wrong}))
-    assert complaint in initialised.refusal("plan", "-no-color")
-
-
-@pytest.fixture(scope="module")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Root:
-    """The root of shared services with no AWS behind it: a request would fail, loudly and at once."""
-    copy = copy_foundation(tmp_path_factory.mktemp("inputs"))
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_VAR_"))}
-    nowhere = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "AWS_ACCESS_KEY_ID": "none",
-        "AWS_SECRET_ACCESS_KEY": "none",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-    root = Root(copy / "shared-services", {**own, **cli_environment(), **nowhere})
-    root.terraform("init", "-no-color")
-    return root
