@@ -146,8 +146,9 @@ def _complaint(lines: list[str], folder: Path) -> list[str]:
     lock = re.search(r"^ID: +(\S+)$", text, re.MULTILINE)
     if "Error acquiring the state lock" in text and lock:
         who = re.search(r"^Who: +(.+)$", text, re.MULTILINE)
+        by = f" by {who[1]}" if who else ""
         return [
-            f"the state is locked{f' by {who[1]}' if who else ''}: somebody applies this now, or was cut off.",
+            f"the state is locked{by}: somebody applies this now, or was cut off.",
             "When you are sure that nobody is applying: "
             f"terraform -chdir={folder.as_posix()} force-unlock {lock[1]}",
         ]

@@ -20,9 +20,11 @@ from types import TracebackType
 from typing import Any
 
 from mlops_sandbox import access, aws, clients, credentials, delivery, events, state
+from mlops_sandbox.access import acting
 from mlops_sandbox.aws.sagemaker import jobs as registry
 from mlops_sandbox.aws.sagemaker import pipelines
 from mlops_sandbox.aws.sagemaker.kinds import KINDS, Kind
+from mlops_sandbox.aws.sagemaker.records import arn
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.gate import STATE
 from mlops_sandbox.jobs import (
@@ -186,7 +188,9 @@ class Sandbox:
             region,
             self.folder / "jobs" / folder,
             self.images,
-            credentials.environment(account, region, self.endpoint_url),
+            acting.job_environment(
+                account, region, request, arn(account, region, KINDS[kind].arn_type, name)
+            ),
             stop=stop,
         )
         run = {"processing": run_processing, "training": run_training, "transform": run_transform}[kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,9 +32,11 @@ def context(call: Call, identity: Identity, resource: str | None, more: Values |
     return context_of({**_everywhere(identity, call.region, resource), **_of_service(call), **(more or {})})
 
 
-def plain_context(identity: Identity, region: str, resource: str | None) -> Context:
-    """Return the keys that every request has."""
-    return context_of(_everywhere(identity, region, resource))
+def plain_context(
+    identity: Identity, region: str, resource: str | None, more: Mapping[str, str] | None = None
+) -> Context:
+    """Return the keys that every request has, and more."""
+    return context_of({**_everywhere(identity, region, resource), **(more or {})})
 
 
 def _everywhere(identity: Identity, region: str, resource: str | None) -> Values:

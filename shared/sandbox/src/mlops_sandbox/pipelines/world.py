@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox.jobs import Images, JobContext
+from mlops_sandbox.jobs import Images, JobContext, JobFailed
+
+_KINDS = {"processing-job": "ProcessingJob", "training-job": "TrainingJob", "transform-job": "TransformJob"}
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,20 @@ class World:
         region: e.g. ``ca-central-1``.
         jobs_folder: holds one folder for each job.
         images: which Python environment stands for which image.
-        environment: AWS_ENDPOINT_URL, keys and region for the jobs.
-        make_client: returns a boto3 client for a service; clients are kept and shared between threads.
+        make_client: returns a boto3 client for a service, which acts as the pipeline's role; clients are kept
+            and shared between threads.
+        job_environment: (request, job's ARN) -> AWS_ENDPOINT_URL, keys and region for a job; raises JobFailed
+            for a role that cannot be had.
+        refusal: (call, ARN, request) -> why the pipeline's role may not make a call; "" if it may.
     """
 
     account: str
     region: str
     jobs_folder: Path
     images: Images
-    environment: Mapping[str, str]
     make_client: Callable[[str], Any]
+    job_environment: Callable[[Mapping[str, Any], str], Mapping[str, str]]
+    refusal: Callable[[str, str, Mapping[str, Any]], str]
     _clients: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -40,14 +46,24 @@ class World:
                 self._clients[service] = self.make_client(service)
             return self._clients[service]
 
-    def job_context(self, name: str, stop: threading.Event) -> JobContext:
-        """Return the context of a new job."""
+    def job_context(
+        self, name: str, stop: threading.Event, arn: str, request: Mapping[str, Any]
+    ) -> JobContext:
+        """Return the context of a new job, which acts as its role.
+
+        Raises:
+            JobFailed: the pipeline may not start it, or its role cannot be had.
+        """
+        call = "Invoke" if ":function:" in arn else f"Create{_KINDS[arn.split(':')[5].split('/')[0]]}"
+        if refused := self.refusal(call, arn, request):
+            service = "lambda" if call == "Invoke" else "sagemaker"
+            raise JobFailed(f"ClientError: Failed to invoke {service}:{call}. Error Details: {refused}")
         return JobContext(
             name=name,
             account=self.account,
             region=self.region,
             folder=self.jobs_folder / name,
             images=self.images,
-            aws_environment=dict(self.environment),
+            aws_environment=dict(self.job_environment(request, arn)),
             stop=stop,
         )

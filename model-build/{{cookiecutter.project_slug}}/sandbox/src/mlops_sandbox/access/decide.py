@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -107,18 +107,22 @@ def check_service(
         raise AccessDenied(_message(service, action, resource, decision.reason))
 
 
-def check_role(role_arn: str, session_name: str, action: str, resource: str | None, region: str) -> None:
+def check_role(
+    role_arn: str,
+    session_name: str,
+    action: str,
+    resource: str | None,
+    region: str,
+    more: Mapping[str, str] | None = None,
+) -> None:
     """Check that a role may do something that a service does for it without a request of its own.
 
     Raises:
         AccessDenied: there is no such role, or its policies do not allow it.
     """
     identity = principals.of_role(role_arn, session_name)
-    _decide(
-        identity,
-        Request(identity.principal, action, resource, plain_context(identity, region, resource)),
-        enforce=True,
-    )
+    keys_of_call = plain_context(identity, region, resource, more)
+    _decide(identity, Request(identity.principal, action, resource, keys_of_call), enforce=True)
 
 
 def _check_one(call: Call, identity: Identity, need: Need, enforce: bool) -> None:

@@ -1,4 +1,4 @@
-"""Temporary keys for services that act as a role: CodeBuild, Lambda, CodePipeline, event targets."""
+"""Temporary keys for services that act as a role: CodeBuild, Lambda, SageMaker, event targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from moto.sts.models import AssumedRole, sts_backends
 
 from mlops_sandbox.access import trust
 
-DURATION = timedelta(hours=1)
+#: AWS renews the keys of what runs for longer; here they last as long as anything runs on one machine.
+DURATION = timedelta(hours=12)
 #: Keys with less time left than this are not handed out again.
 _MARGIN = timedelta(minutes=15)
 

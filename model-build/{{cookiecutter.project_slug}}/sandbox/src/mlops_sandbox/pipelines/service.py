@@ -28,7 +28,7 @@ class Executions:
     def __init__(
         self,
         folder: Path,
-        world: Callable[[str, str], World],
+        world: Callable[[ExecutionRecord], World],
         finished: Callable[[], None] = lambda: None,
         changed: Callable[[ExecutionRecord], None] = lambda record: None,
     ) -> None:
@@ -36,7 +36,7 @@ class Executions:
 
         Args:
             folder: of the journal.
-            world: (account, region) -> where steps of that account run.
+            world: an execution's record -> where its steps run.
             finished: called after each execution's end.
             changed: called with an execution's record after each of its changes.
         """
@@ -47,7 +47,6 @@ class Executions:
         self._lock = threading.Lock()
         # Held for the whole of a start, so that a token starts one execution however fast it is repeated.
         self._starting = threading.Lock()
-        self._worlds: dict[tuple[str, str], World] = {}
         self._running: dict[str, Execution] = {}
         self._records = self._journal.load()
         for record in self._records.values():
@@ -90,12 +89,11 @@ class Executions:
 
     def _run(self, record: ExecutionRecord) -> ExecutionRecord:
         checked, values = prepare(record.definition, [(p["Name"], p["Value"]) for p in record.parameters])
-        region, account = record.pipeline_arn.split(":")[3:5]
         execution = Execution(
             checked,
             values,
             record,
-            self._world_for(account, region),
+            self._world(record),
             self._journal,
             earlier=lambda: [
                 other for other in self.of_pipeline(record.pipeline_arn) if other.id != record.id
@@ -142,12 +140,6 @@ class Executions:
             execution.stop()
         for execution in running:
             execution.join()
-
-    def _world_for(self, account: str, region: str) -> World:
-        with self._lock:
-            if (account, region) not in self._worlds:
-                self._worlds[account, region] = self._world(account, region)
-            return self._worlds[account, region]
 
 
 def _new_record(pipeline_arn: str, definition: str, given: list[tuple[str, str]]) -> ExecutionRecord:

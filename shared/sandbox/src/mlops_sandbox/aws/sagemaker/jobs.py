@@ -15,6 +15,7 @@ from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
+from mlops_sandbox.access import AccessDenied, acting
 from mlops_sandbox.aws.listing import page
 from mlops_sandbox.aws.sagemaker.kinds import KINDS, JobKind, Kind
 from mlops_sandbox.aws.sagemaker.records import Record, arn, now
@@ -117,6 +118,11 @@ def _calls(kind: Kind) -> Mapping[str, Callable[[SageMakerResponse], ActionResul
         if _runner is None:
             raise ValidationError("no sandbox is open in this process, so that nothing can run the job")
         runner = _runner
+        job_arn = arn(account, region, names.arn_type, request[names.name])
+        try:
+            acting.job_environment(account, region, request, job_arn)
+        except AccessDenied as denied:
+            raise ValidationError(str(denied)) from None
         # The name is taken before this call answers; the thread then opens the job itself.
         record = open_job(kind, request, request[names.name], account, region, stop)
         _waiting.add(record.arn)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
-from moto.sagemaker.models import FakePipeline
+from moto.sagemaker.models import FakePipeline, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
-from mlops_sandbox import server
+from mlops_sandbox import clients, server
+from mlops_sandbox.access import AccessDenied, acting
 from mlops_sandbox.aws.listing import page
 from mlops_sandbox.aws.sagemaker import state_events
 from mlops_sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
+from mlops_sandbox.jobs import JobFailed
 from mlops_sandbox.pipelines import DefinitionError
 from mlops_sandbox.pipelines.journal import ExecutionRecord, StepRecord
 from mlops_sandbox.pipelines.service import Executions
@@ -35,18 +38,47 @@ def executions() -> Executions:
         if sandbox not in _executions:
             _executions[sandbox] = Executions(
                 sandbox.folder / "executions",
-                lambda account, region: World(
-                    account,
-                    region,
-                    sandbox.folder / "jobs",
-                    sandbox.images,
-                    sandbox.environment(account, region),
-                    lambda service: sandbox.client(service, account, region),
-                ),
+                lambda record: _world(sandbox, record),
                 finished=sandbox.save,
                 changed=state_events.Executions().saw,
             )
         return _executions[sandbox]
+
+
+def _world(sandbox: server.Sandbox, record: ExecutionRecord) -> World:
+    """Return where an execution's steps run: as the pipeline's role, where roles are enforced."""
+    region, account = record.pipeline_arn.split(":")[3:5]
+    role = sagemaker_backends[account][region].pipelines[record.pipeline_name].role_arn
+    known: dict[str, str] = {}
+
+    def make_client(service: str) -> Any:
+        # At the first use and not here: a role that cannot be had fails the step, not the start.
+        known.update(known or acting.environment(account, region, role, record.id, record.pipeline_arn))
+        return clients.client(
+            service,
+            endpoint_url=known["AWS_ENDPOINT_URL"],
+            region=region,
+            key_id=known["AWS_ACCESS_KEY_ID"],
+            secret=known["AWS_SECRET_ACCESS_KEY"],
+            token=known.get("AWS_SESSION_TOKEN"),
+        )
+
+    def job_environment(request: Mapping[str, Any], arn: str) -> Mapping[str, str]:
+        try:
+            return acting.job_environment(account, region, request, arn)
+        except AccessDenied as denied:
+            raise JobFailed(f"ClientError: {denied}") from None
+
+    def refusal(call: str, arn: str, request: Mapping[str, Any]) -> str:
+        try:
+            acting.check_start(role, record.id, call, arn, request)
+        except AccessDenied as denied:
+            return str(denied)
+        return ""
+
+    return World(
+        account, region, sandbox.folder / "jobs", sandbox.images, make_client, job_environment, refusal
+    )
 
 
 def close(sandbox: server.Sandbox) -> None:

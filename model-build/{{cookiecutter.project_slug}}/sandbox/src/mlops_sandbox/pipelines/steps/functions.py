@@ -23,7 +23,8 @@ def lambda_function(call: Call) -> Outcome:
     arn = str(call.resolve(call.step.function_arn))
     call.report({"Lambda": {"Arn": arn}})
     try:
-        answer = run_lambda(arn, dict(call.arguments), call.world.job_context(call.name, call.stop))
+        context = call.world.job_context(call.name, call.stop, arn, {})
+        answer = run_lambda(arn, dict(call.arguments), context)
     except JobStopped:
         raise StepStopped from None
     except JobFailed as failure:

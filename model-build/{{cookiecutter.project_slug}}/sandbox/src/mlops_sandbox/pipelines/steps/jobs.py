@@ -35,7 +35,7 @@ def _run(call: Call, job: Callable[[dict[str, Any], JobContext], dict[str, Any]]
     call.report({operation.metadata: {"Arn": arn}})
     request = build(operation, call.arguments, call.name)
     try:
-        answer = job(request, world.job_context(call.name, call.stop))
+        answer = job(request, world.job_context(call.name, call.stop, arn, request))
     except JobStopped:
         raise StepStopped from None
     except JobFailed as failure:
