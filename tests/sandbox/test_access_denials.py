@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mlops_sandbox import Sandbox
-from mlops_sandbox.access import coverage
+from mlops_sandbox.access import attached, conditions
+from mlops_sandbox.access.names import PREFIXES
+from mlops_sandbox.access.resources import RESOURCES
 
 from tests.sandbox.access_world import REGION, A, B, World, refusal
 
@@ -201,8 +205,16 @@ def test_everybody_may_ask_who_they_are(world: World, powerless: str) -> None:
     assert world.acting_as(powerless, "sts").get_caller_identity()["Account"] == A
 
 
-def test_the_coverage_names_the_services_whose_resources_are_checked() -> None:
-    covered = coverage.services()
-    assert set(covered.resources) >= {action.split(":")[0] for *_, action, _ in CALLS}
-    assert {"s3", "kms", "sts", "sagemaker"} <= set(covered.resource_policies) <= set(covered.resources)
-    assert {"ArnLike", "StringEquals", "Null"} <= set(coverage.operators())
+def test_the_readme_says_what_is_enforced() -> None:
+    text = (Path(__file__).parents[2] / "shared/sandbox/README.md").read_text("utf-8")
+
+    def named(what: str) -> list[str]:
+        (found,) = re.findall(rf"<!-- {what} -->(.*?)<!-- end -->", text)
+        return found.split(", ")
+
+    by_resource = {PREFIXES.get(service, service) for service in RESOURCES} | {"apigateway"}
+    assert named("resources") == sorted(by_resource)
+    assert by_resource >= {action.split(":")[0] for *_, action, _ in CALLS}
+    # A role's trust policy is the policy of a resource of IAM, and STS asks it.
+    assert named("resource policies") == sorted({*attached.SERVICES, "sts"})
+    assert named("operators") == sorted({*conditions.OPERATORS, "Null"})

@@ -14,7 +14,7 @@ from mlops_sandbox.jobs import Images
 
 from tests.sandbox.access_world import REGION, A, World, allow, refusal, trust
 
-IMAGE = f"{A}.dkr.ecr.{REGION}.amazonaws.com/tiny:1"
+IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/tiny:1"
 SAGEMAKER = trust({"Service": "sagemaker.amazonaws.com"})
 JOBS = f"arn:aws:sagemaker:{REGION}:{A}:processing-job/pipelines-*"
 CODE = (
@@ -52,7 +52,7 @@ JOB = (
     allow("s3:PutObject", "arn:aws:s3:::data/out/*"),
     allow(
         ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-        f"arn:aws:ecr:{REGION}:{A}:repository/tiny",
+        f"arn:aws:ecr:{REGION}:763104351884:repository/tiny",
     ),
 )
 

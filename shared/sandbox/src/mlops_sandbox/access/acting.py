@@ -94,7 +94,8 @@ def check_start(
         check_role(role_arn, session_name, "iam:PassRole", passed, region, more)
         for repository in _repositories(request):
             for action in _PULL:
-                check_role(passed, job_arn.rsplit("/", 1)[-1], action, repository, region)
+                # AWS's own registries admit everybody; whether another account's does is not known here.
+                check_role(passed, job_arn.rsplit("/", 1)[-1], action, repository, region, admitted=True)
 
 
 def _repositories(request: Mapping[str, Any]) -> Iterator[str]:

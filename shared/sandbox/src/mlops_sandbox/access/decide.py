@@ -114,15 +114,27 @@ def check_role(
     resource: str | None,
     region: str,
     more: Mapping[str, str] | None = None,
+    *,
+    admitted: bool = False,
 ) -> None:
     """Check that a role may do something that a service does for it without a request of its own.
+
+    Args:
+        role_arn: whose policies are asked.
+        session_name: for the message.
+        action: such as ``iam:PassRole``.
+        resource: its ARN; None where only the action is looked at.
+        region: of the call.
+        more: condition keys besides those that every request has.
+        admitted: take it that the resource's owner, whom the sandbox does not know, lets the caller in.
 
     Raises:
         AccessDenied: there is no such role, or its policies do not allow it.
     """
     identity = principals.of_role(role_arn, session_name)
     keys_of_call = plain_context(identity, region, resource, more)
-    _decide(identity, Request(identity.principal, action, resource, keys_of_call), enforce=True)
+    request = Request(identity.principal, action, resource, keys_of_call)
+    _decide(identity, request, enforce=True, admitted=admitted)
 
 
 def _check_one(call: Call, identity: Identity, need: Need, enforce: bool) -> None:
@@ -132,7 +144,7 @@ def _check_one(call: Call, identity: Identity, need: Need, enforce: bool) -> Non
     _decide(identity, request, enforce=enforce)
 
 
-def _decide(identity: Identity, request: Request, *, enforce: bool) -> None:
+def _decide(identity: Identity, request: Request, *, enforce: bool, admitted: bool = False) -> None:
     resource, action = request.resource, request.action
     # The name of a new bucket may be somebody else's, whom the caller need not ask.
     owned = None if action == "s3:CreateBucket" else resource
@@ -142,7 +154,7 @@ def _decide(identity: Identity, request: Request, *, enforce: bool) -> None:
     request = replace(
         request,
         principal=principal,
-        resource_account=attached.owner_of(owned),
+        resource_account=None if admitted else attached.owner_of(owned),
         delegated=assuming or (bool(policies) and action.startswith("kms:")),
     )
     if enforce:
