@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -44,3 +45,15 @@ def client(
             aws_session_token=token,
             config=_CONFIG,
         )
+
+
+def from_environment(service: str, environment: Mapping[str, str], region: str | None = None) -> Any:
+    """Return a client for the endpoint, keys and region that AWS_* variables carry."""
+    return client(
+        service,
+        endpoint_url=environment.get("AWS_ENDPOINT_URL"),
+        region=region or environment["AWS_REGION"],
+        key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        secret=environment.get("AWS_SECRET_ACCESS_KEY"),
+        token=environment.get("AWS_SESSION_TOKEN"),
+    )

@@ -29,17 +29,5 @@ class Role:
         """Return a boto3 client that acts as the role."""
         key = (service, region or self.region)
         if key not in self._clients:
-            self._clients[key] = from_environment(service, self.environment, key[1])
+            self._clients[key] = clients.from_environment(service, self.environment, key[1])
         return self._clients[key]
-
-
-def from_environment(service: str, environment: dict[str, str], region: str) -> Any:
-    """Return a boto3 client for the keys that AWS_* variables carry."""
-    return clients.client(
-        service,
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        region=region,
-        key_id=environment["AWS_ACCESS_KEY_ID"],
-        secret=environment["AWS_SECRET_ACCESS_KEY"],
-        token=environment.get("AWS_SESSION_TOKEN"),
-    )

@@ -15,7 +15,8 @@ from moto.awslambda.models import EventSourceMapping, lambda_backends
 from moto.sqs.models import sqs_backends
 from werkzeug.exceptions import HTTPException
 
-from mlops_sandbox.events import callers, work
+from mlops_sandbox import clients
+from mlops_sandbox.events import work
 from mlops_sandbox.events.history import DELIVERED, Delivery, now, record
 
 #: Seconds between two looks at the queues; a look reads moto's lists, it is not a call.
@@ -95,7 +96,7 @@ def _handle(mapping: EventSourceMapping) -> str:
     function = lambda_backends[mapping.account_id][mapping.region].get_function(mapping.function_arn)
     try:
         environment = function_environment(function)
-        client = callers.from_environment("sqs", environment)
+        client = clients.from_environment("sqs", environment)
         # Not asked for: Lambda's reader needs no sqs:GetQueueUrl.
         url = "/".join([environment["AWS_ENDPOINT_URL"], *arn.split(":")[-2:]])
         messages = _receive(client, url, mapping.batch_size)

@@ -44,12 +44,4 @@ class JobContext:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client that acts as this job does."""
-        env = self.aws_environment
-        return clients.client(
-            service,
-            endpoint_url=env.get("AWS_ENDPOINT_URL"),
-            region=self.region,
-            key_id=env.get("AWS_ACCESS_KEY_ID"),
-            secret=env.get("AWS_SECRET_ACCESS_KEY"),
-            token=env.get("AWS_SESSION_TOKEN"),
-        )
+        return clients.from_environment(service, self.aws_environment, self.region)

@@ -16,18 +16,8 @@ def as_role(service: str, role_arn: str, principal: str, region: str, session_na
     # Imported here: access needs the open sandbox.
     from mlops_sandbox.access import sessions
 
-    return from_environment(service, sessions.role_environment(role_arn, principal, region, session_name))
-
-
-def from_environment(service: str, environment: dict[str, str]) -> Any:
-    """Return a boto3 client for AWS_* variables."""
-    return clients.client(
-        service,
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        region=environment["AWS_REGION"],
-        key_id=environment["AWS_ACCESS_KEY_ID"],
-        secret=environment["AWS_SECRET_ACCESS_KEY"],
-        token=environment.get("AWS_SESSION_TOKEN"),
+    return clients.from_environment(
+        service, sessions.role_environment(role_arn, principal, region, session_name)
     )
 
 
@@ -35,4 +25,4 @@ def as_account(service: str, account: str, region: str) -> Any:
     """Return a boto3 client with an account's own key."""
     from mlops_sandbox.server import current
 
-    return from_environment(service, credentials.environment(account, region, current().endpoint_url))
+    return clients.from_environment(service, credentials.environment(account, region, current().endpoint_url))

@@ -11,6 +11,7 @@ from moto.codepipeline.exceptions import PipelineExecutionNotFoundException, Pip
 from moto.codepipeline.models import CodePipeline
 from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.exceptions import JsonRESTError
+from moto.sts.models import sts_backends
 
 from mlops_sandbox.delivery.executions import Execution, of_backend
 
@@ -89,3 +90,12 @@ def page(items: Sequence[Any], params: dict[str, Any], limit: int = 100) -> tupl
 def known(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an answer without what is not known."""
     return {key: value for key, value in answer.items() if value not in (None, "", {})}
+
+
+def caller_of(response: CodePipelineResponse) -> str:
+    """Return the ARN of who calls."""
+    backend = sts_backends[response.current_account]["aws"]
+    session = backend.get_assumed_role_from_access_key(response.get_access_key())
+    if session is not None:
+        return str(session.arn)
+    return f"arn:aws:iam::{response.current_account}:user/sandbox"

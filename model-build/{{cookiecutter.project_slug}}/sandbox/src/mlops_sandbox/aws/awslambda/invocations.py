@@ -58,7 +58,7 @@ def _retries(function: LambdaFunction) -> int:
 
 def _bury(function: LambdaFunction, payload: Any, problem: dict[str, Any]) -> None:
     """Send an event that was not handled to the dead-letter queue or topic, as the function's role."""
-    from mlops_sandbox.events.callers import from_environment
+    from mlops_sandbox.clients import from_environment
     from mlops_sandbox.jobs.lambdas import function_environment
 
     target = dead_letters(function)

@@ -43,7 +43,7 @@ def run(
 
 def _write(function: LambdaFunction, environment: dict[str, str], lines: Sequence[str]) -> None:
     """Write a log stream as the function's role; without the permission there is no log, as on AWS."""
-    from mlops_sandbox.events.callers import from_environment
+    from mlops_sandbox.clients import from_environment
 
     client = from_environment("logs", environment)
     group = log_group(function)

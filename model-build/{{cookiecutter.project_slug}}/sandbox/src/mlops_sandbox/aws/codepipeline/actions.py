@@ -5,8 +5,7 @@ from __future__ import annotations
 from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from mlops_sandbox.aws.codepipeline.executions import _caller
-from mlops_sandbox.aws.codepipeline.requests import Refusal, executions_of, params_of
+from mlops_sandbox.aws.codepipeline.requests import Refusal, caller_of, executions_of, params_of
 from mlops_sandbox.delivery.actions import function
 from mlops_sandbox.delivery.actions.function import Job
 from mlops_sandbox.delivery.executions import now
@@ -42,7 +41,7 @@ def put_approval_result(self: CodePipelineResponse) -> ActionResult:
                 run.approval = {
                     "status": result["status"],
                     "summary": result.get("summary") or "",
-                    "by": _caller(self),
+                    "by": caller_of(self),
                 }
                 return ActionResult({"approvedAt": now()})
     if runs and not waiting:

@@ -9,6 +9,7 @@ from moto.sts.models import sts_backends
 
 from mlops_sandbox.aws.codepipeline.requests import (
     Refusal,
+    caller_of,
     executions_of,
     find_execution,
     find_pipeline,
@@ -102,7 +103,7 @@ def rollback_stage(self: CodePipelineResponse) -> ActionResult:
             f"stage {stage}: expected a stage after the first and an execution that succeeded in it and is "
             f"no rollback itself, got {target.id} ({run.status if run else 'not begun'}, {target.kind})",
         )
-    trigger = {"triggerType": "ManualRollback", "triggerDetail": _caller(self)}
+    trigger = {"triggerType": "ManualRollback", "triggerDetail": caller_of(self)}
     return ActionResult({"pipelineExecutionId": pipelines.roll_back(target, stage, target, trigger).id})
 
 
@@ -114,7 +115,7 @@ def disable_stage_transition(self: CodePipelineResponse) -> EmptyResult:
     known[params["stageName"]] = {
         "enabled": False,
         "disabledReason": params["reason"],
-        "lastChangedBy": _caller(self),
+        "lastChangedBy": caller_of(self),
         "lastChangedAt": now(),
     }
     return EmptyResult()
@@ -150,16 +151,7 @@ def _trigger(response: CodePipelineResponse, name: str) -> dict[str, str]:
                     here = target.get("Arn") == arn and target.get("RoleArn") == session.role_arn
                     if here and rule.name[:64] == session.session_name:
                         return {"triggerType": "CloudWatchEvent", "triggerDetail": rule.arn}
-    return {"triggerType": "StartPipelineExecution", "triggerDetail": _caller(response)}
-
-
-def _caller(response: CodePipelineResponse) -> str:
-    """Return the ARN of who calls."""
-    backend = sts_backends[response.current_account]["aws"]
-    session = backend.get_assumed_role_from_access_key(response.get_access_key())
-    if session is not None:
-        return str(session.arn)
-    return f"arn:aws:iam::{response.current_account}:user/sandbox"
+    return {"triggerType": "StartPipelineExecution", "triggerDetail": caller_of(response)}
 
 
 CALLS = (

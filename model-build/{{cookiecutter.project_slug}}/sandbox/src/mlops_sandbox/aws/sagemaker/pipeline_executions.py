@@ -54,14 +54,7 @@ def _world(sandbox: server.Sandbox, record: ExecutionRecord) -> World:
     def make_client(service: str) -> Any:
         # At the first use and not here: a role that cannot be had fails the step, not the start.
         known.update(known or acting.environment(account, region, role, record.id, record.pipeline_arn))
-        return clients.client(
-            service,
-            endpoint_url=known["AWS_ENDPOINT_URL"],
-            region=region,
-            key_id=known["AWS_ACCESS_KEY_ID"],
-            secret=known["AWS_SECRET_ACCESS_KEY"],
-            token=known.get("AWS_SESSION_TOKEN"),
-        )
+        return clients.from_environment(service, known)
 
     def job_environment(request: Mapping[str, Any], arn: str) -> Mapping[str, str]:
         try:

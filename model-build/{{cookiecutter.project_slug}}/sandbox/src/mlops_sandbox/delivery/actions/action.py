@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_sandbox.delivery import roles
+from mlops_sandbox import clients
 from mlops_sandbox.delivery.executions import ActionRun, Artifact, Execution
 from mlops_sandbox.delivery.roles import Role
 from mlops_sandbox.delivery.store import ArtifactStore
@@ -67,7 +67,7 @@ class Action:
             "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
             "AWS_SESSION_TOKEN": keys["SessionToken"],
         }
-        return roles.from_environment(service, environment, self.run.region)
+        return clients.from_environment(service, environment, self.run.region)
 
     def outputs(self, revision: str = "") -> list[Artifact]:
         """Return places for the declared output artifacts."""
