@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 SOURCE, STORE, KEY = "source-bucket", "artifact-bucket", "repository/main.zip"
@@ -65,7 +64,7 @@ def approval_stage(name: str = "Approve", **configuration: str) -> Stage:
 class World:
     """Buckets, a key and roles; ``make`` makes the pipeline."""
 
-    sandbox: Sandbox
+    sandbox: Any  # a Sandbox, or an Organisation: both give clients
     name: str = "delivery"
     key: str = ""
     roles: dict[str, str] = field(default_factory=dict)
@@ -118,6 +117,26 @@ class World:
                 zipped.writestr(name, text)
         done = self.client("s3").put_object(Bucket=SOURCE, Key=KEY, Body=archive.getvalue())
         return str(done["VersionId"])
+
+    def start_on_push(self) -> str:
+        """Let each new source start the pipeline, as a generated repository's rule does; returns its ARN."""
+        self.client("s3").put_bucket_notification_configuration(
+            Bucket=SOURCE, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        role = self.client("iam").create_role(
+            RoleName="starter", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]})
+        )["Role"]["Arn"]
+        self.allow("starter", "codepipeline:StartPipelineExecution")
+        pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [KEY]}}}
+        rule: str = self.client("events").put_rule(Name="pushed", EventPattern=json.dumps(pattern))["RuleArn"]
+        arn = f"arn:aws:codepipeline:{REGION}:{ACCOUNT}:{self.name}"
+        self.client("events").put_targets(Rule="pushed", Targets=[{"Id": "1", "Arn": arn, "RoleArn": role}])
+        return rule
 
     def make(self, *stages: Stage, **more: Any) -> str:
         """Make the pipeline, which starts it; returns the id of that execution."""

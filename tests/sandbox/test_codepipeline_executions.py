@@ -87,22 +87,7 @@ def test_a_new_object_starts_it_once_through_its_rule_and_role(world: World) -> 
     world.put(text="one")
     first = world.make(build_stage("Build", "build"))
     assert world.end(first) == "Succeeded"
-    world.client("s3").put_bucket_notification_configuration(
-        Bucket=SOURCE, NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
-    role = world.client("iam").create_role(
-        RoleName="starter", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]})
-    )["Role"]["Arn"]
-    world.allow("starter", "codepipeline:StartPipelineExecution")
-    pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [KEY]}}}
-    rule = world.client("events").put_rule(Name="pushed", EventPattern=json.dumps(pattern))["RuleArn"]
-    arn = f"arn:aws:codepipeline:{REGION}:{ACCOUNT}:{world.name}"
-    world.client("events").put_targets(Rule="pushed", Targets=[{"Id": "1", "Arn": arn, "RoleArn": role}])
+    rule = world.start_on_push()
     version = world.put(text="two")
     wait_for(lambda: len(world.executions()), lambda count: count > 1)
     assert world.end(world.executions()[0]) == "Succeeded"

@@ -14,6 +14,8 @@ from mlops_sandbox.cli import main
 from mlops_sandbox.organisation import foundation, record
 from mlops_sandbox.pipelines.journal import is_alive
 
+from tests.sandbox.codepipeline_world import SOURCE, World, approval_stage, build_stage
+
 SHARED, PRODUCTION = "111111111111", "222222222222"
 
 
@@ -222,6 +224,51 @@ def test_push_follow_without_a_pipeline_says_that_none_listens(folder, organisat
     _foundation(organisation, "mlops-source")
     assert main(["push", str(repository), "--follow", "--folder", str(folder)]) == 1
     assert "make register" in capsys.readouterr().out
+
+
+def test_push_follow_shows_the_pipeline_until_it_waits_and_approve_answers(
+    folder, organisation, repository, capsys
+):
+    world = _pipeline(organisation, approval_stage())
+    push = ["push", str(repository), "--name", "repository", "--branch", "main", "--folder", str(folder)]
+    assert main([*push, "--follow"]) == 0
+    said = capsys.readouterr().out
+    assert "Source/Take: Succeeded" in said
+    assert "waiting for approval: mlops-sandbox approve delivery/Approve/Person" in said
+    assert main(["approve", "delivery", "--folder", str(folder)]) == 0
+    assert world.end(world.executions()[0]) == "Succeeded"
+    assert main(["logs", "build", "--folder", str(folder)]) == 0
+    assert "the build says hello" in capsys.readouterr().out
+
+
+def test_push_follow_goes_on_with_the_sagemaker_execution_that_the_build_started(
+    folder, organisation, repository, capsys
+):
+    fail = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "not good enough"}}
+    organisation.client("sagemaker").create_pipeline(
+        PipelineName="train",
+        PipelineDefinition=json.dumps({"Version": "2020-12-01", "Steps": [fail]}),
+        RoleArn="arn:aws:iam::111111111111:role/any",
+        ClientRequestToken="t" * 32,
+    )
+    start = "boto3.client('sagemaker').start_pipeline_execution(PipelineName='train')['PipelineExecutionArn']"
+    _pipeline(organisation, command=f'STARTED=$(python -c "import boto3; print({start})")')
+    push = ["push", str(repository), "--name", "repository", "--branch", "main", "--folder", str(folder)]
+    assert main([*push, "--follow"]) == 1
+    assert "not good enough" in capsys.readouterr().out
+
+
+def _pipeline(organisation, *stages, command="echo the build says hello"):
+    """Make a pipeline that a push starts; its first execution, which AWS starts by itself, is over."""
+    world = World(organisation)
+    organisation.client("ssm").put_parameter(
+        Name="/mlops/foundation", Type="String", Value=json.dumps({"source_bucket": SOURCE})
+    )
+    world.project("build", command, env={"exported-variables": ["STARTED"]})
+    first = world.make(*stages, build_stage("Build", "build"))
+    assert world.end(first) == "Failed"  # there is no source yet
+    world.start_on_push()
+    return world
 
 
 def _foundation(organisation, bucket):

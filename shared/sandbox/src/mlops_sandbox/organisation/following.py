@@ -1,12 +1,15 @@
-"""Following what a push starts: a line for each change of an action, until the end or an approval."""
+"""Following what a push starts: the delivery pipeline, and the SageMaker executions that its builds start."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from mlops_sandbox.errors import SandboxError
+from mlops_sandbox.follow import follow as follow_execution
 from mlops_sandbox.organisation import pipelines
 from mlops_sandbox.organisation.approvals import waiting
 from mlops_sandbox.organisation.record import Organisation
@@ -14,6 +17,7 @@ from mlops_sandbox.organisation.record import Organisation
 #: Seconds in which an execution begins after its source has changed.
 BEGIN_SECONDS = 60.0
 INTERVAL = 0.5
+_EXECUTION = re.compile(r"arn:[^:]+:sagemaker:[^:]+:\d+:pipeline/[^/]+/execution/\S+")
 _ENDED = ("Succeeded", "Failed", "Stopped", "Superseded", "Cancelled")
 Say = Callable[[str], None]
 
@@ -67,13 +71,39 @@ def _follow(organisation: Organisation, name: str, known: set[str], say: Say) ->
                 say(f"  {place}: {state}")
         if status in _ENDED:
             say(f"pipeline {name}: {status}")
-            return bool(status == "Succeeded")
+            return status == "Succeeded" and _follow_started(organisation, name, id_, say)
         approvals = waiting([pipeline], [])
         if approvals:
             for approval in approvals:
                 say(f"waiting for approval: mlops-sandbox approve {approval.reference}")
             return True
         time.sleep(INTERVAL)
+
+
+def _follow_started(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
+    """Follow the SageMaker executions whose ARNs the builds have exported; returns whether all succeeded."""
+    client = organisation.client("sagemaker")
+    for arn in _started(organisation.client("codepipeline"), name, id_):
+        say(f"SageMaker execution {arn.rsplit('/', 1)[-1]} (Ctrl-C ends the following, not the execution)")
+        jobs = Path(organisation.folder) / "jobs"
+        result = follow_execution(client, arn, jobs_folder=jobs, stop_on_interrupt=False)
+        if result.status != "Succeeded":
+            return False
+        for step in result.steps:
+            if package := step.get("Metadata", {}).get("RegisterModel", {}).get("Arn"):
+                reference = "/".join(package.rsplit("/", 2)[-2:])
+                say(f"waiting for approval: mlops-sandbox approve {reference}")
+    return True
+
+
+def _started(client: Any, name: str, id_: str) -> list[str]:
+    listed = client.list_action_executions(pipelineName=name, filter={"pipelineExecutionId": id_})
+    exported = [
+        value
+        for action in listed["actionExecutionDetails"]
+        for value in action.get("output", {}).get("outputVariables", {}).values()
+    ]
+    return list(dict.fromkeys(value for value in exported if _EXECUTION.fullmatch(value)))
 
 
 def _begun(client: Any, name: str, known: set[str]) -> str:
