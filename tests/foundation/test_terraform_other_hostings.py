@@ -1,6 +1,7 @@
 """The foundation for Bitbucket Cloud, and for one account."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from mlops_sandbox import Sandbox
 from mlops_sandbox.access import AccessDenied
 from mlops_sandbox.access.trust import check_web_identity
 
+from tests.foundation.bitbucket_pipelines import run_step, unsigned_token
 from tests.foundation.terraform_roots import (
     CLOUD,
     NO_CHANGES,
@@ -39,8 +41,12 @@ def admits(subject: str, audience: str = AUDIENCE) -> bool:
     return True
 
 
-def test_for_cloud_the_named_repositories_publish_and_there_is_no_bridge(tmp_path: Path) -> None:
-    with Sandbox(tmp_path / "sandbox", accounts=(SHARED, PRODUCTION), region=REGION) as sandbox:
+def test_for_cloud_the_named_repositories_publish_and_there_is_no_bridge(
+    tmp_path: Path, generate: Callable[..., Path], git: Callable[..., str]
+) -> None:
+    with Sandbox(
+        tmp_path / "sandbox", accounts=(SHARED, PRODUCTION), region=REGION, enforce_iam=True
+    ) as sandbox:
         shared, _ = open_roots(sandbox, tmp_path, CLOUD, PRODUCTION)
         shared.apply()
         assert shared.plan() == NO_CHANGES
@@ -74,6 +80,21 @@ def test_for_cloud_the_named_repositories_publish_and_there_is_no_bridge(tmp_pat
         assert not may(
             PUBLISHER, "s3:PutObject", f"arn:aws:s3:::mlops-terraform-state-{SHARED}-{REGION}/delivery/x"
         )
+
+        # The step of a push to main, as the generated repository has it.
+        repository = generate(tmp_path, bitbucket_hosting="cloud", bitbucket_url="https://bitbucket.org/acme")
+        clone = tmp_path / "clone"
+        git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository}", str(clone))
+        git(clone, "checkout", "--quiet", "--detach")
+        claims = {"iss": f"https://{ISSUER}", "aud": AUDIENCE}
+        for subject, accepted in ((f"{another}:{STEP}", False), (f"{{{REPOSITORY}}}:{STEP}", True)):
+            token = unsigned_token(**claims, sub=subject)
+            done = run_step(clone, token, sandbox.endpoint_url, MLOPS_PUBLISHER_ROLE_ARN=PUBLISHER)
+            assert (done.returncode == 0) is accepted, done.stdout + done.stderr
+        source = SOURCE.rpartition(":")[2]
+        stored = sandbox.client("s3").head_object(Bucket=source, Key="email-router/main.zip")
+        assert stored["Metadata"]["commit"] == git(repository, "rev-parse", "HEAD")
+        assert stored["SSEKMSKeyId"] == key
 
         shared.take_down()
         assert sandbox.client("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
