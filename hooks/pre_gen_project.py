@@ -127,9 +127,9 @@ RULES = (
     ),
     Rule(
         "prefix",
-        "1 to 32 lowercase letters, digits and single hyphens, a letter first and no hyphen last",
+        "2 to 16 lowercase letters, digits and single hyphens, a letter first and no hyphen last",
         "'mlops'",
-        matches(NAME, 1, 32),
+        matches(NAME, 2, 16),
     ),
     Rule(
         "bitbucket_hosting",

@@ -54,7 +54,7 @@ def test_names_and_descriptions_that_are_accepted_arrive_unchanged(
     region=st.sampled_from(["ca-central-1", "us-gov-west-1", "us-isob-east-1", "cn-northwest-1"]),
     shared=st.from_regex(r"[0-9]{12}", fullmatch=True),
     single=st.booleans(),
-    prefix=st.from_regex(r"[a-z0-9-]{1,12}", fullmatch=True),
+    prefix=st.from_regex(r"[a-z0-9-]{1,18}", fullmatch=True),
     url=st.from_regex(r"https://[a-z.-]{1,9}(:[0-9]{1,5})?(/[a-z.~]{1,3}){0,2}", fullmatch=True),
 )
 def test_what_the_hook_accepts_the_generated_repository_accepts(

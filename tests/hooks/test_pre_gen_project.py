@@ -47,7 +47,7 @@ def test_the_default_answers_are_accepted(pre_gen: ModuleType, answers: dict[str
         ("project_slug", "abc"),
         ("project_slug", "a1-b2-c3"),
         ("owner_email", "o'neil+ml@mail.example.co.uk"),
-        ("prefix", "x"),
+        ("prefix", "xy"),
         ("bitbucket_url", "https://bitbucket"),
         ("bitbucket_url", "https://code.example.org:8443/bitbucket"),
         ("bitbucket_project_key", "A_1"),
@@ -89,7 +89,19 @@ def test_accepted(pre_gen: ModuleType, answers: dict[str, Any], key: str, value:
         *[("single_account", value) for value in ("no", "", 0, None)],
         *[
             ("prefix", value)
-            for value in ("", "Ml", "ml-", "m--l", "m.l", "1ml", "sthree", "sthree-x", "amzn-s3-demo")
+            for value in (
+                "",
+                "x",
+                "x" * 17,
+                "Ml",
+                "ml-",
+                "m--l",
+                "m.l",
+                "1ml",
+                "sthree",
+                "sthree-x",
+                "amzn-s3-demo",
+            )
         ],
         *[
             ("bitbucket_url", value)
@@ -174,8 +186,8 @@ def test_a_bucket_name_fills_63_characters_and_no_more(
     for longer, keys in ((0, []), (1, ["prefix"])):
         changed = {
             "aws_region": region,
-            "project_slug": "s" * 20,
-            "prefix": "p" * (room - 20 + longer),
+            "project_slug": "s" * (room - 12),
+            "prefix": "p" * (12 + longer),
         }
         assert broken(pre_gen, answers, **changed) == keys
 
