@@ -29,9 +29,10 @@ ROOTS = ("shared-services", "production")
 CLOUD_HOST = "bitbucket.org"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 _PACKAGE = "package.py"
-_PROGRESS = re.compile(
-    r"^(Apply complete!.*|No changes\..*|Plan: .*|[\w.\[\]\"-]+: (Creation|Destruction) complete.*)"
-)
+_SAID = re.compile(r"Apply complete!|No changes\.|Plan: ")
+_DONE = re.compile(r"\S+: (Creation|Modifications|Destruction) complete")
+#: A line for each of some sixty resources would hide the ones that matter.
+_EVERY = 10
 Say = Callable[[str], None]
 
 
@@ -171,6 +172,7 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str], say: 
     say(what)
     prefix = f"  {what.partition(':')[0]}: " if ":" in what else "  "
     last: deque[str] = deque(maxlen=25)
+    done = 0
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with subprocess.Popen(
         command,
@@ -186,8 +188,11 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str], say: 
         assert process.stdout is not None
         for line in process.stdout:
             last.append(line.rstrip())
-            if _PROGRESS.match(line):
+            done += bool(_DONE.match(line))
+            if _SAID.match(line):
                 say(f"{prefix}{line.strip()}")
+            elif _DONE.match(line) and done % _EVERY == 0:
+                say(f"{prefix}{done} resources so far")
     if process.returncode:
         said = "\n  ".join(line for line in last if line)
         raise SandboxError(f"{what} failed with code {process.returncode}:\n  {said}")
