@@ -1,22 +1,15 @@
 """A generated repository's `delivery` package against the sandbox and a double of Bitbucket Data Center."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from bitbucket_data_center import BitbucketDataCenter
+from delivery import cli
 from mlops_sandbox import Sandbox
-
-COLLECTION = Path(__file__).resolve().parents[2]
-for folder in ("shared/template", "tests/doubles"):
-    if str(COLLECTION / folder) not in sys.path:
-        sys.path.append(str(COLLECTION / folder))
-
-from bitbucket_data_center import BitbucketDataCenter  # noqa: E402
-from delivery import cli  # noqa: E402
 
 ACCOUNT, OTHER_ACCOUNT, REGION = "111111111111", "222222222222", "ca-central-1"
 SLUG, PROJECT_KEY = "email-router", "ML"

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-COLLECTION = Path(__file__).resolve().parents[2]
-# The Lambda package, and the double, which other folders' tests use as well.
-for folder in ("shared/foundation", "tests/doubles"):
-    if str(COLLECTION / folder) not in sys.path:
-        sys.path.insert(0, str(COLLECTION / folder))
-
-from bitbucket_data_center import BitbucketDataCenter, sign  # noqa: E402
-from mlops_sandbox import Sandbox  # noqa: E402
+from bitbucket_data_center import BitbucketDataCenter, sign
+from mlops_sandbox import Sandbox
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 PREFIX = "mlops/bitbucket/webhook/"
