@@ -1,5 +1,7 @@
 """Problems in the configuration come as one line each: file, key, expected, got."""
 
+import re
+
 import pytest
 
 from model_build.config import ProjectConfig
@@ -126,3 +128,18 @@ def test_the_schema_for_editors_is_up_to_date(repository):
     assert (repository / SCHEMA_FILE).read_text(encoding="utf-8") == json_schema(), (
         "run `python -m model_build schema`"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("slug", "models", "another name than the bucket's folders"),
+        ("prefix", "x" * 17, "prefix: expected"),
+        ("prefix", "Upper", "prefix: expected lower-case letters"),
+    ],
+)
+def test_names_that_would_clash_or_not_fit_in_aws_are_refused(repository, key, value, problem):
+    path = repository / PROJECT
+    text = re.sub(rf"(?m)^{key}: .*$", f"{key}: {value}", path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+    assert problem in problems(repository)[0]

@@ -125,8 +125,22 @@ def test_encryption_and_network_of_project_yaml_reach_every_job(settings, edit):
             "SecurityGroupIds": ["sg-0b"],
         }
     train = step(definition, "Train")["Arguments"]
-    assert train["OutputDataConfig"]["KmsKeyId"] == train["ResourceConfig"]["VolumeKmsKeyId"] == key
+    assert train["OutputDataConfig"]["KmsKeyId"] == key
     assert train["VpcConfig"]["Subnets"] == ["subnet-0a"]
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "has_key"),
+    [("ml.g5.xlarge", False), ("ml.m5.xlarge", True), ("ml.m5d.xlarge", False), ("ml.g4dn.xlarge", False)],
+)
+def test_storage_inside_an_instance_gets_no_key_because_the_service_refuses_one(
+    settings, edit, instance_type, has_key
+):
+    edit("config/model.yaml", "ml.g5.xlarge", instance_type)
+    key = "arn:aws:kms:ca-central-1:111111111111:key/0a1b"
+    definition = build(load(settings.root).with_key(key), {}).definition
+    resources = step(definition, "Train")["Arguments"]["ResourceConfig"]
+    assert resources.get("VolumeKmsKeyId") == (key if has_key else None)
 
 
 def test_several_instances_mean_torchrun(settings, edit):
