@@ -11,6 +11,8 @@ from bitbucket_data_center import BitbucketDataCenter
 from delivery import cli
 from mlops_sandbox import Sandbox
 
+from tests.terraform_environment import cli_environment
+
 ACCOUNT, OTHER_ACCOUNT, REGION = "111111111111", "222222222222", "ca-central-1"
 SLUG, PROJECT_KEY = "email-router", "ML"
 SOURCE_BUCKET = f"mlops-source-{ACCOUNT}-{REGION}"
@@ -66,6 +68,13 @@ def bitbucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bitbu
         monkeypatch.setenv("BITBUCKET_TOKEN", opened.token)
         monkeypatch.setenv("BITBUCKET_CA_FILE", str(opened.ca_file))
         yield opened
+
+
+@pytest.fixture
+def terraform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terraform with none of a person's own settings; tests that need it are skipped where there is none."""
+    for name, value in cli_environment().items():
+        monkeypatch.setenv(name, value)
 
 
 class Organisation(NamedTuple):

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("terraform")
+
 Git = Callable[..., str]
 Run = Callable[..., Any]
 
@@ -15,15 +17,6 @@ ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 SOURCE_BUCKET = "mlops-source-111111111111-ca-central-1"
 STATE_BUCKET = "mlops-terraform-state-111111111111-ca-central-1"
 HOOK = "https://abc.execute-api.ca-central-1.amazonaws.com/bitbucket/email-router"
-
-
-@pytest.fixture(autouse=True)
-def terraform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Terraform with none of a person's own settings."""
-    from tests.terraform_environment import cli_environment
-
-    for name, value in cli_environment().items():
-        monkeypatch.setenv(name, value)
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.terraform_environment import cli_environment
+pytestmark = pytest.mark.usefixtures("terraform")
 
 Run = Callable[..., Any]
 BUCKET = "mlops-email-router-111111111111-ca-central-1"
 STATE_BUCKET = "mlops-terraform-state-111111111111-ca-central-1"
-
-
-@pytest.fixture(autouse=True)
-def terraform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Terraform with none of a person's own settings."""
-    for name, value in cli_environment().items():
-        monkeypatch.setenv(name, value)
 
 
 def put_model(organisation: Any) -> None:
