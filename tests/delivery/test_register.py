@@ -191,6 +191,7 @@ def test_without_a_terminal_it_shows_the_plan_and_stops(
     ):
         assert words.startswith(begins)
     assert "no terminal" in done.out and "MLOPS_REGISTER_YES=1" in done.out
+    assert f"not AWS itself: AWS_ENDPOINT_URL leads to {organisation.sandbox.endpoint_url}" in done.out
     assert nothing_is_made(organisation, bitbucket)
 
 

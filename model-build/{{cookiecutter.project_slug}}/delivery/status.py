@@ -1,5 +1,6 @@
 """Facts as lines for a person."""
 
+import os
 from typing import Any
 
 from .aws import plain_errors
@@ -20,6 +21,7 @@ def facts_in_words(project: Project, facts: Facts) -> str:
     aws, remote = facts.aws, facts.remote
     lines = [
         ("AWS", f"account {aws.account}, as {aws.caller}" if aws.account else "not reached"),
+        *_elsewhere(),
         ("foundation", "found" if aws.foundation else "not found"),
         ("pipeline", f"{project.slug} exists" if aws.pipeline else "none yet"),
         ("published", f"commit {aws.published[:8]} of main" if aws.published else "nothing yet"),
@@ -32,6 +34,12 @@ def facts_in_words(project: Project, facts: Facts) -> str:
     elif remote is not None:
         lines.append(("Bitbucket", "not reached"))
     return "\n".join(f"  {name:<11} {words}" for name, words in lines)
+
+
+def _elsewhere() -> list[tuple[str, str]]:
+    """Says that this is not AWS: a shell that was given to the sandbox stays so until it is closed."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    return [("", f"not AWS itself: AWS_ENDPOINT_URL leads to {endpoint}")] if endpoint else []
 
 
 def pipeline_in_words(project: Project, codepipeline: Any) -> str:
