@@ -156,6 +156,7 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
             "\n".join([f"{project.slug} is not taken down:", *(f"  - {one}" for one in refused)])
         )
     tasks = unregister.tasks(project, found.foundation, contents, allowed, aws)
+    print(show.account_in_words(found))
     print(
         "\n".join(
             ["This will be removed, for good:", *(f"  {n}. {task.words}" for n, task in enumerate(tasks, 1))]

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from .aws import plain_errors
-from .probe import Facts
+from .probe import Aws, Facts
 from .project import Project
 
 
@@ -20,8 +20,7 @@ def facts_in_words(project: Project, facts: Facts) -> str:
     """What was found, one line each."""
     aws, remote = facts.aws, facts.remote
     lines = [
-        ("AWS", f"account {aws.account}, as {aws.caller}" if aws.account else "not reached"),
-        *_elsewhere(),
+        *_account(aws),
         ("foundation", "found" if aws.foundation else "not found"),
         ("pipeline", f"{project.slug} exists" if aws.pipeline else "none yet"),
         ("published", f"commit {aws.published[:8]} of main" if aws.published else "nothing yet"),
@@ -33,13 +32,24 @@ def facts_in_words(project: Project, facts: Facts) -> str:
         lines.append(("", "connected to AWS" if remote.connected else "not connected to AWS yet"))
     elif remote is not None:
         lines.append(("Bitbucket", "not reached"))
+    return _table(lines)
+
+
+def account_in_words(aws: Aws) -> str:
+    """Whose account it is, and whether it is AWS's."""
+    return _table(_account(aws))
+
+
+def _account(aws: Aws) -> list[tuple[str, str]]:
+    lines = [("AWS", f"account {aws.account}, as {aws.caller}" if aws.account else "not reached")]
+    # A shell that was given to the sandbox stays so until it is closed, and looks like any other.
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
+        lines.append(("", f"not AWS itself: AWS_ENDPOINT_URL leads to {endpoint}"))
+    return lines
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
     return "\n".join(f"  {name:<11} {words}" for name, words in lines)
-
-
-def _elsewhere() -> list[tuple[str, str]]:
-    """Says that this is not AWS: a shell that was given to the sandbox stays so until it is closed."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    return [("", f"not AWS itself: AWS_ENDPOINT_URL leads to {endpoint}")] if endpoint else []
 
 
 def pipeline_in_words(project: Project, codepipeline: Any) -> str:
