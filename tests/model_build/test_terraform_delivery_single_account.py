@@ -29,7 +29,9 @@ def test_in_a_single_account_no_policy_names_it_twice_and_the_group_has_none(
         terraform.assert_nothing_to_do()
         policy = json.loads(sandbox.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"])
         assert [statement["Effect"] for statement in policy["Statement"]] == ["Deny"]
-        key = sandbox.client("kms").get_key_policy(KeyId=f"alias/{NAME}")["Policy"]
+        kms = sandbox.client("kms")
+        id_ = kms.describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]["KeyId"]
+        key = kms.get_key_policy(KeyId=id_)["Policy"]
         assert key.count(f"arn:aws:iam::{SHARED}:root") == 1
         sagemaker = sandbox.client("sagemaker")
         with pytest.raises(sagemaker.exceptions.ClientError):

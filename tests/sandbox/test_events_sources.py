@@ -263,3 +263,20 @@ def test_raw_delivery_is_off_when_it_says_false(sandbox):
     sns.publish(TopicArn=topic, Message='"raw"')
     assert queues["true"].bodies() == ["raw"]
     assert queues["false"].bodies()[0]["Message"] == '"raw"'
+
+
+def test_a_queue_keeps_the_attributes_that_a_change_does_not_name(sandbox):
+    queue = Queue.make(sandbox)
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": queue.arn}
+    allow = '{"redrivePermission":"denyAll"}'
+
+    def change(**attributes):
+        queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes=attributes)
+        return queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"]
+
+    change(Policy=json.dumps({"Statement": [statement]}))
+    found = change(RedriveAllowPolicy=json.dumps(json.loads(allow)))
+    assert found["RedriveAllowPolicy"] == allow
+    assert json.loads(found["Policy"])["Statement"] == [statement]
+    found = change(RedriveAllowPolicy="", Policy="")
+    assert "RedriveAllowPolicy" not in found and "Policy" not in found

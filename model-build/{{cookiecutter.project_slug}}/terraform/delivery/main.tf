@@ -42,11 +42,12 @@ locals {
   # In single-account mode everybody is at home, and a policy that names the account's own root again is a mistake.
   two_accounts = local.project.accounts.production != local.account
 
-  # Who in production reads models: the role that deploys, and the roles that it makes: the foundation lets it make
-  # them under this path only. Not exact role ARNs: S3 and KMS refuse a policy that names a role which does not exist yet (docs/decisions/delivery.md).
+  # Who in production reads models, where that is another account: the role that deploys, and the roles that it makes,
+  # which the foundation lets it make under this path only. Not exact role ARNs: S3 and KMS refuse a policy that names
+  # a role which does not exist yet.
   production_roles = "arn:${local.partition}:iam::${local.project.accounts.production}:role"
-  production_readers = local.two_accounts ? {
+  production_readers = {
     account_id     = local.project.accounts.production
     principal_arns = ["${local.production_roles}/${local.project.prefix}-deployment", "${local.production_roles}/${local.project.prefix}/service/*"]
-  } : null
+  }
 }

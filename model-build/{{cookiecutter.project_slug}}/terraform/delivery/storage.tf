@@ -17,7 +17,7 @@ module "key" {
   name        = local.name
   description = "${local.project.name}: data, models and logs"
   log_groups  = ["/aws/codebuild/${local.name}-build"]
-  readers     = local.production_readers
+  readers     = local.two_accounts ? local.production_readers : null
 }
 
 module "bucket" {
