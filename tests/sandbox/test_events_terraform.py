@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import urllib.request
 import zipfile
@@ -27,7 +28,9 @@ def handler(event, context):
 
 @pytest.fixture
 def terraform(sandbox, tmp_path):
-    """Runs Terraform on a copy of its data, and returns its exit code."""
+    """Runs Terraform in a copy of the root, and returns what it prints."""
+    root = tmp_path / "root"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".terraform*"))
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", CODE)
@@ -36,19 +39,16 @@ def terraform(sandbox, tmp_path):
         **os.environ,
         **cli_environment(),
         **sandbox.environment(),
-        "TF_DATA_DIR": str(tmp_path / "data"),
         "TF_VAR_code": str(tmp_path / "code.zip"),
     }
-    state = f"-state={tmp_path / 'terraform.tfstate'}"
 
     def run(command, *arguments, expect=(0,)):
-        where = [] if command == "init" else [state]
-        words = ["terraform", f"-chdir={ROOT}", command, "-no-color", *where, *arguments]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600)
+        words = ["terraform", command, "-no-color", *arguments]
+        done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode in expect, done.stdout[-8000:] + done.stderr[-4000:]
         return done.stdout
 
-    run("init", "-lockfile=readonly" if (ROOT / ".terraform.lock.hcl").exists() else "-input=false")
+    run("init", "-input=false")
     return run
 
 
