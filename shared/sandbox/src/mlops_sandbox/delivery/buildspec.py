@@ -29,7 +29,6 @@ class Phase:
     commands: tuple[str, ...] = ()
     finally_: tuple[str, ...] = ()
     on_failure: OnFailure | None = None
-    runtime_versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,6 @@ def _phase(name: str, value: Any, where: str) -> Phase:
         commands,
         _list(given.get("finally"), f"{where}: finally"),
         cast("OnFailure | None", on_failure),
-        versions,
     )
 
 
