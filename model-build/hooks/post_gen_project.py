@@ -177,10 +177,16 @@ def in_temporary_folder(folder: str) -> bool:
     return os.path.realpath(folder).startswith(os.path.join(temporary, ""))
 
 
-def next_steps(folder: str, *before: str) -> str:
-    """What to type next; `before` comes first in the folder."""
+def next_steps(folder: str, deploys: bool, *before: str) -> str:
+    """What to type next; `before` comes first in the folder.
+
+    Args:
+        folder: of the generated repository.
+        deploys: whether it deploys a model that another repository builds.
+        before: commands that come before the usual ones.
+    """
     enter = f'cd "{folder}"' if " " in folder else f"cd {folder}"
-    commands = (enter, *before, "make check", "make local")
+    commands = (enter, *before, "make check", "make sandbox" if deploys else "make local")
     return "\n".join(["Next:", *(f"  {command}" for command in commands), "`make help` lists all commands."])
 
 
@@ -188,16 +194,17 @@ def main(git: Git = run_git, run: Register = run_register) -> None:
     """Makes the repository and registers it, except under cruft, and prints what comes next."""
     answers = read_answers()
     folder = os.getcwd()
+    deploys = "model_package_group" in answers
     if not under_cruft(answers):
         note = create_repository(git, str(answers.get("owner_email", "cookiecutter@localhost")))
         committed = git(["rev-parse", "--verify", "--quiet", "HEAD"]).ok
         somebody_there = sys.stdin is not None and sys.stdin.isatty()
         about = register(run, answers.get("register") is True, committed, somebody_there)
-        print("\n".join(line for line in (note, about, next_steps(folder)) if line))
+        print("\n".join(line for line in (note, about, next_steps(folder, deploys)) if line))
     elif not in_temporary_folder(folder):
         # cruft compares every file it finds, so a .git folder would become part of an update; and it
         # writes .cruft.json, which belongs in the first commit, only after this
-        print(next_steps(folder, BY_HAND))
+        print(next_steps(folder, deploys, BY_HAND))
 
 
 def read_answers() -> dict[str, Any]:

@@ -96,6 +96,13 @@ RULES = (
     ),
     one_line("description", 255, "'Routes inquiries to the right service line'"),
     Rule(
+        # SageMaker: ModelPackageGroupName of CreateModelPackageGroup
+        "model_package_group",
+        "1 to 63 letters, digits and hyphens, no hyphen at either end",
+        "'email-router'",
+        matches(r"[A-Za-z0-9](-*[A-Za-z0-9])*", 1, 63),
+    ),
+    Rule(
         "owner_email",
         "an e-mail address",
         "'mlops@example.org'",

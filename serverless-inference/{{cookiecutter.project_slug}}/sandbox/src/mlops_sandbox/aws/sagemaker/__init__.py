@@ -1,0 +1,16 @@
+"""Amazon SageMaker: jobs that really ran, the model registry, and pipelines."""
+
+from __future__ import annotations
+
+from mlops_sandbox.aws.sagemaker import jobs, model_package_groups, model_packages
+
+
+def install() -> None:
+    """Patch moto."""
+    jobs.install()
+    model_package_groups.install()
+    model_packages.install()
+    # Imported here: pipelines run jobs, and jobs are recorded through this package.
+    from mlops_sandbox.aws.sagemaker import pipelines
+
+    pipelines.install()

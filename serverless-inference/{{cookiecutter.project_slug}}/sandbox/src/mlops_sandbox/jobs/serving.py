@@ -1,0 +1,139 @@
+"""A server for one model: its archive is fetched and unpacked, the image's server is started on loopback.
+
+``MLOPS_SANDBOX_MODEL_SERVER=multi-model-server`` starts the images' Java server instead of
+``container/serve.py``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlops_sandbox.jobs import archives, multi_model_server, s3
+from mlops_sandbox.jobs.errors import JobFailed
+from mlops_sandbox.jobs.hosts import Cluster
+from mlops_sandbox.jobs.lifecycle import Job
+from mlops_sandbox.jobs.process import Process
+
+SWITCH = "MLOPS_SANDBOX_MODEL_SERVER"
+_SCRIPT = Path(__file__).with_name("container") / "serve.py"
+_PATH = _SCRIPT.with_name("path")
+#: A container has 4 minutes to answer /ping ([read] AWS, "Use Your Own Inference Code").
+_START = 240.0  # seconds
+
+
+@dataclass(frozen=True)
+class Container:
+    """A model's container: image, archive and environment."""
+
+    image: str
+    model: str | None
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What /invocations answered."""
+
+    status: int
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class ModelServer:
+    """A running server."""
+
+    url: str
+    process: Process
+
+    def invoke(self, body: bytes, content_type: str, accept: str, timeout: float) -> Answer:
+        """Send one request.
+
+        Raises:
+            OSError: the server does not answer within ``timeout`` seconds, or has ended.
+        """
+        headers = {"Accept": accept, "Content-Length": str(len(body))}
+        if content_type:
+            headers["Content-Type"] = content_type
+        address = urlsplit(self.url)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=timeout)
+        try:
+            connection.request("POST", "/invocations", body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), response.headers.get("Content-Type", ""))
+        except http.client.HTTPException as error:
+            raise OSError(f"the model server's answer is not HTTP: {error}") from error
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(job: Job, container: Container) -> Iterator[ModelServer]:
+    """Start the server of a container and end it with the block.
+
+    Raises:
+        JobFailed: the model cannot be fetched, or the server does not become healthy.
+    """
+    cluster = Cluster.of(job, 1)
+    (machine,) = cluster.machines
+    model = machine.ml / "model"
+    model.mkdir()
+    if container.model:
+        archive = machine.folder / "model.tar.gz"
+        s3.download(job.context.client("s3"), *s3.split(container.model), str(archive))
+        archives.unpack(archive, model, container.model)
+        archive.unlink()
+    image = job.context.images.find(container.image)
+    port_file = machine.folder / "port"
+    if os.environ.get(SWITCH) == "multi-model-server":
+        seen = f"{cluster.paths.ml(machine.ml)}/model"
+        command, port = multi_model_server.command(image, machine.folder, seen)
+        port_file.write_text(str(port))
+        code = f"{seen}/code"
+    else:
+        command, code = [str(image.python), str(_SCRIPT), str(port_file)], ""
+    environment = {"SAGEMAKER_BIND_TO_PORT": "8080", **container.environment}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(_PATH), code, environment.get("PYTHONPATH")])
+    )
+    if cluster.paths.unshare is None:
+        environment["SAGEMAKER_BASE_DIR"] = "/opt/ml"  # rewritten, like every other value
+    (process,) = cluster.start(job, command, image, environment)
+    try:
+        yield ModelServer(_wait_healthy(job, process, port_file), process)
+    finally:
+        process.kill()
+
+
+def _wait_healthy(job: Job, process: Process, port_file: Path) -> str:
+    """Return the server's URL once /ping has answered 200."""
+    deadline = time.monotonic() + _START
+    while time.monotonic() < deadline:
+        job.check_stop()
+        if (status := process.poll()) is not None:
+            process.wait()
+            raise JobFailed(f"ClientError: the model server ended with exit code {status}", exit_code=status)
+        if port_file.is_file():
+            port = int(port_file.read_text())
+            if _ping(port):
+                return f"http://127.0.0.1:{port}"
+        time.sleep(0.05)
+    raise JobFailed(f"ClientError: the model server did not answer /ping within {_START:.0f} s")
+
+
+def _ping(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

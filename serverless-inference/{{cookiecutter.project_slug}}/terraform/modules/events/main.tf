@@ -1,0 +1,80 @@
+# What starts a pipeline, what people are told, and what happens to events that could not be delivered.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  # fixed names, so that the role's and the queue's policies need not wait for the rules
+  rules_arn   = "arn:${data.aws_partition.current.partition}:events:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:rule"
+  start_rules = [for rule in concat(keys(var.start_on), var.schedule == null ? [] : ["schedule"]) : "${local.rules_arn}/${var.name}-${rule}"]
+  all_rules   = concat(local.start_rules, [for rule in keys(var.notices) : "${local.rules_arn}/${var.name}-${rule}"])
+}
+
+resource "aws_cloudwatch_event_rule" "start" {
+  for_each = var.start_on
+
+  name          = "${var.name}-${each.key}"
+  description   = "Starts the pipeline ${var.name}"
+  event_pattern = each.value
+}
+
+resource "aws_cloudwatch_event_target" "start" {
+  for_each = var.start_on
+
+  rule      = aws_cloudwatch_event_rule.start[each.key].name
+  target_id = "pipeline"
+  arn       = var.pipeline_arn
+  role_arn  = module.role.arn
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "schedule" {
+  count = var.schedule == null ? 0 : 1
+
+  name                = "${var.name}-schedule"
+  description         = "Starts the pipeline ${var.name} at set times"
+  schedule_expression = var.schedule
+}
+
+resource "aws_cloudwatch_event_target" "schedule" {
+  count = var.schedule == null ? 0 : 1
+
+  rule      = aws_cloudwatch_event_rule.schedule[0].name
+  target_id = "pipeline"
+  arn       = var.pipeline_arn
+  role_arn  = module.role.arn
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "notice" {
+  for_each = var.notices
+
+  name          = "${var.name}-${each.key}"
+  description   = "Tells people by ${element(split(":", var.topic_arn), 5)}"
+  event_pattern = each.value.pattern
+}
+
+resource "aws_cloudwatch_event_target" "notice" {
+  for_each = var.notices
+
+  rule      = aws_cloudwatch_event_rule.notice[each.key].name
+  target_id = "topic"
+  arn       = var.topic_arn
+
+  input_transformer {
+    input_paths = each.value.values
+    # A JSON text. Not jsonencode: it writes < and > as escapes, which EventBridge does not take for its placeholders.
+    input_template = "\"${replace(each.value.text, "\"", "\\\"")}\""
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
