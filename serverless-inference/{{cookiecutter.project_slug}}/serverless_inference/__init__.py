@@ -1,0 +1,1 @@
+"""Serves the newest approved model from a serverless endpoint: `python -m serverless_inference --help`."""

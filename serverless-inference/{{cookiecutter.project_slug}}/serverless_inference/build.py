@@ -1,0 +1,77 @@
+"""The CodeBuild build that this runs in: whose credentials, which execution of the pipeline, what it hands on."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from configuration.errors import UserError
+
+from . import recovery
+from .aws import Session, session
+from .config import Settings
+from .history import History
+
+#: Files that the buildspec turns into exported variables, and the record that goes on to production.
+FOLDER = "deployment"
+LONGEST_VARIABLE = 900  # characters; an approval's comment holds 1,000
+
+
+class Build(NamedTuple):
+    """One build.
+
+    Attributes:
+        settings: of the repository.
+        own: the build's own credentials, in the shared services account.
+        history: records of what is and was live.
+        execution: of the pipeline; "by-hand" outside of one.
+        commit: of this repository.
+        build_id: of CodeBuild; None outside of it.
+    """
+
+    settings: Settings
+    own: Session
+    history: History
+    execution: str
+    commit: str
+    build_id: str | None
+
+    def export(self, name: str, value: str) -> None:
+        """Leaves a value for the buildspec, which exports it to the pipeline."""
+        folder = self.folder
+        folder.mkdir(exist_ok=True)
+        line = " ".join(value.split())[:LONGEST_VARIABLE]
+        (folder / name).write_text(line, encoding="utf-8")
+
+    @property
+    def folder(self) -> Path:
+        """Where files for the buildspec go."""
+        return self.settings.root / FOLDER
+
+    def other_builds(self, environment: str) -> list[str]:
+        """Builds that deploy to the same environment at this moment."""
+        project = f"{self.settings.project.slug}-{environment}"
+        return recovery.running_builds(self.own.client("codebuild"), project, self.build_id)
+
+
+def current(settings: Settings) -> Build:
+    """The build that this process is part of.
+
+    Raises:
+        UserError: these are another account's credentials.
+    """
+    own = session(settings.project.region)
+    account = own.client("sts").get_caller_identity()["Account"]
+    wanted = settings.project.accounts.shared_services
+    if account != wanted:
+        raise UserError(
+            f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
+            f"got account {account}"
+        )
+    return Build(
+        settings,
+        own,
+        History(own.client("s3"), settings.project.bucket),
+        os.environ.get("PIPELINE_EXECUTION_ID") or "by-hand",
+        (settings.root / ".commit").read_text(encoding="utf-8").strip(),
+        os.environ.get("CODEBUILD_BUILD_ID"),
+    )

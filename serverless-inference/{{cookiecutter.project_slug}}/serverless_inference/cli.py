@@ -1,0 +1,190 @@
+"""The command line: `python -m serverless_inference COMMAND`, or `make COMMAND`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from configuration.errors import UserError
+
+from . import build, check, invoke, promote, rollback, stages, status
+from .aws import Session, caller, session
+from .config import Settings
+from .load import SCHEMA_FILE, json_schema, load
+from .record import ENVIRONMENTS, STAGING
+
+YES = "MLOPS_YES"
+
+EXAMPLES = f"""\
+examples:
+  python -m serverless_inference check                        is config/endpoint.yaml right?
+  python -m serverless_inference status                       what is live, and what waits for an answer
+  python -m serverless_inference invoke "Where is my order?"  ask the staging endpoint
+  python -m serverless_inference promote                      let into production what staging has proven
+  python -m serverless_inference rollback --to 3              go back to version 3
+
+environment variables:
+  AWS_PROFILE, AWS_ACCESS_KEY_ID, ...  credentials, as for every AWS tool
+  {YES}=1                          do not ask before promote and rollback
+"""
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit status is 0 only if it did what it was asked to."""
+    options = parser().parse_args(arguments)
+    try:
+        command: Command = options.command
+        return command(load(options.root.absolute()), options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `… | head`
+        sys.stderr.close()
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    root = argparse.ArgumentParser(
+        prog="python -m serverless_inference",
+        description="Serve the newest approved model from a serverless endpoint.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument(
+        "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(command=command)
+        return sub
+
+    add("check", _check, "is the configuration right, and which version would be deployed?")
+    add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/endpoint.yaml")
+    add("status", _status, "what is live, what is approved, what waits for an answer")
+    invoke.add_arguments(add("invoke", invoke.run, "ask an endpoint about texts"))
+    asks = add("promote", _promote, "answer the pipeline's question: what staging has proven goes to production")
+    asks.add_argument("--reject", metavar="REASON", help="answer no, and say why")
+    back = add("rollback", _rollback, "go back to an older version: approves it, rejects the newer ones")
+    back.add_argument("--to", type=int, required=True, metavar="N", help="the version that is to serve")
+    back.add_argument("--reason", default="", help="is kept with the versions")
+    for sub in (asks, back):
+        sub.add_argument("--yes", action="store_true", help=f"do not ask (or {YES}=1)")
+    deploys = add("deploy", _deploy, "what the pipeline's builds run; not for laptops")
+    deploys.add_argument("environment", choices=ENVIRONMENTS)
+    return root
+
+
+def _check(settings: Settings, _: argparse.Namespace) -> int:
+    findings = check.check(settings)
+    for finding in findings:
+        print(finding)
+    return 1 if any(finding.good is False for finding in findings) else 0
+
+
+def _schema(settings: Settings, _: argparse.Namespace) -> int:
+    (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
+    print(f"wrote {SCHEMA_FILE}")
+    return 0
+
+
+def _status(settings: Settings, _: argparse.Namespace) -> int:
+    print(status.in_words(settings, _shared_services(settings)))
+    return 0
+
+
+def _promote(settings: Settings, options: argparse.Namespace) -> int:
+    own = _shared_services(settings)
+    codepipeline = own.client("codepipeline")
+    question = promote.waiting(codepipeline, settings.project.slug)
+    if question is None:
+        print("Nothing waits for an answer. What is live: make status")
+        return 1
+    print(f"{question.summary}\nThe report: {question.report}")
+    approve = options.reject is None
+    words = "Deploy this to production?" if approve else f"Refuse it ({options.reject})?"
+    if not _agreed(options, f"{words} [y/N] "):
+        return 1
+    comment = "from the command line" if approve else options.reject
+    promote.answer(codepipeline, settings.project.slug, question, approve=approve, comment=comment)
+    print(
+        "Approved. The pipeline deploys it to production now: make status"
+        if approve
+        else "Rejected. Production stays as it is. Staging still serves it: reject the version itself to change that."
+    )
+    return 0
+
+
+def _rollback(settings: Settings, options: argparse.Namespace) -> int:
+    sagemaker = _shared_services(settings).client("sagemaker")
+    group = settings.endpoint.model_package_group
+    changes = rollback.plan(rollback.all_versions(sagemaker, group), group, options.to)
+    if not changes:
+        print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
+        return 0
+    print(f"{group}, in the model registry:")
+    for number, change in enumerate(changes, 1):
+        print(f"  {number}. {change.in_words()}")
+    print(f"The pipeline then deploys version {options.to} to staging, and asks about production.")
+    if not _agreed(options, "Do it? [y/N] "):
+        return 1
+    reason = f"rolled back to version {options.to}" + (f": {options.reason}" if options.reason else "")
+    rollback.carry_out(sagemaker, changes, reason)
+    print("Done. When staging has proven it: make promote")
+    return 0
+
+
+def _deploy(settings: Settings, options: argparse.Namespace) -> int:
+    this = build.current(settings)
+    if options.environment == STAGING:
+        stages.staging(this, _say)
+    else:
+        stages.production(this, _say)
+    return 0
+
+
+def _shared_services(settings: Settings) -> Session:
+    """The person's credentials, if they are of the shared services account."""
+    own = session(settings.project.region)
+    found = caller(own)
+    wanted = settings.project.accounts.shared_services
+    if found.account != wanted:
+        raise UserError(
+            f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
+            f"got account {found.account} ({found.arn})"
+        )
+    return own
+
+
+def _agreed(options: argparse.Namespace, question: str) -> bool:
+    """Whether to go on; without anybody to ask, only if that was said beforehand."""
+    if options.yes or os.environ.get(YES) == "1":
+        return True
+    if not sys.stdin.isatty():
+        print(f"Nothing is changed, because there is no terminal to ask on. Without asking: --yes, or {YES}=1")
+        return False
+    try:
+        agreed = input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        agreed = False
+    if not agreed:
+        print("Nothing is changed.")
+    return agreed
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

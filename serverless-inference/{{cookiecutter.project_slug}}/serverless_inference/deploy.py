@@ -1,0 +1,119 @@
+"""Brings one environment to what a record says, proves it with real requests, and takes it back if that fails."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from configuration.errors import UserError
+
+from . import record as records
+from . import recovery, reports, smoke
+from .build import Build
+from .invoke import Endpoint
+from .place import Place, enter
+from .record import Record
+from .smoke import Outcome
+from .terraform import Root
+
+Say = Callable[[str], None]
+
+
+def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
+    """Deploys a record.
+
+    Returns:
+        What the smoke test found; None when the record says that there is to be no endpoint.
+
+    Raises:
+        UserError: the endpoint did not come up, or did not answer as it should. What was live before is live
+            again, or the message says that it is not.
+    """
+    environment = record.environment
+    place = enter(build.settings, build.own, environment)
+    before = build.history.live(environment)
+    say(f"{environment}: {record.in_words()} (live: {before.in_words() if before else 'nothing'})")
+    root = _root(build, place, record)
+    root.initialise()
+    failed = _clear_the_way(build, place, root, record, say)
+    if record.model is None:
+        root.apply(destroy=True)
+        build.history.taken_down(environment)
+        say(f"{environment}: everything of {record.endpoint_name} is taken down")
+        return None
+    try:
+        root.apply(replace=[recovery.ENDPOINT] if failed else [])
+    except UserError as error:
+        problem = f"{error}{_reason(place.client('sagemaker'), record.endpoint_name)}"
+        raise UserError(_taken_back(build, place, before or _nothing(record), problem, say)) from error
+    say(f"{record.endpoint_name} is in service; asking it")
+    outcome = smoke.run(
+        Endpoint(place.client("sagemaker-runtime"), record.endpoint_name),
+        build.settings.smoke_test(environment),
+    )
+    reports.keep(build, record, before, outcome)
+    if not outcome.passed:
+        problem = "\n  ".join([f"The smoke test in {environment} failed:", *outcome.problems])
+        raise UserError(_taken_back(build, place, before or _nothing(record), problem, say))
+    build.history.went_live(record)
+    return outcome
+
+
+def _root(build: Build, place: Place, record: Record) -> Root:
+    """Terraform's root with this record as its input."""
+    build.folder.mkdir(exist_ok=True)
+    path = build.folder / f"{record.environment}.json"
+    path.write_text(records.to_json(record), encoding="utf-8")
+    variables = {
+        "environment": record.environment,
+        "deployment": str(path),
+        "deployment_role_arn": place.role_arn,
+    }
+    return Root(build.settings.root, place.state, variables)
+
+
+def _clear_the_way(build: Build, place: Place, root: Root, record: Record, say: Say) -> bool:
+    """Puts in order what an interrupted deployment has left; whether the endpoint is beyond updates."""
+    name = record.endpoint_name
+    recovery.release_stale_lock(
+        root, place, functools.partial(build.other_builds, record.environment), say
+    )
+    status = recovery.settled_status(place.client("sagemaker"), name, say)
+    if record.model is not None:
+        recovery.adopt_orphans(root, recovery.orphans(place, name, status), say)
+    if status in recovery.BEYOND_UPDATES:
+        say(f"endpoint {name} is {status}: it is made anew")
+    return status in recovery.BEYOND_UPDATES
+
+
+def _taken_back(build: Build, place: Place, before: Record, problem: str, say: Say) -> str:
+    """Brings back what was live; the problem, with how that went, for a person."""
+    say(f"{problem}\nGoing back to {before.in_words()} in {before.environment}")
+    root = _root(build, place, before)
+    try:
+        status = recovery.settled_status(place.client("sagemaker"), before.endpoint_name, say)
+        beyond = status in recovery.BEYOND_UPDATES and before.model is not None
+        root.apply(replace=[recovery.ENDPOINT] if beyond else [])
+    except UserError as error:
+        return (
+            f"{problem}\n{before.environment} could NOT be taken back to {before.in_words()}: {error}\n"
+            "The next execution of the pipeline tries again: make publish ARGS=--force"
+        )
+    if before.model is None:
+        return f"{problem}\nThere was no endpoint before, and there is none now."
+    return f"{problem}\n{before.environment} serves {before.in_words()} again, as before."
+
+
+def _nothing(record: Record) -> Record:
+    """The record of an environment without an endpoint; its role, log and alarms stay to be looked at."""
+    return record._replace(model=None)
+
+
+def _reason(sagemaker: Any, name: str) -> str:
+    """What SageMaker says about an endpoint that did not come up; empty when it says nothing."""
+    try:
+        found = sagemaker.describe_endpoint(EndpointName=name)
+    except ClientError:
+        return ""
+    return f"\n  SageMaker says: {found['FailureReason']}" if found.get("FailureReason") else ""

@@ -1,0 +1,104 @@
+"""What is deployed to one environment, decided once: the record that Terraform applies and that a rollback applies again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from configuration.errors import UserError
+
+from .config import Settings
+from .registry import Package
+
+VERSION = 1
+STAGING, PRODUCTION = ENVIRONMENTS = ("staging", "production")
+
+
+class Model(NamedTuple):
+    """The model package behind the endpoint."""
+
+    package_arn: str
+    group: str
+    package_version: int
+    data_url: str  # s3://…/model.tar.gz
+    image: str
+
+
+class Record(NamedTuple):
+    """One environment's endpoint.
+
+    Attributes:
+        environment: staging or production.
+        endpoint_name: in SageMaker.
+        model: None: there is to be no endpoint.
+        settings: `config/endpoint.yaml` for this environment, but for the smoke test.
+        commit: of this repository.
+        terraform: a digest of the Terraform files that it was applied with.
+    """
+
+    environment: str
+    endpoint_name: str
+    model: Model | None
+    settings: dict[str, Any]
+    commit: str
+    terraform: str
+
+    def serves_as(self, other: "Record | None") -> bool:
+        """Whether both are the same endpoint; a commit that changes nothing of it does not count."""
+        return other is not None and self._replace(commit="") == other._replace(commit="")
+
+    def in_words(self) -> str:
+        """For a person: `email-router version 3`."""
+        if self.model is None:
+            return "no endpoint"
+        return f"{self.model.group} version {self.model.package_version}"
+
+
+def make(settings: Settings, environment: str, package: Package, commit: str) -> Record:
+    """The record of a version under the present configuration."""
+    wanted = settings.environment(environment)
+    model = Model(package.arn, package.group, package.number, package.data_url, package.image)
+    return Record(
+        environment,
+        settings.endpoint_name(environment),
+        model if wanted.enabled else None,
+        wanted.model_dump(mode="json", exclude={"enabled", "endpoint_name", "smoke_test"}),
+        commit,
+        terraform_digest(settings.root / "terraform"),
+    )
+
+
+def to_json(record: Record) -> str:
+    """The record as a file."""
+    document = {"version": VERSION, **record._asdict()}
+    document["model"] = record.model._asdict() if record.model else None
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, where: str) -> Record:
+    """The record in a file.
+
+    Raises:
+        UserError: it is no record, or one of another version of this template.
+    """
+    try:
+        document = json.loads(text)
+        if document.pop("version") != VERSION:
+            raise ValueError("another version")
+        model = document.pop("model")
+        fields = {name: document[name] for name in Record._fields if name != "model"}
+        return Record(model=Model(**model) if model else None, **fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{where}: expected the record of a deployment (version {VERSION}), got something else: {error}"
+        ) from None
+
+
+def terraform_digest(folder: Path) -> str:
+    """SHA-256 of the files that make an environment; what Terraform itself writes does not count."""
+    whole = hashlib.sha256()
+    for part in ("endpoint", "modules"):
+        for path in sorted((folder / part).rglob("*")):
+            if path.suffix == ".tf" or path.name == ".terraform.lock.hcl":
+                whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return whole.hexdigest()[:16]

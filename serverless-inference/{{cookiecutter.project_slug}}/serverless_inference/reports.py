@@ -1,0 +1,36 @@
+"""Where the reports of smoke tests are kept, and the link that an approval shows."""
+
+from typing import Any
+from urllib.parse import quote
+
+from . import report
+from .build import Build
+from .config import Settings
+from .record import Record
+from .smoke import Outcome
+
+
+def key(execution: str, environment: str) -> str:
+    """The object of an execution's report."""
+    return f"reports/{execution}/{environment}.html"
+
+
+def keep(build: Build, record: Record, before: Record | None, outcome: Outcome) -> None:
+    """Writes the report and uploads it."""
+    html = report.html(record, before, outcome, project=build.settings.project.name, execution=build.execution)
+    (build.folder / f"{record.environment}.html").write_text(html, encoding="utf-8")
+    build.history.put_report(key(build.execution, record.environment), html)
+
+
+def url(build: Build, environment: str) -> str:
+    """The report's page in the S3 console, where a person with access opens it."""
+    return console(build.settings, key(build.execution, environment))
+
+
+def console(settings: Settings, object_key: str) -> str:
+    """The page of an object of the project's bucket in the console."""
+    project: Any = settings.project
+    hosts = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+    host = hosts.get(project.partition, "console.aws.amazon.com")
+    region = project.region
+    return f"https://{region}.{host}/s3/object/{project.bucket}?region={region}&prefix={quote(object_key)}"
