@@ -69,6 +69,23 @@ def test_what_register_made_goes_and_the_repository_and_its_history_stay(
     assert secrets(organisation) == ["mlops/bitbucket/webhook/email-router"]
 
 
+def test_what_the_pipeline_has_deployed_stops_it_until_it_is_taken_down_or_left_on_purpose(
+    repository: Path, organisation: Any, bitbucket: Any, delivery: Run
+) -> None:
+    organisation.create_bucket(BUCKET)
+    s3 = organisation.sandbox.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="deployments/production/live.json", Body=b"{}")
+    refused = delivery("unregister", "--yes", "--delete-data")
+    assert (
+        refused.status == 1
+        and "has deployed to production" in refused.err
+        and "--leave-deployed" in refused.err
+    )
+    s3.head_object(Bucket=BUCKET, Key="deployments/production/live.json")  # nothing is deleted
+    left = delivery("unregister", "--yes", "--delete-data", "--leave-deployed", "--no-bitbucket")
+    assert left.status == 0, left.err
+
+
 def test_models_and_data_stop_it_before_anything_goes(
     repository: Path, organisation: Any, bitbucket: Any, delivery: Run
 ) -> None:
