@@ -15,7 +15,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from .errors import UserError
+from configuration.errors import UserError
 
 CODE_ARCHIVE = "sourcedir.tar.gz"
 

@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from configuration.errors import UserError
+
 from .config import is_s3
-from .errors import UserError
 
 _PACKAGE = "package:"
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")

@@ -11,10 +11,11 @@ from typing import Any, TextIO
 
 import botocore.exceptions
 
+from configuration.errors import UserError
+
 from . import base_model
 from .assets import split_uri
 from .config import Data, Settings, is_s3
-from .errors import UserError
 
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _KEY = "config/model.yaml: data"

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from configuration.errors import UserError
+
 from . import check as checks
 from .config import Settings
-from .errors import UserError
 from .load import SCHEMA_FILE, json_schema, load
 
 Command = Callable[[Settings, argparse.Namespace], int]

@@ -6,18 +6,12 @@ Limits come from the SageMaker API (botocore's service model) unless a comment s
 import codecs
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-import botocore.session
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from configuration import project
+from configuration.sections import Section
 
 # what the bucket holds, in folders (assets.py, definition.py)
 FOLDERS = ("base-models", "checkpoints", "code", "config", "data", "models", "runs")
@@ -25,10 +19,8 @@ METRICS = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
 
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _Share = Annotated[float, Field(ge=0, le=1)]
-_AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
 _InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 _Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
-_KmsKeyArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/.+$")]
 _RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:iam::\d{12}:role/.+$")]
 _Schedule = Annotated[
     str, StringConstraints(pattern=r"^(cron\(\S+( \S+){5}\)|rate\(\d+ (minute|hour|day)s?\))$")
@@ -41,12 +33,6 @@ def _known_encoding(name: str) -> str:
     except LookupError:
         raise ValueError("a text encoding that Python knows, such as utf-8, utf-16 or windows-1252") from None
     return name
-
-
-class Section(BaseModel):
-    """A mapping in a configuration file: unknown keys are refused, values are not changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Data(Section):
@@ -194,21 +180,6 @@ class ModelConfig(Section):
         return self
 
 
-class Accounts(Section):
-    """The two AWS accounts; the same id twice means one account for everything."""
-
-    shared_services: _AccountId
-    production: _AccountId
-
-
-class Bitbucket(Section):
-    """Where the repository lives."""
-
-    url: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
-    project_key: _Text
-    repository: _Text
-
-
 class Network(Section):
     """Subnets and security groups of the jobs; both empty means SageMaker's own network."""
 
@@ -222,34 +193,13 @@ class Network(Section):
         return self
 
 
-class ProjectConfig(Section):
+class ProjectConfig(project.ProjectConfig):
     """`config/project.yaml`. Terraform (terraform/delivery) reads the same file."""
 
-    name: _Text
-    slug: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
-    prefix: Annotated[
-        str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=16)
-    ]
-    description: str
-    owner_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$")]
-    accounts: Accounts
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
-    bitbucket: Bitbucket
-    kms_key_arn: _KmsKeyArn | None = None
+    folders: ClassVar[tuple[str, ...]] = FOLDERS
+
     network: Network = Network()
     execution_role_arn: _RoleArn | None = None
-    tags: dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]
-    ] = {}
-
-    @field_validator("slug")
-    @classmethod
-    def _not_a_folder_of_the_bucket(cls, slug: str) -> str:
-        """CodePipeline keeps its artifacts in a folder of the pipeline's name, and they expire there."""
-        if slug in FOLDERS:
-            raise ValueError(f"another name than the bucket's folders ({', '.join(FOLDERS)})")
-        return slug
 
     @property
     def pipeline_name(self) -> str:
@@ -260,16 +210,6 @@ class ProjectConfig(Section):
     def model_package_group(self) -> str:
         """Name of the model package group that versions go to."""
         return self.slug
-
-    @property
-    def key_alias(self) -> str:
-        """Alias of the key that terraform/delivery makes when `kms_key_arn` is null."""
-        return f"alias/{self.slug}"
-
-    @property
-    def partition(self) -> str:
-        """AWS partition of the region (the second field of an ARN)."""
-        return str(botocore.session.get_session().get_partition_for_region(self.region))
 
     @property
     def role_arn(self) -> str:

@@ -10,8 +10,9 @@ from mlops_sandbox.jobs import Images
 from mlops_sandbox.jobs.images import ImagesError
 from mlops_sandbox.server import Sandbox
 
+from configuration.errors import UserError
+
 from .config import Settings
-from .errors import UserError
 
 FOLDER = ".sandbox"
 

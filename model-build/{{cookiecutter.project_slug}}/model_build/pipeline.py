@@ -7,10 +7,11 @@ from typing import Any
 
 import botocore.exceptions
 
+from configuration.errors import UserError
+
 from . import assets
 from .config import ProjectConfig
 from .definition import Build
-from .errors import UserError
 
 Say = Callable[[str], None]
 INLINE_LIMIT = 1_048_576  # characters of a definition that CreatePipeline takes inline

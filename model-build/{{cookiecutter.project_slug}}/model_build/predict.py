@@ -12,8 +12,9 @@ from typing import Any
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import JobContext, JobFailed, run_transform
 
+from configuration.errors import UserError
+
 from .config import Settings
-from .errors import UserError
 from .local import sandbox
 from .pipeline import model_packages
 

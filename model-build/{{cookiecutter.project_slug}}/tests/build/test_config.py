@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from configuration.errors import ConfigError
 from model_build.config import ProjectConfig
-from model_build.errors import ConfigError
 from model_build.load import SCHEMA_FILE, json_schema, load
 
 MODEL = "config/model.yaml"

@@ -9,10 +9,10 @@ import botocore.session
 import botocore.validate
 import pytest
 
+from configuration.errors import UserError
 from model_build import assets, base_model
 from model_build.config import Settings
 from model_build.definition import build, steps_of
-from model_build.errors import UserError
 from model_build.load import load
 from model_build.requests import metric_definitions
 
