@@ -45,10 +45,11 @@ def source_stage() -> Stage:
 
 
 def build_stage(name: str, project: str, **more: Any) -> Stage:
-    """Declare a stage with one build of a project; ``onFailure`` is the stage's."""
+    """Declare a stage with one build of a project; ``onFailure`` and ``beforeEntry`` are the stage's."""
     stage: Stage = {"name": name}
-    if "onFailure" in more:
-        stage["onFailure"] = more.pop("onFailure")
+    for key in ("onFailure", "beforeEntry"):
+        if key in more:
+            stage[key] = more.pop(key)
     more.setdefault("inputs", ["code"])
     configuration = {"ProjectName": project, **more.pop("configuration", {})}
     stage["actions"] = [action("Build", "CodeBuild", "Build", configuration=configuration, **more)]
@@ -58,6 +59,20 @@ def build_stage(name: str, project: str, **more: Any) -> Stage:
 def approval_stage(name: str = "Approve", **configuration: str) -> Stage:
     """Declare a stage in which a person is waited for."""
     return {"name": name, "actions": [action("Approval", "Manual", "Person", configuration=configuration)]}
+
+
+def entry(result: str, variable: str, value: str, operator: str = "EQ") -> dict[str, Any]:
+    """Declare a stage's entry condition of one rule."""
+    return {"conditions": [{"result": result, "rules": [rule("Check", variable, value, operator)]}]}
+
+
+def rule(name: str, variable: str, value: str, operator: str = "EQ") -> dict[str, Any]:
+    """Declare a rule that compares a variable."""
+    return {
+        "name": name,
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"},
+        "configuration": {"Variable": variable, "Value": value, "Operator": operator},
+    }
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from mlops_sandbox import Sandbox
 
-from tests.sandbox.codepipeline_world import World, action, approval_stage, build_stage
+from tests.sandbox.codepipeline_world import World, action, approval_stage, build_stage, entry, rule
 
 
 @pytest.fixture
@@ -58,10 +58,71 @@ def test_a_role_that_does_not_trust_codepipeline_is_refused(world: World) -> Non
         world.client("codepipeline").create_pipeline(pipeline=declared)
 
 
-def test_conditions_that_are_not_evaluated_are_refused_and_not_ignored(world: World) -> None:
-    stage = build_stage("Build", "build", onFailure={"result": "FAIL", "conditions": [{"result": "FAIL"}]})
-    with pytest.raises(ClientError, match="does not evaluate the rules of conditions"):
+def _entered(result: str = "SKIP", **changed: Any) -> dict[str, Any]:
+    condition = entry(result, "#{Taken.VersionId}", "x")
+    condition["conditions"][0]["rules"][0].update(changed)
+    return build_stage("Build", "build", beforeEntry=condition)
+
+
+def _kind(**changed: str) -> dict[str, str]:
+    return {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1", **changed}
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        (
+            build_stage("Build", "build", onFailure={"result": "FAIL", "conditions": [{"result": "FAIL"}]}),
+            "stage Build: onFailure: the sandbox does not evaluate",
+        ),
+        (
+            {**build_stage("Build", "build"), "onSuccess": entry("FAIL", "#{Taken.VersionId}", "x")},
+            "stage Build: onSuccess: the sandbox does not evaluate",
+        ),
+        (
+            _entered(ruleTypeId=_kind(provider="CloudWatchAlarm")),
+            "evaluates VariableCheck.* got CloudWatchAlarm",
+        ),
+        (_entered(ruleTypeId=_kind(version="2")), "version 1; got VariableCheck, owner AWS, version 2"),
+        (_entered("ROLLBACK"), "beforeEntry: result: expected FAIL or SKIP, got ROLLBACK"),
+        (_entered(configuration={"Variable": "#{Taken.VersionId}"}), "expected Variable, Value and Operator"),
+        (
+            _entered(configuration={"Variable": "#{a.b}", "Value": "1", "Operator": "GT"}),
+            "rule Check: configuration: Operator: expected EQ, NE, CONTAINS, MATCHES, got 'GT'",
+        ),
+        (_entered(inputArtifacts=[{"name": "code"}]), "inputArtifacts: VariableCheck takes none"),
+        (
+            build_stage(
+                "Build",
+                "build",
+                beforeEntry={
+                    "conditions": [{"result": "FAIL", "rules": [rule("Twice", "#{a.b}", "1")] * 2}],
+                },
+            ),
+            "rule Twice: expected a name of its own",
+        ),
+    ],
+)
+def test_conditions_that_are_not_evaluated_are_refused_and_not_ignored(
+    world: World, stage: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ClientError, match=words):
         world.client("codepipeline").create_pipeline(pipeline=world.declaration(stage))
+
+
+def test_a_condition_needs_a_pipeline_of_type_v2(world: World) -> None:
+    with pytest.raises(ClientError, match="beforeEntry: expected a pipeline of type V2"):
+        world.client("codepipeline").create_pipeline(
+            pipeline=world.declaration(_entered(), pipelineType="V1")
+        )
+
+
+def test_a_condition_is_returned_as_it_was_given(world: World) -> None:
+    world.project("build", "true")
+    stage = _entered()
+    world.make(stage)
+    got = world.client("codepipeline").get_pipeline(name=world.name)["pipeline"]["stages"][1]
+    assert got["beforeEntry"] == stage["beforeEntry"]
 
 
 def test_an_update_counts_versions_and_leaves_running_executions_theirs(world: World) -> None:
