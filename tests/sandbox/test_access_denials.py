@@ -72,6 +72,31 @@ CALLS = [
         "arn:aws:ssm:{r}:{a}:parameter/mlops/foundation",
     ),
     (
+        "codepipeline",
+        "put_approval_result",
+        {
+            "pipelineName": "p",
+            "stageName": "s",
+            "actionName": "a",
+            "result": {"status": "Approved", "summary": ""},
+            "token": "00000000-0000-0000-0000-000000000000",
+        },
+        "codepipeline:PutApprovalResult",
+        "arn:aws:codepipeline:{r}:{a}:p/s/a",
+    ),
+    (
+        "codepipeline",
+        "retry_stage_execution",
+        {
+            "pipelineName": "p",
+            "stageName": "s",
+            "pipelineExecutionId": "00000000-0000-0000-0000-000000000000",
+            "retryMode": "ALL_ACTIONS",
+        },
+        "codepipeline:RetryStageExecution",
+        "arn:aws:codepipeline:{r}:{a}:p/s",
+    ),
+    (
         "sagemaker",
         "start_pipeline_execution",
         {"PipelineName": "p"},

@@ -106,10 +106,12 @@ FIELDS: dict[str, Callable[[Call, str, Any], str | None]] = {
     "object": lambda call, account, value: str(value["Key"]),
     "parameter": lambda call, account, value: str(value).split(":parameter")[-1].lstrip("/"),
     "path": lambda call, account, value: str(call.params.get("Path") or "/"),
+    "pipeline": lambda call, account, value: str(call.params.get("pipelineName") or ""),
     "queue": _queue,
     "role": _role,
     "rule": _rule,
     "secret": _secret,
+    "stage": lambda call, account, value: str(call.params.get("stageName") or ""),
     "stream": lambda call, account, value: str(call.params.get("logStreamName") or ""),
     "topic": lambda call, account, value: str(value).rsplit(":", 1)[0],
 }
