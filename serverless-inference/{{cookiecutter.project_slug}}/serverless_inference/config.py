@@ -1,0 +1,254 @@
+"""The two configuration files as checked data: `config/project.yaml` and `config/endpoint.yaml`.
+
+Limits come from the SageMaker API (botocore's service model) unless a comment says otherwise.
+"""
+
+import re
+import zoneinfo
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from configuration import project
+from configuration.sections import Section
+
+# [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
+LONGEST_ANSWER_MS = 60_000
+LONGEST_COLD_START_MS = 180_000
+
+MOST_VARIABLES, LONGEST_VARIABLE = 100, 1024  # botocore: EnvironmentMap, EnvironmentValue
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIALS?)$", re.IGNORECASE)
+#: What the container, the model package or the service sets: another value breaks serving, or the choice
+#: of the model.
+_RESERVED = re.compile(
+    r"SAGEMAKER_(PROGRAM|SUBMIT_DIRECTORY|REGION|BASE_DIR|HANDLER|BIND_TO_PORT|SAFE_PORT_RANGE|MULTI_MODEL)"
+    r"|HF_MODEL_ID|AWS_.*|PATH|PYTHONPATH|PYTHONHOME|LD_PRELOAD|LD_LIBRARY_PATH"
+)
+
+_Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
+_Concurrency = Annotated[int, Field(ge=1, le=200)]
+
+
+def _known_timezone(name: str) -> str:
+    known = zoneinfo.available_timezones()
+    if known and name not in known:  # a machine without time zone data knows none
+        raise ValueError("a time zone of the IANA list, such as America/Toronto or Etc/UTC")
+    return name
+
+
+def _one_day_field(cron: str) -> str:
+    """[read] Of day of month and day of week one must be `?` (cron expressions of EventBridge)."""
+    fields = cron.removeprefix("cron(").removesuffix(")").split()
+    if (fields[2] == "?") == (fields[4] == "?"):
+        raise ValueError("? as either the third field (day of month) or the fifth (day of week)")
+    return cron
+
+
+def _text_or_columns(value: object) -> object:
+    """Checked here, because pydantic has an error for each form that a value could have had."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, dict) and value and all(isinstance(part, str) for part in value.values() if part):
+        return value
+    raise ValueError("a text, or columns with texts such as {subject: …, body: …}")
+
+
+class ScheduledConcurrency(Section):
+    """Other bounds from a certain time on, until another entry changes them again."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$", max_length=64)]
+    """What AWS lists it as; once per environment."""
+    cron: Annotated[str, StringConstraints(pattern=r"^cron\(\S+( \S+){5}\)$"), AfterValidator(_one_day_field)]
+    """When it begins: cron(minutes hours day month weekday year)."""
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = "Etc/UTC"
+    """The time zone of `cron`, by its IANA name."""
+    minimum: _Concurrency
+    """Fewest requests at a time to keep containers ready for."""
+    maximum: _Concurrency
+    """Most requests at a time to keep containers ready for."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        return _ordered(self)
+
+
+class ProvisionedConcurrency(Section):
+    """Containers that are kept ready, so that requests meet no cold start; waiting costs money."""
+
+    minimum: _Concurrency
+    """Fewest requests at a time to keep containers ready for."""
+    maximum: _Concurrency
+    """Most of them; the same as `minimum`, and no schedule: always that many."""
+    target_utilization: Annotated[float, Field(ge=0.1, le=0.9)] = 0.7
+    """The share in use that AWS adds and removes ready containers for."""
+    schedule: list[ScheduledConcurrency] = []
+    """Other bounds at certain times."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        names = [entry.name for entry in self.schedule]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"schedule: expected each name once, got {twice!r} twice")
+        return _ordered(self)
+
+
+class Alarms(Section):
+    """When CloudWatch tells the organisation's topic that the endpoint is not well."""
+
+    error_percent: Annotated[float, Field(ge=0, le=100)] = 1
+    """Alarm above this share of failed requests, in percent."""
+    latency_p95_ms: Annotated[int, Field(ge=1, le=LONGEST_ANSWER_MS)] = 2000
+    """Alarm when the slowest 5 % of requests keep the model longer than this, in milliseconds."""
+    throttles: Annotated[int, Field(ge=0)] = 0
+    """Alarm above this many requests in five minutes that were turned away."""
+    concurrency_percent: Annotated[float, Field(gt=0, le=100)] = 80
+    """Alarm above this share of max_concurrency in use, in percent."""
+
+
+class Expectation(Section):
+    """One request of the smoke test, and what a good model answers."""
+
+    text: Annotated[str | dict[str, str | None], BeforeValidator(_text_or_columns)]
+    """A text, or the text columns of training, such as {subject: …, body: …}."""
+    label: _Text
+    """The label that has to come first."""
+    minimum_score: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The score that it has to have at least."""
+
+
+class SmokeTest(Section):
+    """Real requests that a deployment has to answer well before it counts."""
+
+    requests: Annotated[list[Expectation], Field(min_length=1, max_length=50)]
+    """The requests, each asked several times."""
+    latency_ms: Annotated[int, Field(ge=1, le=LONGEST_ANSWER_MS)] = 1000
+    """The longest that 95 % of the answers may take once it is warm, in milliseconds, network included."""
+    cold_start_ms: Annotated[int, Field(ge=1, le=LONGEST_COLD_START_MS)] = 30_000
+    """The longest that the very first answer may take, in milliseconds."""
+
+
+class Environment(Section):
+    """One endpoint."""
+
+    enabled: bool = True
+    """false: no endpoint; one that is there is taken down by the next deployment."""
+    endpoint_name: _Name | None = None
+    """Its name in SageMaker; null: the project's slug and the environment's name."""
+    memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 3072
+    """Memory of each container, in MB; more memory comes with more CPU."""
+    max_concurrency: _Concurrency = 5
+    """Requests that it answers at a time; further ones are turned away."""
+    provisioned_concurrency: ProvisionedConcurrency | None = None
+    """Containers that are kept ready; null: none, and a request after a pause waits for a cold start."""
+    environment: dict[str, str] = {}
+    """Environment variables of the container; no secrets."""
+    alarms: Alarms = Alarms()
+    """When to be told."""
+    smoke_test: SmokeTest | None = None
+    """Another smoke test than the one below, for this environment."""
+
+    @field_validator("environment")
+    @classmethod
+    def _harmless(cls, variables: dict[str, str]) -> dict[str, str]:
+        if len(variables) > MOST_VARIABLES:
+            raise ValueError(f"at most {MOST_VARIABLES} variables")
+        for name, value in variables.items():
+            problem = _variable_problem(name, value)
+            if problem:
+                raise ValueError(f"{name}: {problem}")
+        return variables
+
+    @model_validator(mode="after")
+    def _within_max_concurrency(self) -> Self:
+        kept = self.provisioned_concurrency
+        if kept is None:
+            return self
+        bounds = {"maximum": kept.maximum}
+        bounds |= {f"schedule.{number}.maximum": each.maximum for number, each in enumerate(kept.schedule)}
+        for key, maximum in bounds.items():
+            if maximum > self.max_concurrency:
+                raise ValueError(
+                    f"provisioned_concurrency.{key}: expected at most max_concurrency "
+                    f"({self.max_concurrency}), got {maximum}"
+                )
+        return self
+
+
+class EndpointConfig(Section):
+    """`config/endpoint.yaml`."""
+
+    model_package_group: _Name
+    """The group whose newest approved model package is served."""
+    staging: Environment = Environment()
+    """The endpoint in the shared services account."""
+    production: Environment = Environment()
+    """The endpoint in the production account."""
+    smoke_test: SmokeTest
+    """The smoke test of both."""
+
+
+class ProjectConfig(project.ProjectConfig):
+    """`config/project.yaml`. Terraform (terraform/) reads the same file."""
+
+    folders: ClassVar[tuple[str, ...]] = ("deployments", "reports")
+
+
+class Settings(Section):
+    """Both files, and the folder that paths are relative to. `name` is staging or production."""
+
+    root: Path
+    project: ProjectConfig
+    endpoint: EndpointConfig
+
+    def environment(self, name: str) -> Environment:
+        """What is configured for one environment."""
+        return {"staging": self.endpoint.staging, "production": self.endpoint.production}[name]
+
+    def endpoint_name(self, name: str) -> str:
+        """The endpoint's name in SageMaker; at most 63 characters, as a slug has at most 32."""
+        return self.environment(name).endpoint_name or f"{self.project.slug}-{name}"
+
+    def smoke_test(self, name: str) -> SmokeTest:
+        """The smoke test of one environment."""
+        return self.environment(name).smoke_test or self.endpoint.smoke_test
+
+    def account(self, name: str) -> str:
+        """The AWS account that one environment is in."""
+        accounts = self.project.accounts
+        return {"staging": accounts.shared_services, "production": accounts.production}[name]
+
+
+_Bounds = TypeVar("_Bounds", ScheduledConcurrency, ProvisionedConcurrency)
+
+
+def _ordered(bounds: _Bounds) -> _Bounds:
+    if bounds.minimum > bounds.maximum:
+        raise ValueError(f"maximum: expected at least minimum ({bounds.minimum}), got {bounds.maximum}")
+    return bounds
+
+
+def _variable_problem(name: str, value: str) -> str | None:
+    if not _VARIABLE.fullmatch(name) or len(name) > LONGEST_VARIABLE:
+        return "expected a name of letters, digits and underscores that does not begin with a digit"
+    if _RESERVED.fullmatch(name):
+        return "expected another variable: this one is the container's own, and changing it breaks serving"
+    if _SECRET.search(name):
+        return (
+            "expected no secret, as whoever may describe the model can read it; keep it in AWS Secrets "
+            "Manager, let inference.py read it there, and give only its ARN here, in a variable such as "
+            f"{_SECRET.sub('', name) or 'SERVICE'}_SECRET_ARN"
+        )
+    if len(value) > LONGEST_VARIABLE:
+        return f"expected at most {LONGEST_VARIABLE} characters, got {len(value)}"
+    return None

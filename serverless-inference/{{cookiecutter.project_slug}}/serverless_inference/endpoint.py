@@ -1,0 +1,187 @@
+"""Asks an endpoint, in the form of model-build's steps/inference.py (and of transformers' own pipeline).
+
+A request is `{"inputs": [TEXT, …], "parameters": {"top_k": N}}`; a TEXT is a string, or an object with the
+text columns of training. The answer is a list for each TEXT: its best N labels, best first, as
+`{"label", "score"}`.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from configuration.errors import UserError
+
+from .aws import Session, code, plain_errors
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of a request to a serverless endpoint. [read] Serverless Inference, feature exclusions and quotas"""
+
+ANSWER_TIMEOUT = 70
+"""Seconds: the service ends a request after 60, and says so."""
+
+PATIENCE = 60.0
+"""Seconds in which a request that was turned away is tried again."""
+
+# turned away before a model saw the request, so that asking again does no harm
+_TURNED_AWAY = frozenset(
+    {"ThrottlingException", "Throttling", "TooManyRequestsException", "ModelNotReadyException"}
+)
+
+Text = str | dict[str, str | None]
+
+
+class Label(NamedTuple):
+    """A class, and how sure the model is of it: 0 to 1."""
+
+    label: str
+    score: float
+
+
+class Reply(NamedTuple):
+    """What came back for one request.
+
+    Attributes:
+        rankings: for each text its labels, best first.
+        ms: of the try that was answered, network included.
+        total_ms: from the first try on, waiting included.
+        tries: how many it took.
+    """
+
+    rankings: list[list[Label]]
+    ms: float
+    total_ms: float
+    tries: int
+
+
+class AskError(UserError):
+    """The endpoint has not answered, or not in the form that was expected."""
+
+
+class Endpoint(NamedTuple):
+    """An endpoint and the client to ask it with."""
+
+    runtime: Any
+    name: str
+
+    @classmethod
+    def of(cls, session: Session, name: str) -> Self:
+        """The endpoint `name`, with a client that waits as long as the service, and never retries by itself."""
+        config = Config(connect_timeout=10, read_timeout=ANSWER_TIMEOUT, retries={"total_max_attempts": 1})
+        with plain_errors("AWS credentials"):
+            return cls(session.client("sagemaker-runtime", config=config), name)
+
+    def ask(
+        self,
+        texts: Sequence[Text],
+        top_k: int = 1,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Reply:
+        """Asks about texts, in one request.
+
+        Args:
+            texts: at least one; `encode` says how large they may be together.
+            top_k: how many labels to answer for each.
+            patience: seconds in which the request is tried again while it is turned away.
+            sleep: waits that many seconds.
+
+        Raises:
+            AskError: no such endpoint, a model that raised (in its words), or nothing free within `patience`.
+        """
+        body = encode(texts, top_k)
+        began = time.perf_counter()
+        tries = 0
+        while True:
+            tries += 1
+            sent = time.perf_counter()
+            try:
+                found = self.runtime.invoke_endpoint(
+                    EndpointName=self.name,
+                    ContentType="application/json",
+                    Accept="application/json",
+                    Body=body,
+                )
+                content = found["Body"].read()
+            except (ClientError, BotoCoreError) as error:
+                pause = min(2.0 ** (tries - 1), 8) * random.uniform(0.5, 1)
+                if not _worth_another_try(error) or time.perf_counter() - began + pause > patience:
+                    raise AskError(self._problem(error, tries)) from error
+                sleep(pause)
+                continue
+            now = time.perf_counter()
+            rankings = _read(content, len(texts), self.name)
+            return Reply(rankings, (now - sent) * 1000, (now - began) * 1000, tries)
+
+    def _problem(self, error: Exception, tries: int) -> str:
+        where = f"endpoint {self.name}"
+        if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)):
+            return f"{where}: expected an answer within {ANSWER_TIMEOUT} s, got none"
+        if not isinstance(error, ClientError):
+            return f"{where}: {error}"
+        message = str(error.response.get("Error", {}).get("Message", ""))
+        if code(error) == "ModelError":
+            return f"{where}: the model failed: {_model_words(error)}"
+        if code(error) in ("ValidationError", "ValidationException") and "not found" in message:
+            return f"{where} is not there: no version of the model is deployed yet (make status)"
+        if _worth_another_try(error):
+            return f"{where}: busy or not ready, after {tries} tries: {code(error)}: {message}"
+        return f"{where}: {code(error)}: {message}"
+
+
+def encode(texts: Sequence[Text], top_k: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        AskError: it is larger than a serverless endpoint takes.
+    """
+    document = {"inputs": list(texts), "parameters": {"top_k": top_k}}
+    body = json.dumps(document, ensure_ascii=False).encode()
+    if len(body) > MAX_BODY:
+        raise AskError(
+            f"expected texts of at most {MAX_BODY:,} bytes together (the limit of a serverless endpoint), "
+            f"got {len(body):,}"
+        )
+    return body
+
+
+def _worth_another_try(error: Exception) -> bool:
+    """Throttled, not ready, or a fault of the service; a model that refuses a text refuses it again."""
+    if not isinstance(error, ClientError):
+        return False
+    if code(error) == "ModelError":
+        return int(error.response.get("OriginalStatusCode", 0)) >= 500
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return code(error) in _TURNED_AWAY or status == 429 or status >= 500
+
+
+def _model_words(error: ClientError) -> str:
+    """What the model's own code said. The model server wraps it in JSON."""
+    words = str(error.response.get("OriginalMessage") or error.response["Error"].get("Message", ""))
+    try:
+        wrapped = json.loads(words)
+    except ValueError:
+        wrapped = None
+    if isinstance(wrapped, dict) and "message" in wrapped:
+        words = str(wrapped["message"])
+    status = error.response.get("OriginalStatusCode")
+    return f"{words.strip()} (status {status})" if status else words.strip()
+
+
+def _read(content: bytes, expected: int, name: str) -> list[list[Label]]:
+    try:
+        found = json.loads(content)
+        rankings = [[Label(str(each["label"]), float(each["score"])) for each in text] for text in found]
+    except (ValueError, TypeError, KeyError):
+        rankings = []
+    if len(rankings) == expected and all(rankings):
+        return rankings
+    shown = content[:200].decode("utf-8", "replace")
+    raise AskError(
+        f"endpoint {name}: expected labels and scores for {expected} text(s), as "
+        f'[[{{"label": …, "score": …}}], …], got {shown}'
+    )
