@@ -1,4 +1,4 @@
-"""The CodeBuild build that this runs in: whose credentials, which execution of the pipeline, what it hands on."""
+"""The build that this runs in: whose credentials, which execution of the pipeline, what it hands on."""
 
 import os
 from pathlib import Path

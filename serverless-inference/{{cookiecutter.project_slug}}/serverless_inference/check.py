@@ -32,7 +32,7 @@ class Finding:
 
 
 def check(settings: Settings) -> list[Finding]:
-    """Look at the configuration, which is valid in itself, and at the model registry if there are credentials."""
+    """Look at the configuration, valid in itself, and at the model registry if there are credentials."""
     return [
         Finding(True, "config/project.yaml and config/endpoint.yaml are valid"),
         *(_environment(settings, name) for name in ENVIRONMENTS),
@@ -60,7 +60,9 @@ def _model(settings: Settings) -> Finding:
     try:
         own = _own(settings)
         if own is None:
-            return Finding(None, f"model package group {group}: not looked at, as there are no AWS credentials")
+            return Finding(
+                None, f"model package group {group}: not looked at, as there are no AWS credentials"
+            )
         found = caller(own)
         wanted = settings.project.accounts.shared_services
         if found.account != wanted:
@@ -68,7 +70,9 @@ def _model(settings: Settings) -> Finding:
             return Finding(None, f"model package group {group}: {text}")
         package = registry.newest_approved(own.client("sagemaker"), group)
         if package is None:
-            return Finding(None, f"model package group {group}: no version is approved yet: nothing to deploy")
+            return Finding(
+                None, f"model package group {group}: no version is approved yet: nothing to deploy"
+            )
         if problem := registry.archive_problem(own.client("s3"), package):
             return Finding(False, problem)
     except UserError as error:

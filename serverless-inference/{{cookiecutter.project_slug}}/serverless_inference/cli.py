@@ -77,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
     add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/endpoint.yaml")
     add("status", _status, "what is live, what is approved, what waits for an answer")
     invoke.add_arguments(add("invoke", invoke.run, "ask an endpoint about texts"))
-    asks = add("promote", _promote, "answer the pipeline's question: what staging has proven goes to production")
+    asks = add(
+        "promote", _promote, "answer the pipeline's question: what staging has proven goes to production"
+    )
     asks.add_argument("--reject", metavar="REASON", help="answer no, and say why")
     back = add("rollback", _rollback, "go back to an older version: approves it, rejects the newer ones")
     back.add_argument("--to", type=int, required=True, metavar="N", help="the version that is to serve")
@@ -124,7 +126,7 @@ def _promote(settings: Settings, options: argparse.Namespace) -> int:
     print(
         "Approved. The pipeline deploys it to production now: make status"
         if approve
-        else "Rejected. Production stays as it is. Staging still serves it: reject the version itself to change that."
+        else "Rejected. Production stays as it is. To take it out of staging as well, reject the version: make rollback"
     )
     return 0
 
@@ -175,7 +177,9 @@ def _agreed(options: argparse.Namespace, question: str) -> bool:
     if options.yes or os.environ.get(YES) == "1":
         return True
     if not sys.stdin.isatty():
-        print(f"Nothing is changed, because there is no terminal to ask on. Without asking: --yes, or {YES}=1")
+        print(
+            f"Nothing is changed, because there is no terminal to ask on. Without asking: --yes, or {YES}=1"
+        )
         return False
     try:
         agreed = input(question).strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""Brings one environment to what a record says, proves it with real requests, and takes it back if that fails."""
+"""Brings an environment to what a record says, proves it with real requests, goes back if that fails."""
 
 import functools
 from collections.abc import Callable
@@ -36,14 +36,16 @@ def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
     say(f"{environment}: {record.in_words()} (live: {before.in_words() if before else 'nothing'})")
     root = _root(build, place, record)
     root.initialise()
-    failed = _clear_the_way(build, place, root, record, say)
+    recovery.release_stale_lock(root, place, functools.partial(build.other_builds, environment), say)
     if record.model is None:
-        root.apply(destroy=True)
+        recovery.settled_status(place.client("sagemaker"), record.endpoint_name, say)
+        root.plan(destroy=True)
+        root.apply()
         build.history.taken_down(environment)
         say(f"{environment}: everything of {record.endpoint_name} is taken down")
         return None
     try:
-        root.apply(replace=[recovery.ENDPOINT] if failed else [])
+        _bring_about(place, root, record, say)
     except UserError as error:
         problem = f"{error}{_reason(place.client('sagemaker'), record.endpoint_name)}"
         raise UserError(_taken_back(build, place, before or _nothing(record), problem, say)) from error
@@ -73,28 +75,34 @@ def _root(build: Build, place: Place, record: Record) -> Root:
     return Root(build.settings.root, place.state, variables)
 
 
-def _clear_the_way(build: Build, place: Place, root: Root, record: Record, say: Say) -> bool:
-    """Puts in order what an interrupted deployment has left; whether the endpoint is beyond updates."""
+def _bring_about(place: Place, root: Root, record: Record, say: Say) -> None:
+    """Applies a record, whatever the deployment before it has left behind."""
     name = record.endpoint_name
-    recovery.release_stale_lock(
-        root, place, functools.partial(build.other_builds, record.environment), say
-    )
     status = recovery.settled_status(place.client("sagemaker"), name, say)
-    if record.model is not None:
-        recovery.adopt_orphans(root, recovery.orphans(place, name, status), say)
-    if status in recovery.BEYOND_UPDATES:
-        say(f"endpoint {name} is {status}: it is made anew")
-    return status in recovery.BEYOND_UPDATES
+    replace = []
+    if (
+        status in recovery.BEYOND_UPDATES
+        and record.model is not None
+        and recovery.ENDPOINT in root.addresses()
+    ):
+        say(f"endpoint {name} is {status}, and cannot be updated any more: it is made anew")
+        replace.append(recovery.ENDPOINT)
+    found = recovery.orphans(place, root.plan(replace=replace))
+    if found:
+        for address, existing in found.items():
+            say(f"{existing} exists, and the state does not know it: taken in as {address}")
+            root.adopt(address, existing)
+        if recovery.ENDPOINT in found and status in recovery.BEYOND_UPDATES:
+            replace.append(recovery.ENDPOINT)
+        root.plan(replace=replace)
+    root.apply()
 
 
 def _taken_back(build: Build, place: Place, before: Record, problem: str, say: Say) -> str:
     """Brings back what was live; the problem, with how that went, for a person."""
     say(f"{problem}\nGoing back to {before.in_words()} in {before.environment}")
-    root = _root(build, place, before)
     try:
-        status = recovery.settled_status(place.client("sagemaker"), before.endpoint_name, say)
-        beyond = status in recovery.BEYOND_UPDATES and before.model is not None
-        root.apply(replace=[recovery.ENDPOINT] if beyond else [])
+        _bring_about(place, _root(build, place, before), before, say)
     except UserError as error:
         return (
             f"{problem}\n{before.environment} could NOT be taken back to {before.in_words()}: {error}\n"

@@ -27,7 +27,7 @@ class History:
         self._s3, self._bucket = s3, bucket
 
     def live(self, environment: str) -> Record | None:
-        """What has passed its smoke test last; None before the first deployment, or once it was taken down."""
+        """What has passed its smoke test last; None before that, and once it was taken down."""
         key = f"{FOLDER}/{environment}/live.json"
         text = self._read(key)
         return None if text is None else records.from_json(text, f"s3://{self._bucket}/{key}")

@@ -1,4 +1,4 @@
-"""One environment as a build reaches it: through the deployment role that the organisation's foundation has made there."""
+"""An environment as a build reaches it: through the deployment role that the foundation has made there."""
 
 import json
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What is deployed to one environment, decided once: the record that Terraform applies and that a rollback applies again."""
+"""What is deployed to one environment, decided once: Terraform applies it, and to go back applies it again."""
 
 import hashlib
 import json

@@ -2,12 +2,12 @@
 
 A build can be stopped, or run out of time, at any moment. What it may leave: a lock on the state that nobody
 will release; an endpoint that is still being made or changed; one that has failed, which SageMaker lets
-nobody update any more; and resources with fixed names that are not in the state, because the build ended before it
-was written.
+nobody update any more; and resources with fixed names that the state does not know, because the build ended
+before it was written.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,7 +16,7 @@ from configuration.errors import UserError
 
 from .aws import code, plain_errors
 from .place import Place
-from .terraform import Root, lock_id
+from .terraform import New, Root, lock_id
 
 Say = Callable[[str], None]
 
@@ -29,7 +29,7 @@ MISSING = frozenset({"ValidationException", "NoSuchEntity", "ResourceNotFoundExc
 
 
 def release_stale_lock(root: Root, place: Place, other_builds: Callable[[], list[str]], say: Say) -> None:
-    """Removes the state's lock if no other build of this environment runs; Terraform waits for one that does."""
+    """Removes the state's lock, unless another build of this environment runs: Terraform waits for that."""
     key = f"{place.state.key}.tflock"
     try:
         body = place.client("s3").get_object(Bucket=place.state.bucket, Key=key)["Body"].read()
@@ -57,7 +57,9 @@ def running_builds(codebuild: Any, project: str, own_id: str | None) -> list[str
     return [build["id"] for build in builds if build["buildStatus"] == "IN_PROGRESS"]
 
 
-def settled_status(sagemaker: Any, name: str, say: Say, sleep: Callable[[float], None] = time.sleep) -> str | None:
+def settled_status(
+    sagemaker: Any, name: str, say: Say, sleep: Callable[[float], None] = time.sleep
+) -> str | None:
     """The endpoint's status once nothing changes it any more; None when there is no endpoint.
 
     Raises:
@@ -76,19 +78,37 @@ def settled_status(sagemaker: Any, name: str, say: Say, sleep: Callable[[float],
     return status
 
 
-def adopt_orphans(root: Root, found: Mapping[str, Callable[[], str | None]], say: Say) -> None:
-    """Takes resources that exist, and that the state does not know, into it.
+def orphans(place: Place, made: Sequence[New]) -> dict[str, str]:
+    """What a plan would make although it exists: address -> name.
 
-    Args:
-        root: initialised.
-        found: Terraform address -> what to import there; None when nothing of that name exists.
-        say: tells a person.
+    Only of the types whose names are fixed; others are overwritten, or have a name of their own.
     """
-    known = root.addresses()
-    for address, look in found.items():
-        if address not in known and (name := look()) is not None:
-            say(f"{name} exists, and the state does not know it: taken in as {address}")
-            root.adopt(address, name)
+    looks = {
+        "aws_sagemaker_endpoint": lambda name: _status(place.client("sagemaker"), name),
+        "aws_iam_role": lambda name: _role(place.client("iam"), name),
+        "aws_cloudwatch_log_group": lambda name: _log_group(place.client("logs"), name),
+    }
+    return {
+        new.address: new.name
+        for new in made
+        if new.type in looks and new.name is not None and looks[new.type](new.name) is not None
+    }
+
+
+def _role(iam: Any, name: str) -> str | None:
+    with plain_errors(f"role {name}"):
+        try:
+            return str(iam.get_role(RoleName=name)["Role"]["Arn"])
+        except ClientError as error:
+            if code(error) in MISSING:
+                return None
+            raise
+
+
+def _log_group(logs: Any, name: str) -> str | None:
+    with plain_errors(f"log group {name}"):
+        found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    return next((group["arn"] for group in found if group["logGroupName"] == name), None)
 
 
 def _status(sagemaker: Any, name: str) -> str | None:

@@ -1,7 +1,8 @@
 """Going back to an older version: the registry is told, and the pipeline does the rest.
 
 The newest approved version is what serves. So a rollback approves the version that is wanted and rejects the
-approved ones above it, the newest last: each change starts the pipeline, and only the last one changes its answer.
+approved ones above it, the newest last: each change starts the pipeline, and only the last one changes its
+answer.
 """
 
 from collections.abc import Sequence

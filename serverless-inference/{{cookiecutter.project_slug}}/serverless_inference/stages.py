@@ -59,7 +59,7 @@ def production(build: Build, say: Say) -> None:
     """Deploys to production exactly what staging has proven.
 
     Raises:
-        UserError: the version was rejected since, or cannot be deployed; production serves what it did before.
+        UserError: the version was rejected since, or cannot be deployed; production stays as it was.
     """
     path = build.folder / f"{PRODUCTION}.json"
     where = path.relative_to(build.settings.root).as_posix()
@@ -121,7 +121,7 @@ def _nothing_approved(build: Build, group: str) -> str:
             f"No version of {group} is approved. Nothing is changed, and what is live stays so that requests "
             f"are answered ({'; '.join(live)}). An alarm says so until a version is approved and deployed."
         )
-    return f"No version of {group} is approved yet, so there is nothing to deploy. Approving one starts this again."
+    return f"No version of {group} is approved yet: nothing to deploy. Approving one starts this again."
 
 
 def _worth_a_question(build: Build, wanted: Record) -> tuple[bool, str]:
@@ -131,9 +131,9 @@ def _worth_a_question(build: Build, wanted: Record) -> tuple[bool, str]:
     if wanted.serves_as(live) or (wanted.model is None and live is None):
         return False, "Production has the same already."
     proposal = build.history.proposal()
-    if proposal and proposal.execution != build.execution and wanted.serves_as(proposal.record):
-        if _under_way(build, proposal.execution):
-            return False, f"{now} Execution {proposal.execution} asks about the same already."
+    asked = proposal and proposal.execution != build.execution and wanted.serves_as(proposal.record)
+    if proposal and asked and _under_way(build, proposal.execution):
+        return False, f"{now} Execution {proposal.execution} asks about the same already."
     return True, now
 
 

@@ -7,11 +7,12 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from configuration.errors import UserError
 
 FOLDER = "terraform/endpoint"
+PLAN = "endpoint.tfplan"
 LOCK_TIMEOUT = "15m"  # while another build ends
 
 
@@ -22,6 +23,14 @@ class State(NamedTuple):
     key: str
     region: str
     role_arn: str
+
+
+class New(NamedTuple):
+    """Something that a plan makes: address, type, and the name that it will have (None: not known yet)."""
+
+    address: str
+    type: str
+    name: str | None
 
 
 class Root:
@@ -54,30 +63,39 @@ class Root:
         """Removes a lock whose owner is gone."""
         self._run("force-unlock", "-force", lock_id)
 
-    def apply(self, *, replace: Sequence[str] = (), destroy: bool = False) -> None:
-        """Plans, shows the plan, and applies exactly that.
+    def plan(self, *, replace: Sequence[str] = (), destroy: bool = False) -> list[New]:
+        """Plans, and shows the plan.
 
         Args:
             replace: addresses that are made anew.
             destroy: take everything down instead.
 
+        Returns:
+            What the plan makes and the state does not have.
+
         Raises:
             UserError: Terraform ends with an error; its own words are in the log.
         """
-        plan = self.folder / "endpoint.tfplan"
         purpose = ["-destroy"] if destroy else [f"-replace={address}" for address in replace]
-        try:
-            self._run(
-                "plan",
-                "-input=false",
-                f"-lock-timeout={LOCK_TIMEOUT}",
-                f"-out={plan.name}",
-                *self._variables,
-                *purpose,
+        settings = ("-input=false", f"-lock-timeout={LOCK_TIMEOUT}", f"-out={PLAN}")
+        self._run("plan", *settings, *self._variables, *purpose)
+        shown = self._captured("show", "-json", PLAN)
+        if shown.returncode != 0:
+            raise UserError(
+                f"terraform show ended with exit status {shown.returncode}: {shown.stderr.strip()}"
             )
-            self._run("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", plan.name)
+        return new_in(json.loads(shown.stdout))
+
+    def apply(self) -> None:
+        """Applies exactly what was planned.
+
+        Raises:
+            UserError: Terraform ends with an error; its own words are in the log.
+        """
+        try:
+            self._run("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", PLAN)
         finally:
-            plan.unlink(missing_ok=True)
+            (self.folder / PLAN).unlink(missing_ok=True)
 
     def _run(self, *arguments: str) -> None:
         words = _command(arguments)
@@ -105,6 +123,15 @@ def backend(state: State) -> str:
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
+def new_in(plan: dict[str, Any]) -> list[New]:
+    """What a plan (`terraform show -json`) makes for the first time."""
+    return [
+        New(change["address"], change["type"], (change["change"]["after"] or {}).get("name"))
+        for change in plan.get("resource_changes", [])
+        if change["mode"] == "managed" and change["change"]["actions"] == ["create"]
+    ]
+
+
 def lock_id(text: str) -> str | None:
     """The id in a lock file of the S3 backend; None when it is none."""
     try:
@@ -115,7 +142,7 @@ def lock_id(text: str) -> str | None:
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
-    return ["terraform", arguments[0], *([] if arguments[0] == "state" else ["-no-color"]), *arguments[1:]]
+    return ["terraform", arguments[0], *(["-no-color"] if arguments[0] != "state" else []), *arguments[1:]]
 
 
 def _environment() -> dict[str, str]:
