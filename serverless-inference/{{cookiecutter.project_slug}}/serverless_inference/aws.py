@@ -89,7 +89,7 @@ def plain_errors(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {' '.join(str(error).split())}{_advice(error)}") from error
 
 
-class _Assumed(CredentialProvider):  # type: ignore[misc]  # botocore has no types
+class _Assumed(CredentialProvider):
     """The only source of credentials of a session that acts as a role."""
 
     METHOD = "deployment-role"

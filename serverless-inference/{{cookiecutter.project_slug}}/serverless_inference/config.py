@@ -6,7 +6,7 @@ Limits come from the SageMaker API (botocore's service model) unless a comment s
 import re
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -79,7 +79,8 @@ class ScheduledConcurrency(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        return _ordered(self)
+        _stop_unless_ordered(self.minimum, self.maximum)
+        return self
 
 
 class ProvisionedConcurrency(Section):
@@ -100,7 +101,8 @@ class ProvisionedConcurrency(Section):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"schedule: expected each name once, got {twice!r} twice")
-        return _ordered(self)
+        _stop_unless_ordered(self.minimum, self.maximum)
+        return self
 
 
 class Alarms(Section):
@@ -229,13 +231,9 @@ class Settings(Section):
         return {"staging": accounts.shared_services, "production": accounts.production}[name]
 
 
-_Bounds = TypeVar("_Bounds", ScheduledConcurrency, ProvisionedConcurrency)
-
-
-def _ordered(bounds: _Bounds) -> _Bounds:
-    if bounds.minimum > bounds.maximum:
-        raise ValueError(f"maximum: expected at least minimum ({bounds.minimum}), got {bounds.maximum}")
-    return bounds
+def _stop_unless_ordered(minimum: int, maximum: int) -> None:
+    if minimum > maximum:
+        raise ValueError(f"maximum: expected at least minimum ({minimum}), got {maximum}")
 
 
 def _variable_problem(name: str, value: str) -> str | None:

@@ -70,7 +70,7 @@ class Endpoint(NamedTuple):
 
     @classmethod
     def of(cls, session: Session, name: str) -> Self:
-        """The endpoint `name`, with a client that waits as long as the service, and never retries by itself."""
+        """The endpoint `name`; its client waits as long as the service does, and never retries by itself."""
         config = Config(connect_timeout=10, read_timeout=ANSWER_TIMEOUT, retries={"total_max_attempts": 1})
         with plain_errors("AWS credentials"):
             return cls(session.client("sagemaker-runtime", config=config), name)
@@ -153,22 +153,24 @@ def _worth_another_try(error: Exception) -> bool:
     """Throttled, not ready, or a fault of the service; a model that refuses a text refuses it again."""
     if not isinstance(error, ClientError):
         return False
+    response: Any = error.response
     if code(error) == "ModelError":
-        return int(error.response.get("OriginalStatusCode", 0)) >= 500
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return bool(response.get("OriginalStatusCode", 0) >= 500)
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return code(error) in _TURNED_AWAY or status == 429 or status >= 500
 
 
 def _model_words(error: ClientError) -> str:
     """What the model's own code said. The model server wraps it in JSON."""
-    words = str(error.response.get("OriginalMessage") or error.response["Error"].get("Message", ""))
+    response: Any = error.response
+    words = str(response.get("OriginalMessage") or response["Error"].get("Message", ""))
     try:
         wrapped = json.loads(words)
     except ValueError:
         wrapped = None
     if isinstance(wrapped, dict) and "message" in wrapped:
         words = str(wrapped["message"])
-    status = error.response.get("OriginalStatusCode")
+    status = response.get("OriginalStatusCode")
     return f"{words.strip()} (status {status})" if status else words.strip()
 
 
