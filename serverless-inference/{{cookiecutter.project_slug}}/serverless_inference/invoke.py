@@ -1,0 +1,112 @@
+"""`invoke`: asks an endpoint about texts, and shows the labels in a table."""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from configuration.errors import UserError
+
+from . import texts as files
+from .aws import Session, caller, session
+from .config import Settings
+from .endpoint import MAX_BODY, Endpoint, Label, Text, encode
+
+__all__ = ["Endpoint", "add_arguments", "run"]
+
+ENVIRONMENTS = ("staging", "production")
+MOST_TEXTS = 32
+"""Texts in one request, so that it ends well within the service's 60 s on any memory size."""
+
+SHOWN = 48  # characters of a text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="what to ask about")
+    parser.add_argument(
+        "--file",
+        type=Path,
+        help=f"more texts: {', '.join(files.KINDS)} (a .txt has one a line), or a folder of .eml files",
+    )
+    parser.add_argument("--environment", choices=ENVIRONMENTS, default="staging", help="default: staging")
+    parser.add_argument("--top", type=_positive, default=3, metavar="N", help="labels to show (default: 3)")
+    parser.add_argument("--json", action="store_true", help="a JSON object for each text, one a line")
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """Asks, prints what comes back, and returns 0.
+
+    Raises:
+        UserError: nothing to ask, another account's credentials, or no answer.
+    """
+    asked: list[Text] = [*options.texts, *(files.read(options.file) if options.file else ())]
+    if not asked:
+        raise UserError('expected texts, or --file FILE, got neither; such as: invoke "Where is my order?"')
+    own = session(settings.project.region)
+    _stop_on_other_account(settings, own, options.environment)
+    endpoint = Endpoint.of(own, settings.endpoint_name(options.environment))
+    rankings = [ranking for batch in batches(asked) for ranking in endpoint.ask(batch, options.top).rankings]
+    if options.json:
+        for text, ranking in zip(asked, rankings, strict=True):
+            answers = [label._asdict() for label in ranking]
+            print(json.dumps({"text": text, "answers": answers}, ensure_ascii=False))
+    else:
+        print(table(asked, rankings))
+    return 0
+
+
+def batches(texts: Sequence[Text], most: int = MOST_TEXTS, max_body: int = MAX_BODY) -> Iterator[list[Text]]:
+    """The texts in their order, in as few requests as the service's limits allow."""
+    batch: list[Text] = []
+    room = max_body - len(encode([], 9_999))
+    size = 0
+    for text in texts:
+        length = len(json.dumps(text, ensure_ascii=False).encode()) + len(", ")
+        if batch and (len(batch) == most or size + length > room):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += length
+    if batch:
+        yield batch
+
+
+def table(texts: Sequence[Text], rankings: Sequence[Sequence[Label]]) -> str:
+    """A line for each text: the text, its best label and score, and the next ones."""
+    rows = [("text", "label", "score", "then" if any(len(each) > 1 for each in rankings) else "")]
+    for text, (best, *others) in zip(texts, rankings, strict=True):
+        then = ", ".join(f"{label} {score:.2f}" for label, score in others)
+        rows.append((shorten(text), best.label, f"{best.score:.2f}", then))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]]
+        ).rstrip()
+        for row in rows
+    )
+
+
+def shorten(text: Text, width: int = SHOWN) -> str:
+    """A text, or the columns of one, on a line of at most `width` characters."""
+    parts = [text] if isinstance(text, str) else [part for part in text.values() if part]
+    # what a terminal would obey, such as escape, is shown as a space
+    line = "".join(c if c.isprintable() else " " for c in " | ".join(parts))
+    line = " ".join(line.split())
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+
+
+def _stop_on_other_account(settings: Settings, own: Session, environment: str) -> None:
+    found, wanted = caller(own), settings.account(environment)
+    if found.account != wanted:
+        raise UserError(
+            f"AWS credentials: expected account {wanted} (the {environment} endpoint's), got account "
+            f"{found.account} ({found.arn}); choose other credentials, for example with AWS_PROFILE"
+        )
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return number

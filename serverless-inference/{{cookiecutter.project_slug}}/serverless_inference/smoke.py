@@ -1,0 +1,187 @@
+"""Proves an endpoint with the real requests of `config/endpoint.yaml`: labels, scores, and times.
+
+Asking (`ask`) and judging (`judge`) are apart, so that a judgement can be made again from what was kept.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from .config import Expectation, SmokeTest
+from .endpoint import PATIENCE, AskError, Endpoint, Label
+
+ROUNDS = 5
+"""How often each request is asked of the warm endpoint."""
+
+MOST_FAILURES = 5
+"""Requests without an answer, after which the endpoint is not asked any more: each may take a minute."""
+
+TOP = 3
+"""Labels that are kept of each answer, for the report."""
+
+
+class Answer(NamedTuple):
+    """What came back for one request.
+
+    Attributes:
+        request: its number in the smoke test, from 1.
+        cold: the very first request of all.
+        ms: how long it took, network included; for the cold one with all waiting.
+        ranking: the best labels, best first; empty if there was no answer.
+        error: why there was none; None if there was one.
+    """
+
+    request: int
+    cold: bool
+    ms: float
+    ranking: tuple[Label, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the smoke test found.
+
+    Attributes:
+        test: what was expected.
+        answers: every answer, in the order of asking.
+        problems: what is wrong, as sentences; empty: the endpoint is good.
+        cold_start_ms: how long the very first answer took; None if there was none.
+        p50_ms, p95_ms: half, and 95 %, of the warm answers took at most this; None if there were none.
+    """
+
+    test: SmokeTest
+    answers: tuple[Answer, ...]
+    problems: tuple[str, ...]
+    cold_start_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the endpoint is good."""
+        return not self.problems
+
+    @property
+    def warm(self) -> list[float]:
+        """Milliseconds of the warm answers."""
+        return [answer.ms for answer in self.answers if not answer.cold and answer.error is None]
+
+    def in_words(self) -> str:
+        """For a person, after the model's name: `passed 5 smoke-test requests (cold start 4.1 s, …)`."""
+        if not self.passed:
+            return f"failed the smoke test: {self.problems[0]}"
+        times = [
+            f"cold start {seconds(self.cold_start_ms)}",
+            f"95 % of the others within {seconds(self.p95_ms)}",
+        ]
+        count = len(self.test.requests)
+        return f"passed {count} smoke-test request{'s' if count != 1 else ''} ({', '.join(times)})"
+
+    def to_json(self) -> str:
+        """The outcome as a file."""
+        document = {**asdict(self), "test": self.test.model_dump(mode="json"), "passed": self.passed}
+        document["answers"] = [
+            {**answer._asdict(), "ranking": [label._asdict() for label in answer.ranking]}
+            for answer in self.answers
+        ]
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def run(endpoint: Endpoint, test: SmokeTest) -> Outcome:
+    """Asks the endpoint and judges what it answers.
+
+    An endpoint that does not answer is an outcome, too, and raises nothing.
+    """
+    return judge(test, list(ask(endpoint, test)))
+
+
+def ask(endpoint: Endpoint, test: SmokeTest) -> Iterator[Answer]:
+    """Asks the first request once, cold, then every request `ROUNDS` times.
+
+    One that fails is not asked again, and an endpoint that has failed once is not waited for again.
+    """
+    failed: set[int] = set()
+    for number, cold in [(1, True), *_rounds(len(test.requests))]:
+        if number in failed:
+            continue
+        if len(failed) == MOST_FAILURES:
+            return
+        patience = 0.0 if failed else PATIENCE
+        answer = _ask_one(endpoint, test.requests[number - 1], number, cold, patience)
+        if answer.error is not None:
+            failed.add(number)
+        yield answer
+
+
+def judge(test: SmokeTest, answers: Sequence[Answer]) -> Outcome:
+    """Compares answers with what was expected of them."""
+    cold = next((answer.ms for answer in answers if answer.cold and answer.error is None), None)
+    warm = [answer.ms for answer in answers if not answer.cold and answer.error is None]
+    p50, p95 = percentile(warm, 50), percentile(warm, 95)
+    problems = [
+        problem
+        for number, expected in enumerate(test.requests, 1)
+        if (problem := _problem(number, expected, [each for each in answers if each.request == number]))
+    ]
+    if cold is not None and cold > test.cold_start_ms:
+        problems.append(
+            f"cold start: expected the first answer within {test.cold_start_ms} ms, got {cold:.0f} ms"
+        )
+    if p95 is not None and p95 > test.latency_ms:
+        problems.append(
+            f"latency: expected 95 % of {len(warm)} warm answers within {test.latency_ms} ms, "
+            f"got {p95:.0f} ms"
+        )
+    return Outcome(test, tuple(answers), tuple(problems), cold, p50, p95)
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The smallest value that at least `percent` % of the values do not exceed; None of none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def seconds(ms: float | None) -> str:
+    """A duration for a person: `85 ms`, `4.1 s`."""
+    if ms is None:
+        return "not measured"
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def failing(expected: Expectation, answer: Answer) -> bool:
+    """Whether an answer is not what was expected."""
+    if not answer.ranking:
+        return True
+    best = answer.ranking[0]
+    return best.label != expected.label or best.score < expected.minimum_score
+
+
+def _rounds(requests: int) -> Iterator[tuple[int, bool]]:
+    for _ in range(ROUNDS):
+        for number in range(1, requests + 1):
+            yield number, False
+
+
+def _ask_one(endpoint: Endpoint, expected: Expectation, number: int, cold: bool, patience: float) -> Answer:
+    try:
+        reply = endpoint.ask([expected.text], TOP, patience)
+    except AskError as error:
+        return Answer(number, cold, 0.0, error=str(error))
+    return Answer(number, cold, reply.total_ms if cold else reply.ms, tuple(reply.rankings[0]))
+
+
+def _problem(number: int, expected: Expectation, answers: Sequence[Answer]) -> str | None:
+    wanted = f"expected label {expected.label}"
+    if expected.minimum_score > 0:
+        wanted += f" with score >= {expected.minimum_score:g}"
+    bad = next((answer for answer in answers if failing(expected, answer)), None)
+    if bad is None:
+        return None if answers else f"request {number}: {wanted}, was not asked"
+    if bad.error is not None:
+        return f"request {number}: {wanted}, got no answer: {bad.error}"
+    best = bad.ranking[0]
+    return f"request {number}: {wanted}, got {best.label} {best.score:.2f}"
