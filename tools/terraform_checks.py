@@ -59,11 +59,12 @@ def main() -> int:
                 add_configuration(top.parts[0], copy)
         for root in roots():
             target = copy / root
-            wrong += run(
+            invalid = run(
                 ["terraform", "init", "-backend=false", "-input=false"], target, environment, quiet=True
             )
-            wrong += run(["terraform", "validate", "-no-color"], target, environment, quiet=True)
-            print(f"{root.as_posix()}: valid" if not wrong else f"{root.as_posix()}: see above")
+            invalid += run(["terraform", "validate", "-no-color"], target, environment, quiet=True)
+            print(f"{root.as_posix()}: {'see above' if invalid else 'valid'}")
+            wrong += invalid
             if options.checkov:
                 wrong += run(checkov(options.checkov, target), copy, environment, quiet=True)
     return 1 if wrong else 0

@@ -1,0 +1,188 @@
+# CodePipeline: source -> staging -> a person -> production. A new source archive starts it, and so does an approved or
+# rejected model (events.tf). Production gets the artifact that staging has made, whatever is approved meanwhile.
+
+resource "aws_codepipeline" "this" {
+  name          = local.name
+  role_arn      = module.pipeline_role.arn
+  pipeline_type = "V2"
+
+  artifact_store {
+    type     = "S3"
+    location = module.bucket.name
+
+    encryption_key {
+      type = "KMS"
+      id   = local.kms_key_arn
+    }
+  }
+
+  stage {
+    name = "Source"
+
+    action {
+      name             = "Source"
+      category         = "Source"
+      owner            = "AWS"
+      provider         = "S3"
+      version          = "1"
+      output_artifacts = ["source"]
+
+      configuration = {
+        S3Bucket             = local.source.bucket
+        S3ObjectKey          = local.source.key
+        PollForSourceChanges = "false" # an event starts it (events.tf); left out, it would poll as well
+      }
+    }
+  }
+
+  stage {
+    name = "Staging"
+
+    action {
+      name             = "DeployAndTest"
+      category         = "Build"
+      owner            = "AWS"
+      provider         = "CodeBuild"
+      version          = "1"
+      input_artifacts  = ["source"]
+      output_artifacts = ["staged"]
+      namespace        = "Staging" # for the build's exported variables
+
+      configuration = {
+        ProjectName          = module.build["staging"].name
+        EnvironmentVariables = local.build_variables
+      }
+    }
+  }
+
+  stage {
+    name = "Production"
+
+    # Nothing new to promote: nobody is asked, and the execution ends well.
+    before_entry {
+      condition {
+        result = "SKIP"
+
+        rule {
+          name = "SomethingToPromote"
+
+          rule_type_id {
+            category = "Rule"
+            owner    = "AWS"
+            provider = "VariableCheck"
+            version  = "1"
+          }
+
+          configuration = {
+            Variable = "#{Staging.PROMOTE}"
+            Operator = "EQ"
+            Value    = "yes"
+          }
+        }
+      }
+    }
+
+    action {
+      name      = "Approve"
+      category  = "Approval"
+      owner     = "AWS"
+      provider  = "Manual"
+      version   = "1"
+      run_order = 1
+
+      configuration = {
+        NotificationArn    = local.topic
+        CustomData         = "#{Staging.SUMMARY}"
+        ExternalEntityLink = "#{Staging.REPORT_URL}"
+      }
+    }
+
+    action {
+      name            = "DeployAndTest"
+      category        = "Build"
+      owner           = "AWS"
+      provider        = "CodeBuild"
+      version         = "1"
+      run_order       = 2
+      input_artifacts = ["staged"]
+      namespace       = "Production"
+
+      configuration = {
+        ProjectName          = module.build["production"].name
+        EnvironmentVariables = local.build_variables
+      }
+    }
+  }
+}
+
+locals {
+  # what only an execution knows: reports and records are kept under its id
+  build_variables = jsonencode([
+    { name = "PIPELINE_EXECUTION_ID", value = "#{codepipeline.PipelineExecutionId}", type = "PLAINTEXT" },
+  ])
+}
+
+module "pipeline_role" {
+  source = "../modules/service-role"
+
+  name                     = "${local.name}-pipeline"
+  description              = "CodePipeline ${local.name}: fetches the source, starts the builds, asks for approval"
+  service                  = "codepipeline.amazonaws.com"
+  policy                   = data.aws_iam_policy_document.pipeline.json
+  permissions_boundary_arn = local.boundary
+}
+
+data "aws_iam_policy_document" "pipeline" {
+  statement {
+    sid       = "ReadSource"
+    actions   = ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"]
+    resources = ["arn:${local.partition}:s3:::${local.source.bucket}/${local.source.key}"]
+  }
+
+  statement {
+    sid       = "FindSourceAndArtifacts"
+    actions   = ["s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:ListBucket"]
+    resources = ["arn:${local.partition}:s3:::${local.source.bucket}", module.bucket.arn]
+  }
+
+  statement {
+    sid       = "DecryptSource"
+    actions   = ["kms:Decrypt", "kms:DescribeKey"]
+    resources = [local.foundation.kms_key_arn]
+  }
+
+  statement {
+    sid       = "KeepArtifacts" # CodePipeline chooses the names below its folder
+    actions   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
+    resources = ["${module.bucket.arn}/${local.artifacts_prefix}*"]
+  }
+
+  statement {
+    sid       = "EncryptArtifacts"
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+    resources = [local.kms_key_arn]
+  }
+
+  statement {
+    sid       = "Build"
+    actions   = ["codebuild:BatchGetBuilds", "codebuild:StartBuild", "codebuild:StopBuild"]
+    resources = [for build in module.build : build.arn]
+  }
+
+  statement {
+    sid       = "AskForApproval"
+    actions   = ["sns:Publish"]
+    resources = [local.topic]
+  }
+
+  statement {
+    sid       = "EncryptTheQuestion" # the topic is encrypted with the foundation's key
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [local.foundation.kms_key_arn]
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["sns.${local.region}.amazonaws.com"]
+    }
+  }
+}

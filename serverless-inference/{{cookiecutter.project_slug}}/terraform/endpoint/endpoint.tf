@@ -1,0 +1,51 @@
+# The serverless endpoint and what it runs on. A change makes a new configuration; the endpoint then moves to it without
+# an interruption: SageMaker starts the new containers, sends them the requests, and only then ends the old ones.
+
+locals {
+  variant     = "AllTraffic" # what SageMaker calls the only variant of an endpoint
+  provisioned = local.settings.provisioned_concurrency
+
+  # Provisioned concurrency that moves: with the use, with the clock, or both.
+  is_scaled = local.has_model && local.provisioned != null ? (
+    local.provisioned.minimum < local.provisioned.maximum || length(local.provisioned.schedule) > 0
+  ) : false
+}
+
+resource "aws_sagemaker_endpoint_configuration" "this" {
+  # checkov:skip=CKV_AWS_98:serverless endpoints take no key: they have no volume of ours
+  count = local.has_model ? 1 : 0
+
+  # SageMaker changes nothing of a configuration either. With a fixed name the new one could not be made beside the old
+  # one, which the endpoint needs until it has moved. Terraform adds 26 characters to these 37.
+  name_prefix = "${trim(substr(local.name, 0, 36), "-")}-"
+
+  production_variants {
+    variant_name = local.variant
+    model_name   = aws_sagemaker_model.this[0].name
+
+    serverless_config {
+      memory_size_in_mb       = local.settings.memory_mb
+      max_concurrency         = local.settings.max_concurrency
+      provisioned_concurrency = try(local.provisioned.minimum, null) # scaling begins here, after each deployment
+    }
+  }
+
+  lifecycle {
+    create_before_destroy = true
+
+    precondition {
+      condition     = try(local.provisioned.maximum, 0) <= local.settings.max_concurrency
+      error_message = "config/endpoint.yaml: ${var.environment}.provisioned_concurrency.maximum: expected at most max_concurrency, ${local.settings.max_concurrency}, got ${try(local.provisioned.maximum, 0)}"
+    }
+  }
+}
+
+resource "aws_sagemaker_endpoint" "this" {
+  count = local.has_model ? 1 : 0
+
+  name                 = local.name
+  endpoint_config_name = aws_sagemaker_endpoint_configuration.this[0].name
+
+  # else SageMaker makes the group before Terraform does
+  depends_on = [aws_cloudwatch_log_group.this]
+}
