@@ -11,7 +11,7 @@ from configuration.errors import UserError
 from . import record as records
 from . import recovery, reports, smoke
 from .build import Build
-from .invoke import Endpoint
+from .endpoint import Endpoint
 from .place import Place, enter
 from .record import Record
 from .smoke import Outcome
@@ -51,7 +51,7 @@ def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
         raise UserError(_taken_back(build, place, before or _nothing(record), problem, say)) from error
     say(f"{record.endpoint_name} is in service; asking it")
     outcome = smoke.run(
-        Endpoint(place.client("sagemaker-runtime"), record.endpoint_name),
+        Endpoint.of(place.session, record.endpoint_name),
         build.settings.smoke_test(environment),
     )
     reports.keep(build, record, before, outcome)
