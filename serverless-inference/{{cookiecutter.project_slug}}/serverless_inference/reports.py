@@ -17,7 +17,9 @@ def key(execution: str, environment: str) -> str:
 
 def keep(build: Build, record: Record, before: Record | None, outcome: Outcome) -> None:
     """Writes the report and uploads it."""
-    html = report.html(record, before, outcome, project=build.settings.project.name, execution=build.execution)
+    html = report.html(
+        record, before, outcome, project=build.settings.project.name, execution=build.execution
+    )
     (build.folder / f"{record.environment}.html").write_text(html, encoding="utf-8")
     build.history.put_report(key(build.execution, record.environment), html)
 

@@ -1,0 +1,226 @@
+"""A smoke test as one HTML page that opens by itself: no script, no font, no picture from anywhere else.
+
+It is what a person reads before letting a version into production: the verdict first, then what was deployed,
+what is different from before, and how each request was answered.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any, NamedTuple
+
+from .invoke import shorten
+from .record import PRODUCTION, Record
+from .report_style import STYLE
+from .smoke import Answer, Outcome, failing, percentile, seconds
+
+TEXT_SHOWN = 280  # characters
+
+
+class Change(NamedTuple):
+    """A difference between two deployments; a value that was not there is None."""
+
+    what: str
+    before: str | None
+    now: str | None
+
+
+def html(record: Record, before: Record | None, outcome: Outcome, *, project: str, execution: str) -> str:
+    """The report.
+
+    Args:
+        record: what was deployed.
+        before: what was live; None if nothing was.
+        outcome: what the smoke test found.
+        project: the project's name.
+        execution: of the pipeline.
+    """
+    title = f"{escape(project)}: {escape(record.in_words())} in {escape(record.environment)}"
+    body = [
+        f"<header><h1>{title}</h1><p>Smoke test of endpoint {escape(record.endpoint_name)}</p></header>",
+        _verdict(outcome),
+        _section("Requests", _requests(outcome)),
+        _section("How long answers took", _times(outcome)),
+        _section("What is different", _changes(record, before)),
+        _section("What was deployed", _facts(record, execution)),
+        _section("What comes next", f"<p>{escape(next_step(record, before, outcome))}</p>"),
+    ]
+    head = [
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{title}</title>",
+        f"<style>{STYLE}</style>",
+    ]
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            *head,
+            "</head>",
+            "<body><main>",
+            *body,
+            "</main></body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def changes(record: Record, before: Record) -> list[Change]:
+    """What is different between two deployments, key by key."""
+    now, then = _flat(record), _flat(before)
+    return [
+        Change(key, then.get(key), now.get(key))
+        for key in sorted(now.keys() | then.keys())
+        if now.get(key) != then.get(key)
+    ]
+
+
+def next_step(record: Record, before: Record | None, outcome: Outcome) -> str:
+    """What a person does now."""
+    if not outcome.passed:
+        kept = f"{before.in_words()} serves again" if before and before.model else "nothing serves"
+        return (
+            f"In {record.environment}, {kept}. Reject this version of the model, or change "
+            "config/endpoint.yaml where its expectations are wrong, and push."
+        )
+    if record.environment == PRODUCTION:
+        return "It is live. To go back to an older version: make rollback TO=<version>."
+    return (
+        "Read how the requests were answered, then approve or reject in the pipeline, or with: make promote. "
+        "Try it with texts of your own: make invoke ARGS='\"your text\"'."
+    )
+
+
+def _verdict(outcome: Outcome) -> str:
+    if outcome.passed:
+        count = len(outcome.test.requests)
+        words = f"{count} of {count} requests answered as expected; "
+        words += f"cold start {seconds(outcome.cold_start_ms)}, "
+        words += f"95 % of {len(outcome.warm)} warm answers within {seconds(outcome.p95_ms)}."
+        return f'<section class="verdict passed"><b>Passed</b><p>{escape(words)}</p></section>'
+    items = "".join(f"<li>{escape(problem)}</li>" for problem in outcome.problems)
+    return f'<section class="verdict failed"><b>Failed</b><ul>{items}</ul></section>'
+
+
+def _requests(outcome: Outcome) -> str:
+    rows = []
+    for number, expected in enumerate(outcome.test.requests, 1):
+        answers = [answer for answer in outcome.answers if answer.request == number]
+        shown = next((answer for answer in answers if failing(expected, answer)), None)
+        good = bool(answers) and shown is None
+        shown = shown or next(iter(answers), None)
+        wanted = escape(expected.label)
+        if expected.minimum_score > 0:
+            wanted += f"<small>score at least {expected.minimum_score:g}</small>"
+        warm = [answer.ms for answer in answers if not answer.cold and answer.error is None]
+        median = percentile(warm, 50)
+        rows.append(
+            f'<tr><td class="number">{number}</td>'
+            f'<td class="text">{escape(shorten(expected.text, TEXT_SHOWN))}</td><td>{wanted}</td>'
+            f"{_answer_cell(shown, good)}"
+            f'<td class="number">{"" if median is None else seconds(median)}</td></tr>'
+        )
+    heads = ["", "Text", "Expected", "Answered", "Median"]
+    return _table(heads, rows, numbers=(0, 4))
+
+
+def _answer_cell(answer: Answer | None, good: bool) -> str:
+    kind = "passed" if good else "failed"
+    if answer is None:
+        return f'<td class="{kind}">not asked</td>'
+    if answer.error is not None:
+        return f'<td class="{kind}">no answer<small>{escape(answer.error)}</small></td>'
+    best, *others = answer.ranking
+    also = ", ".join(f"{label} {score:.2f}" for label, score in others)
+    small = f"<small>then {escape(also)}</small>" if also else ""
+    return f'<td class="{kind}">{escape(best.label)} {best.score:.2f}{small}</td>'
+
+
+def _times(outcome: Outcome) -> str:
+    warm, test = outcome.warm, outcome.test
+    figures: list[tuple[str, float | None, int | None]] = [
+        ("First answer, cold", outcome.cold_start_ms, test.cold_start_ms),
+        ("Warm, half within", outcome.p50_ms, None),
+        ("Warm, 95 % within", outcome.p95_ms, test.latency_ms),
+        ("Warm, slowest", max(warm, default=None), None),
+    ]
+    rows = [_time_row(name, ms, budget) for name, ms, budget in figures]
+    note = f"{len(warm)} warm answers, one after another, measured where the pipeline runs, network included."
+    return f"<p>{note}</p>" + _table(
+        ["", "Took", "At most", "Share of what is allowed"], rows, numbers=(1, 2)
+    )
+
+
+def _time_row(name: str, ms: float | None, budget: int | None) -> str:
+    missed = ms is not None and budget is not None and ms > budget
+    bar = ""
+    if ms is not None and budget is not None:
+        share = min(100.0, 100 * ms / budget)
+        bar = f'<span class="track"><span style="width: {share:.1f}%"></span></span>'
+    kind = "failed" if missed else "passed" if bar else ""
+    return (
+        f'<tr class="{kind}"><td>{name}</td><td class="number {kind}">{seconds(ms)}</td>'
+        f'<td class="number">{"" if budget is None else seconds(budget)}</td><td>{bar}</td></tr>'
+    )
+
+
+def _changes(record: Record, before: Record | None) -> str:
+    if before is None:
+        return "<p>Nothing was live before.</p>"
+    found = changes(record, before)
+    if not found:
+        return f"<p>Nothing: {escape(before.in_words())} was live before, with the same settings.</p>"
+    rows = [
+        f"<tr><td>{escape(each.what)}</td><td>{_value(each.before)}</td><td>{_value(each.now)}</td></tr>"
+        for each in found
+    ]
+    return _table(["", "Before", "Now"], rows)
+
+
+def _facts(record: Record, execution: str) -> str:
+    facts = {**_flat(record), "endpoint": record.endpoint_name, "pipeline execution": execution}
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{_value(value)}</dd>" for name, value in facts.items())
+    return f"<dl>{items}</dl>"
+
+
+def _flat(record: Record) -> dict[str, str]:
+    """A deployment as lines of name and value."""
+    model = record.model
+    found = {"model": record.in_words()}
+    if model is not None:
+        found |= {"model package": model.package_arn, "archive": model.data_url, "image": model.image}
+    found |= {f"settings: {key}": value for key, value in _leaves(record.settings)}
+    return {**found, "commit": record.commit, "terraform": record.terraform}
+
+
+def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value if isinstance(value, str) else _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    if value is None or value == {} or value == []:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _value(value: str | None) -> str:
+    return "<code>not set</code>" if value is None else f"<code>{escape(value)}</code>"
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{title}</h2>{content}</section>"
+
+
+def _table(heads: list[str], rows: list[str], numbers: tuple[int, ...] = ()) -> str:
+    kinds = ["number" if column in numbers else "" for column in range(len(heads))]
+    cells = "".join(f'<th class="{kind}">{head}</th>' for kind, head in zip(kinds, heads, strict=True))
+    top = f"<thead><tr>{cells}</tr></thead>"
+    return f'<div class="wide"><table>{top}<tbody>{"".join(rows)}</tbody></table></div>'
