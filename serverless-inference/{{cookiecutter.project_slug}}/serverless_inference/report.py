@@ -72,7 +72,7 @@ def changes(record: Record, before: Record) -> list[Change]:
     now, then = _flat(record), _flat(before)
     return [
         Change(key, then.get(key), now.get(key))
-        for key in sorted(now.keys() | then.keys())
+        for key in [*now, *(key for key in then if key not in now)]
         if now.get(key) != then.get(key)
     ]
 
@@ -191,8 +191,7 @@ def _flat(record: Record) -> dict[str, str]:
     found = {"model": record.in_words()}
     if model is not None:
         found |= {"model package": model.package_arn, "archive": model.data_url, "image": model.image}
-    found |= {f"settings: {key}": value for key, value in _leaves(record.settings)}
-    return {**found, "commit": record.commit, "terraform": record.terraform}
+    return {**found, **dict(_leaves(record.settings)), "commit": record.commit, "terraform": record.terraform}
 
 
 def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ section > :last-child { margin-bottom: 0; }
 .verdict b { font-size: 19px; }
 .verdict.passed { border-left-color: var(--good); }
 .verdict.failed { border-left-color: var(--bad); }
-.verdict p { color: var(--ink); margin-top: 6px; }
+.verdict p { color: var(--ink); margin-top: 6px; max-width: none; }
 .passed b, td.passed { color: var(--good); }
 .failed b, td.failed, .failed li { color: var(--bad); }
 ul { margin: 8px 0 0; padding-left: 20px; }
@@ -46,8 +46,9 @@ tbody tr:last-child td { border-bottom: 0; }
 th.number, td.number { text-align: right; white-space: nowrap; }
 td.text { min-width: 240px; overflow-wrap: anywhere; }
 td small { display: block; color: var(--soft); }
-.track { display: block; height: 10px; min-width: 160px; border-radius: 5px; background: var(--track); }
-.track span { display: block; height: 100%; border-radius: 5px; background: var(--bar); }
+.track { display: block; height: 10px; min-width: 160px; margin-top: 6px; background: var(--track); }
+.track, .track span { border-radius: 5px; }
+.track span { display: block; height: 100%; background: var(--bar); }
 .failed .track span { background: var(--bad); }
 @media (max-width: 640px) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 8px; } }
 @media print { body { background: #fff; } section { break-inside: avoid; } }

@@ -86,17 +86,18 @@ def _csv(path: Path) -> Iterator[Text]:
 
 def _email(path: Path) -> Text:
     """Subject and body; of an email in plain text and HTML, the plain text."""
-    message = message_from_bytes(path.read_bytes(), policy=policy.default)
-    part = message.get_body(("plain", "html"))
+    content = path.read_bytes()
     try:
-        body = part.get_content() if part else ""
-    except (LookupError, ValueError) as error:  # an encoding that is not known, or a broken one
-        raise UserError(f"{path}: expected an email, could not read its text: {error}") from None
+        message = message_from_bytes(content, policy=policy.default)
+        part = message.get_body(("plain", "html"))
+        subject, body = str(message["subject"] or ""), part.get_content() if part else ""
+    except Exception as error:  # the email package fails on broken mail in more ways than it documents
+        raise UserError(f"{path}: expected an email, could not read it: {error}") from None
     if part is not None and part.get_content_subtype() == "html":
         body = _words(body)
-    if not body.strip() and not message["subject"]:
+    if not body.strip() and not subject:
         raise UserError(f"{path}: expected an email with a subject or a body, found neither")
-    return {"subject": str(message["subject"] or ""), "body": body.strip()}
+    return {"subject": subject, "body": body.strip()}
 
 
 class _Words(HTMLParser):

@@ -1,0 +1,347 @@
+"""Sorts emails to teams with the endpoint: an example of a service that uses the model.
+
+    python examples/route_email.py examples/emails
+    python examples/route_email.py --environment production --threshold 0.7 --json mail.eml more/
+
+Copy this file into a service of your own: it needs boto3, and nothing of this repository once --endpoint and
+--region say where to ask. What it shows:
+
+* reading .eml files as mail programs write them: several parts, HTML only, any encoding; a broken file is
+  reported, and the others go on
+* asking in small requests, with a time limit, and asking again while the endpoint is busy or wakes up
+* a threshold: below it the model is not sure enough, and a person decides
+
+The exit status is 0 when every email was read and answered, 1 when some were not, 2 when none could be.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+PERSON = "a person decides"
+BATCH = 16  # emails in one request
+# of a subject and of a body: the model reads less of them, and a request has a limit of 4 MB
+MOST_OF_SUBJECT, MOST_OF_BODY = 1_000, 20_000
+PATIENCE = 60  # seconds in which a busy endpoint is asked again
+# a serverless endpoint has 60 s for an answer; the retries are ours, so that botocore's do not multiply them
+CLIENT = Config(connect_timeout=5, read_timeout=70, retries={"total_max_attempts": 1})
+
+
+class Email(NamedTuple):
+    """An email as the model reads it."""
+
+    file: Path
+    subject: str
+    body: str
+
+
+class Decision(NamedTuple):
+    """Where an email goes.
+
+    Attributes:
+        file: the email.
+        subject: its subject.
+        team: the model's best label, or `PERSON`.
+        label: the model's best label.
+        score: how sure it is of that, 0 to 1.
+        error: why there is no decision; None if there is one.
+    """
+
+    file: Path
+    subject: str = ""
+    team: str = PERSON
+    label: str = ""
+    score: float = 0.0
+    error: str | None = None
+
+
+class NotAnswered(Exception):
+    """The endpoint gave no answer; the text says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads, asks, prints; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        name, region = where(options)
+        runtime = boto3.client("sagemaker-runtime", region_name=region, config=CLIENT)
+    except (OSError, ValueError, BotoCoreError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    decisions = []
+    for batch in batches(files(options.paths)):
+        decisions += decide(runtime, name, batch, options.threshold)
+    if not decisions:
+        print(f"expected .eml files in {', '.join(map(str, options.paths))}, found none", file=sys.stderr)
+        return 2
+    print(as_json(decisions) if options.json else as_table(decisions))
+    failed = sum(decision.error is not None for decision in decisions)
+    return 2 if failed == len(decisions) else 1 if failed else 0
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The .eml files among `paths` and in folders among them."""
+    for path in paths:
+        yield from sorted(path.rglob("*.eml")) if path.is_dir() else [path]
+
+
+def read(path: Path) -> Email:
+    """Subject and text of an email; attachments are ignored, and quoted replies stay as they are.
+
+    Raises:
+        ValueError: the file is no email, or has nothing to read.
+    """
+    message = message_from_bytes(path.read_bytes(), policy=policy.default)
+    if not message.keys():
+        raise ValueError("expected an email, found no header line")
+    part = message.get_body(preferencelist=("plain", "html"))
+    subject = str(message["subject"] or "").strip()
+    body = text_of(part) if part is not None else ""
+    if not subject and not body:
+        raise ValueError("expected an email with a subject or a text, found neither")
+    return Email(path, subject[:MOST_OF_SUBJECT], body[:MOST_OF_BODY])
+
+
+def text_of(part: EmailMessage) -> str:
+    """The text of a part, whatever its transfer encoding and character set."""
+    try:
+        content = part.get_content()
+    except LookupError:  # a character set that Python does not know: most letters are ASCII in all of them
+        content = part.get_payload(decode=True).decode("utf-8", "replace")
+    return (html_to_text(content) if part.get_content_subtype() == "html" else content).strip()
+
+
+def html_to_text(html: str) -> str:
+    """The words of an HTML mail, with a line for each block."""
+    words = Words()
+    words.feed(html)
+    words.close()
+    lines = (" ".join(line.split()) for line in "".join(words.found).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+
+
+class Words(HTMLParser):
+    """Collects what a mail program would show."""
+
+    hidden_tags = frozenset({"head", "script", "style", "title"})
+    blocks = frozenset({"blockquote", "br", "div", "h1", "h2", "h3", "li", "p", "table", "tr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begins a line, or something that is not shown."""
+        self.hidden += tag in self.hidden_tags
+        if tag in self.blocks:
+            self.found.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Ends something that is not shown."""
+        self.hidden -= tag in self.hidden_tags and self.hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        """Keeps words that are shown. Line ends in HTML are spaces."""
+        if not self.hidden:
+            self.found.append(re.sub(r"\s+", " ", data))
+
+
+# --- deciding -------------------------------------------------------------------------------------
+
+
+def batches(paths: Iterator[Path]) -> Iterator[list[Path]]:
+    """The files in groups that one request may ask about."""
+    batch: list[Path] = []
+    for path in paths:
+        batch.append(path)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def decide(runtime: Any, endpoint: str, paths: Sequence[Path], threshold: float) -> list[Decision]:
+    """A decision for each file, in their order."""
+    emails: dict[Path, Email] = {}
+    errors: dict[Path, str] = {}
+    for path in paths:
+        try:
+            emails[path] = read(path)
+        except Exception as error:  # the email package fails on broken mail in more ways than it documents
+            errors[path] = f"could not be read: {error}"
+    try:
+        best = ask(runtime, endpoint, list(emails.values())) if emails else []
+    except NotAnswered as error:
+        errors |= dict.fromkeys(emails, str(error))
+        best = []
+    answers = dict(zip(emails, best, strict=False))
+    return [
+        Decision(path, emails[path].subject if path in emails else "", error=errors[path])
+        if path in errors
+        else route(emails[path], answers[path], threshold)
+        for path in paths
+    ]
+
+
+def route(email: Email, best: dict[str, Any], threshold: float) -> Decision:
+    """The model's team if it is sure enough, else a person."""
+    label, score = str(best["label"]), float(best["score"])
+    return Decision(email.file, email.subject, label if score >= threshold else PERSON, label, score)
+
+
+def ask(runtime: Any, endpoint: str, emails: Sequence[Email]) -> list[dict[str, Any]]:
+    """The best label of each email, as `{"label", "score"}`.
+
+    Raises:
+        NotAnswered: the endpoint is not there, refuses, fails, or stays busy for a minute.
+    """
+    inputs = [{"subject": email.subject, "body": email.body} for email in emails]
+    body = json.dumps({"inputs": inputs}, ensure_ascii=False).encode()
+    deadline = time.monotonic() + PATIENCE
+    pause = 1.0
+    while True:
+        try:
+            answer = runtime.invoke_endpoint(
+                EndpointName=endpoint, ContentType="application/json", Accept="application/json", Body=body
+            )
+            return checked(json.loads(answer["Body"].read()), len(emails))
+        except ClientError as error:
+            if not busy(error) or time.monotonic() + pause > deadline:
+                raise NotAnswered(reason(error)) from error
+        except BotoCoreError as error:  # no network, no credentials, or no answer in time
+            raise NotAnswered(str(error)) from error
+        time.sleep(pause * random.uniform(0.5, 1))  # not all callers again at the same moment
+        pause = min(2 * pause, 10)
+
+
+def checked(found: Any, count: int) -> list[dict[str, Any]]:
+    """The answer, if it has a label and a score for each email.
+
+    Raises:
+        NotAnswered: it does not.
+    """
+    if (
+        isinstance(found, list)
+        and len(found) == count
+        and all({"label", "score"} <= set(each) for each in found)
+    ):
+        return found
+    raise NotAnswered(f"expected a label and a score for each of {count} emails, got {str(found)[:80]}")
+
+
+def busy(error: ClientError) -> bool:
+    """Whether asking again helps: all containers are at work, or one is starting."""
+    response: Any = error.response
+    status = response["ResponseMetadata"].get("HTTPStatusCode", 0)
+    if response["Error"]["Code"] == "ModelError":  # 4xx: the model refuses this, and would refuse it again
+        return bool(response.get("OriginalStatusCode", 0) >= 500)
+    return response["Error"]["Code"] == "ThrottlingException" or status == 429 or status >= 500
+
+
+def reason(error: ClientError) -> str:
+    """What went wrong, in the model's own words if it was the model."""
+    response: Any = error.response
+    return str(response.get("OriginalMessage") or response["Error"].get("Message") or error)
+
+
+# --- showing --------------------------------------------------------------------------------------
+
+
+def as_table(decisions: Sequence[Decision]) -> str:
+    """A line for each email."""
+    rows = [("file", "team", "score", "subject")]
+    for each in decisions:
+        if each.error is not None:
+            rows.append((each.file.name, "not answered", "", each.error))
+        else:
+            unsure = f" ({each.label}?)" if each.team == PERSON else ""
+            rows.append((each.file.name, each.team, f"{each.score:.2f}", each.subject + unsure))
+    shown = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(3)]
+    return "\n".join(
+        "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]]
+        ).rstrip()
+        for row in shown
+    )
+
+
+def plain(text: str) -> str:
+    """The text on one line, without characters that a terminal would obey: anybody may have sent it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def as_json(decisions: Sequence[Decision]) -> str:
+    """A JSON object for each email, one a line."""
+    return "\n".join(
+        json.dumps({**each._asdict(), "file": str(each.file)}, ensure_ascii=False) for each in decisions
+    )
+
+
+# --- which endpoint -------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(description="Print the team for each email.")
+    found.add_argument("paths", nargs="+", type=Path, metavar="PATH", help=".eml files, or folders of them")
+    found.add_argument("--environment", choices=("staging", "production"), default="staging")
+    found.add_argument("--endpoint", help="its name, if that is not <slug>-<environment>")
+    found.add_argument("--region", help="its region (default: the one in config/project.yaml)")
+    found.add_argument(
+        "--threshold",
+        type=share,
+        default=0.6,
+        help=f"below this score {PERSON} (default: 0.6; choose it on mails of your own)",
+    )
+    found.add_argument("--json", action="store_true", help="a JSON object for each email, one a line")
+    return found
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return number
+
+
+def where(options: argparse.Namespace) -> tuple[str, str]:
+    """The endpoint's name and region: as given, or by what this repository is called.
+
+    Raises:
+        OSError, ValueError: neither says it.
+    """
+    if options.endpoint and options.region:
+        return options.endpoint, options.region
+    file = Path(__file__).resolve().parents[1] / "config/project.yaml"
+    project = dict(re.findall(r'(?m)^(slug|region): *"?([^"#\s]+)', file.read_text(encoding="utf-8")))
+    if len(project) != 2:
+        raise ValueError(f"{file}: expected slug and region; say where to ask with --endpoint and --region")
+    name = options.endpoint or f"{project['slug']}-{options.environment}"
+    return name, options.region or project["region"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
