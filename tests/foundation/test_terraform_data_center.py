@@ -8,6 +8,17 @@ import botocore.exceptions
 import pytest
 from mlops_sandbox import Sandbox
 
+from tests.foundation.deployment_access import (
+    INLINE_POLICIES,
+    MANAGED_POLICY,
+    Case,
+    Environment,
+    admitted,
+    make_service_role,
+    of_deployments,
+    of_service_roles,
+    size_at_most,
+)
 from tests.foundation.terraform_roots import (
     CHANGES,
     DATA_CENTER,
@@ -29,9 +40,10 @@ STATE = f"mlops-terraform-state-{SHARED}-{REGION}"
 WEBHOOK = f"arn:aws:iam::{SHARED}:role/mlops-bitbucket-webhook"
 FETCH = f"arn:aws:iam::{SHARED}:role/mlops-bitbucket-fetch"
 DEPLOYMENT = f"arn:aws:iam::{PRODUCTION}:role/mlops-deployment"
-BOUNDARY = f"arn:aws:iam::{PRODUCTION}:policy/mlops-production-boundary"
 SECRETS = f"arn:aws:secretsmanager:{REGION}:{SHARED}:secret:mlops/bitbucket"
 QUEUE = f"arn:aws:sqs:{REGION}:{SHARED}:mlops-bitbucket"
+STAGING_HERE, PRODUCTION_THERE = Environment("staging", SHARED), Environment("production", PRODUCTION)
+ENVIRONMENTS = (STAGING_HERE, PRODUCTION_THERE)
 
 Applied = tuple[Sandbox, Root, Root]
 
@@ -82,9 +94,33 @@ def test_the_parameter_tells_the_repositories_what_there_is(applied: Applied) ->
         "webhook_secret_prefix": "mlops/bitbucket/webhook/",
         "publisher_role_arn": None,
     }
-    there = parameter(sandbox, "/mlops/foundation-production", PRODUCTION)
-    assert (there["deployment_role_arn"], there["permissions_boundary_arn"]) == (DEPLOYMENT, BOUNDARY)
-    sandbox.client("iam", PRODUCTION).get_role(RoleName="mlops-deployment")
+
+
+def test_each_environments_parameter_tells_its_deployments_what_there_is(applied: Applied) -> None:
+    sandbox, _, _ = applied
+    common = {
+        "version": 1,
+        "region": REGION,
+        "shared_services_account_id": SHARED,
+        "production_account_id": PRODUCTION,
+        "state_key_prefix": "deployment/",
+        "log_retention_days": 365,
+    }
+    for here, alias, topic in (
+        (STAGING_HERE, "alias/mlops", "mlops-notifications"),
+        (PRODUCTION_THERE, "alias/mlops-production", "mlops-notifications-production"),
+    ):
+        key = sandbox.client("kms", here.account).describe_key(KeyId=alias)["KeyMetadata"]["Arn"]
+        assert parameter(sandbox, f"/mlops/foundation-{here.name}", here.account) == {
+            **common,
+            "state_bucket": f"mlops-terraform-state-{here.account}-{REGION}",
+            "kms_key_arn": key,
+            "notifications_topic_arn": here.arn("sns", topic),
+            "deployment_role_arn": here.role,
+            "service_role_path": here.service_role_path,
+            "permissions_boundary_arn": here.boundary,
+        }
+        sandbox.client("iam", here.account).get_role(RoleName=here.role.rpartition("/")[2])
 
 
 def test_sources_are_versioned_announced_and_encrypted_with_our_key(applied: Applied) -> None:
@@ -163,73 +199,67 @@ def test_the_bridge_uses_the_key_through_its_services_only(applied: Applied) -> 
     assert not may(WEBHOOK, "kms:Decrypt", key, {VIA: f"s3.{REGION}.amazonaws.com"})
 
 
-def in_production(service: str, resource: str) -> str:
-    return f"arn:aws:{service}:{REGION}:{PRODUCTION}:{resource}"
+@pytest.mark.parametrize(
+    ("here", "case"),
+    [(here, case) for here in ENVIRONMENTS for case in of_deployments(here)],
+    ids=str,
+)
+def test_what_a_deployment_may_do(applied: Applied, here: Environment, case: Case) -> None:
+    assert may(here.role, case.action, case.resource, case.conditions) is case.allowed
 
 
-ROLE = f"arn:aws:iam::{PRODUCTION}:role/mlops/service/router-lambda"
-BOUNDED = {"iam:PermissionsBoundary": BOUNDARY}
-STATE_THERE = f"arn:aws:s3:::mlops-terraform-state-{PRODUCTION}-{REGION}"
+@pytest.mark.parametrize("here", ENVIRONMENTS, ids=lambda here: here.name)
+def test_a_deployment_uses_its_key_through_the_services_that_encrypt_for_it(
+    applied: Applied, here: Environment
+) -> None:
+    key = parameter(applied[0], f"/mlops/foundation-{here.name}", here.account)["kms_key_arn"]
+    assert may(here.role, "kms:GenerateDataKey", key, {VIA: f"s3.{REGION}.amazonaws.com"})
+    assert not may(here.role, "kms:Decrypt", key, {VIA: f"secretsmanager.{REGION}.amazonaws.com"})
+    assert not may(here.role, "kms:Decrypt", key)
+    assert may(here.role, "kms:CreateGrant", key, {"kms:GrantIsForAWSResource": True})
+    assert not may(here.role, "kms:CreateGrant", key)
+
+
+@pytest.mark.parametrize("here", ENVIRONMENTS, ids=lambda here: here.name)
+def test_a_role_made_by_a_deployment_can_do_what_the_boundary_lets_it_whatever_its_policy_says(
+    applied: Applied, here: Environment
+) -> None:
+    iam = applied[0].client("iam", here.account)
+    role = make_service_role(iam, here)
+    try:
+        wrong = [
+            case
+            for case in of_service_roles(here)
+            if may(role, case.action, case.resource, case.conditions) is not case.allowed
+        ]
+        assert wrong == []
+    finally:
+        iam.delete_role_policy(RoleName="router-sagemaker", PolicyName="anything")
+        iam.delete_role(RoleName="router-sagemaker")
 
 
 @pytest.mark.parametrize(
-    ("action", "resource", "conditions", "allowed"),
-    [
-        ("sagemaker:CreateEndpoint", in_production("sagemaker", "endpoint/router"), {}, True),
-        ("sagemaker:UpdateEndpoint", in_production("sagemaker", "endpoint/router"), {}, True),
-        ("sagemaker:CreatePipeline", in_production("sagemaker", "pipeline/router"), {}, True),
-        ("sagemaker:CreateTrainingJob", in_production("sagemaker", "training-job/router"), {}, False),
-        ("lambda:CreateFunction", in_production("lambda", "function:router"), {}, True),
-        ("events:PutRule", in_production("events", "rule/router"), {}, True),
-        ("logs:CreateLogGroup", in_production("logs", "log-group:/aws/lambda/router"), {}, True),
-        ("cloudwatch:PutMetricAlarm", in_production("cloudwatch", "alarm:router"), {}, True),
-        ("s3:CreateBucket", "arn:aws:s3:::mlops-router-data", {}, True),
-        ("s3:CreateBucket", "arn:aws:s3:::another-teams-data", {}, False),
-        ("iam:CreateRole", ROLE, BOUNDED, True),
-        ("iam:PutRolePolicy", ROLE, BOUNDED, True),
-        ("iam:CreateRole", ROLE, {}, False),
-        ("iam:CreateRole", f"arn:aws:iam::{PRODUCTION}:role/admin", BOUNDED, False),
-        ("iam:DeleteRolePermissionsBoundary", ROLE, {}, False),
-        ("iam:PassRole", ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}, True),
-        ("iam:PassRole", ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}, False),
-        ("iam:PutRolePolicy", DEPLOYMENT, BOUNDED, False),
-        ("iam:UpdateAssumeRolePolicy", DEPLOYMENT, {}, False),
-        ("iam:CreatePolicyVersion", BOUNDARY, {}, False),
-        ("iam:CreateUser", f"arn:aws:iam::{PRODUCTION}:user/x", {}, False),
-        ("sts:AssumeRole", f"arn:aws:iam::{PRODUCTION}:role/admin", {}, False),
-        ("s3:PutObject", f"{STATE_THERE}/deployment/router/staging.tfstate", {}, True),
-        ("s3:GetObject", f"{STATE_THERE}/foundation/production.tfstate", {}, False),
-        ("s3:PutObject", f"{STATE_THERE}/foundation/production.tfstate", {}, False),
-        ("s3:DeleteBucket", STATE_THERE, {}, False),
-        ("s3:PutBucketPolicy", STATE_THERE, {}, False),
-        ("ssm:GetParameter", in_production("ssm", "parameter/mlops/foundation-production"), {}, True),
-        ("ssm:PutParameter", in_production("ssm", "parameter/mlops/foundation-production"), {}, False),
-        ("sns:DeleteTopic", in_production("sns", "mlops-notifications-production"), {}, False),
-        ("kms:ScheduleKeyDeletion", in_production("kms", "key/any"), {}, False),
-    ],
+    ("here", "caller", "account", "is_admitted"),
+    [(here, *row) for here in ENVIRONMENTS for row in admitted(here)],
+    ids=str,
 )
-def test_what_a_deployment_may_do(
-    applied: Applied, action: str, resource: str, conditions: dict[str, str | bool], allowed: bool
+def test_only_roles_under_the_environments_path_deploy_to_it(
+    applied: Applied, here: Environment, caller: str, account: str, is_admitted: bool
 ) -> None:
-    assert may(DEPLOYMENT, action, resource, conditions) is allowed
+    name = here.role.rpartition("/")[2]
+    role = applied[0].client("iam", here.account).get_role(RoleName=name)["Role"]
+    assert trusts(json.dumps(role["AssumeRolePolicyDocument"]), caller, account) is is_admitted
 
 
-@pytest.mark.parametrize(
-    ("caller", "account", "admitted"),
-    [
-        (f"arn:aws:iam::{SHARED}:role/mlops/deploy/router-deploy", SHARED, True),
-        (f"arn:aws:iam::{SHARED}:role/mlops/deploy/endpoint/any", SHARED, True),
-        (f"arn:aws:iam::{SHARED}:role/router-build", SHARED, False),
-        (f"arn:aws:iam::{SHARED}:role/other/mlops/deploy/router", SHARED, False),
-        (f"arn:aws:iam::{SHARED}:user/somebody", SHARED, False),
-        ("arn:aws:iam::333333333333:role/mlops/deploy/router-deploy", "333333333333", False),
-    ],
-)
-def test_only_roles_under_the_path_deploy(
-    applied: Applied, caller: str, account: str, admitted: bool
-) -> None:
-    role = applied[0].client("iam", PRODUCTION).get_role(RoleName="mlops-deployment")["Role"]
-    assert trusts(json.dumps(role["AssumeRolePolicyDocument"]), caller, account) is admitted
+@pytest.mark.parametrize("here", ENVIRONMENTS, ids=lambda here: here.name)
+def test_policies_fit_iams_limits_with_the_longest_prefix(applied: Applied, here: Environment) -> None:
+    iam, role = applied[0].client("iam", here.account), here.role.rpartition("/")[2]
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    inline = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+    assert len(inline) == 5
+    assert size_at_most(inline) <= INLINE_POLICIES
+    boundary = iam.get_policy_version(PolicyArn=here.boundary, VersionId="v1")["PolicyVersion"]
+    assert size_at_most([boundary["Document"]]) <= MANAGED_POLICY
 
 
 def test_no_plan_deletes_a_bucket_or_a_key(applied: Applied) -> None:

@@ -10,6 +10,13 @@ from mlops_sandbox.access import AccessDenied
 from mlops_sandbox.access.trust import check_web_identity
 
 from tests.foundation.bitbucket_pipelines import run_step, unsigned_token
+from tests.foundation.deployment_access import (
+    Environment,
+    admitted,
+    make_service_role,
+    of_deployments,
+    of_service_roles,
+)
 from tests.foundation.terraform_roots import (
     CLOUD,
     NO_CHANGES,
@@ -20,6 +27,7 @@ from tests.foundation.terraform_roots import (
     WORKSPACE,
     may,
     open_roots,
+    trusts,
 )
 
 pytestmark = pytest.mark.slow
@@ -116,20 +124,23 @@ def test_one_account_takes_both_roots(tmp_path: Path) -> None:
         aliases = {alias["AliasName"] for alias in sandbox.client("kms").list_aliases()["Aliases"]}
         assert {"alias/mlops", "alias/mlops-production"} <= aliases
 
-        role = sandbox.client("iam").get_role(RoleName="mlops-deployment")["Role"]
-        principals = [s["Principal"]["AWS"] for s in role["AssumeRolePolicyDocument"]["Statement"]]
-        assert principals == [f"arn:aws:iam::{SHARED}:root"]
-
-        # What deployments may not touch although it is in their account.
-        deployment = role["Arn"]
-        state = f"arn:aws:s3:::mlops-terraform-state-{SHARED}-{REGION}"
-        function = f"arn:aws:lambda:{REGION}:{SHARED}:function"
-        assert may(deployment, "s3:PutObject", f"{state}/deployment/router.tfstate")
-        assert not may(deployment, "s3:GetObject", f"{state}/delivery/router.tfstate")
-        assert not may(deployment, "s3:PutObject", f"{SOURCE}/router/main.zip")
-        assert may(deployment, "lambda:UpdateFunctionCode", f"{function}:router")
-        assert not may(deployment, "lambda:UpdateFunctionCode", f"{function}:mlops-bitbucket-fetch")
+        for here in (Environment("staging", SHARED), Environment("production", SHARED)):
+            iam, name = sandbox.client("iam"), here.role.rpartition("/")[2]
+            trust = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+            principals = [statement["Principal"]["AWS"] for statement in trust["Statement"]]
+            assert principals == [f"arn:aws:iam::{SHARED}:root"]
+            for caller, account, is_admitted in admitted(here):
+                assert trusts(json.dumps(trust), caller, account) is is_admitted, caller
+            for case in of_deployments(here):
+                assert may(here.role, case.action, case.resource, case.conditions) is case.allowed, case
+            service_role = make_service_role(iam, here, name=f"router-{here.name}")
+            for case in of_service_roles(here):
+                assert may(service_role, case.action, case.resource, case.conditions) is case.allowed, case
+            iam.delete_role_policy(RoleName=f"router-{here.name}", PolicyName="anything")
+            iam.delete_role(RoleName=f"router-{here.name}")
 
         production.move_state(into_bucket=False)
         production.take_down()
         shared.take_down()
+        assert sandbox.client("iam").list_roles()["Roles"] == []
+        assert sandbox.client("iam").list_policies(Scope="Local")["Policies"] == []

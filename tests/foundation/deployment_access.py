@@ -1,0 +1,346 @@
+"""What a deployment to an environment may do and may not, and the same for the roles that it makes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tests.foundation.terraform_roots import REGION, SHARED
+
+OTHER = {"staging": "production", "production": "staging"}
+SUFFIX = {"staging": "-staging", "production": ""}
+INLINE_POLICIES, MANAGED_POLICY = 10_240, 6_144  # characters without white space [read] IAM quotas
+
+
+class Case(NamedTuple):
+    """A request, and whether it is allowed."""
+
+    action: str
+    resource: str
+    allowed: bool
+    conditions: Mapping[str, str | bool] = {}
+
+
+class Environment(NamedTuple):
+    """Names of what the foundation has made for deployments to an environment."""
+
+    name: str
+    account: str
+
+    @property
+    def other(self) -> Environment:
+        """The other one, as it is in a single account."""
+        return Environment(OTHER[self.name], self.account)
+
+    @property
+    def role(self) -> str:
+        return f"arn:aws:iam::{self.account}:role/mlops-deployment{SUFFIX[self.name]}"
+
+    @property
+    def boundary(self) -> str:
+        return f"arn:aws:iam::{self.account}:policy/mlops-{self.name}-boundary"
+
+    @property
+    def service_role_path(self) -> str:
+        return f"/mlops/service{SUFFIX[self.name]}/"
+
+    def service_role(self, name: str = "router-sagemaker") -> str:
+        return f"arn:aws:iam::{self.account}:role{self.service_role_path}{name}"
+
+    def build_role(self, name: str = "router-endpoint") -> str:
+        return f"arn:aws:iam::{SHARED}:role/mlops/deploy{SUFFIX[self.name]}/{name}"
+
+    def bucket(self, name: str = "router") -> str:
+        return f"arn:aws:s3:::mlops-{name}-{self.name}-{self.account}-{REGION}"
+
+    def state(self, repository: str = "router") -> str:
+        bucket = f"arn:aws:s3:::mlops-terraform-state-{self.account}-{REGION}"
+        return f"{bucket}/deployment/{repository}/{self.name}.tfstate"
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{REGION}:{self.account}:{resource}"
+
+
+def of_deployments(here: Environment) -> list[Case]:
+    """Requests of an environment's deployment role."""
+    return [
+        *_models(here),
+        *_named_for_the_environment(here),
+        *_data(here),
+        *_roles(here),
+        *_limits(here),
+    ]
+
+
+def _models(here: Environment) -> list[Case]:
+    """Endpoints have any name, and so has what belongs to them."""
+    arn, package = here.arn, f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package/router/3"
+    group = f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package-group/router"
+    target = arn("application-autoscaling", "scalable-target/0a1b")
+    log = arn("logs", "log-group:/aws/sagemaker/Endpoints/router")
+    dashboard = f"arn:aws:cloudwatch::{here.account}:dashboard/router"
+    approve: Mapping[str, str | bool] = {"sagemaker:ModelApprovalStatus": "Approved"}
+    return [
+        Case("sagemaker:CreateModel", arn("sagemaker", "model/router"), True),
+        Case("sagemaker:CreateEndpointConfig", arn("sagemaker", "endpoint-config/router"), True),
+        Case("sagemaker:CreateEndpoint", arn("sagemaker", "endpoint/router"), True),
+        Case("sagemaker:UpdateEndpoint", arn("sagemaker", "endpoint/router"), True),
+        Case("sagemaker:UpdateEndpointWeightsAndCapacities", arn("sagemaker", "endpoint/router"), True),
+        Case("sagemaker:AddTags", arn("sagemaker", "endpoint/router"), True),
+        Case("sagemaker:InvokeEndpoint", arn("sagemaker", "endpoint/router"), True),
+        Case("sagemaker:CreateTrainingJob", arn("sagemaker", "training-job/router"), False),
+        Case("sagemaker:DescribeModelPackage", package, True),
+        Case("sagemaker:CreateModel", package, True),
+        Case("sagemaker:ListModelPackages", group, True),
+        Case("sagemaker:UpdateModelPackage", package, False, approve),
+        Case("sagemaker:CreateModelPackage", package, False),
+        Case("sagemaker:DeleteModelPackage", package, False),
+        Case("sagemaker:DeleteModelPackageGroup", group, False),
+        Case("sagemaker:PutModelPackageGroupPolicy", group, False),
+        Case("sagemaker:AddTags", group, False),
+        Case("application-autoscaling:RegisterScalableTarget", target, True),
+        Case("application-autoscaling:PutScheduledAction", target, True),
+        Case("application-autoscaling:DeleteScheduledAction", target, True),
+        Case(
+            "application-autoscaling:PutScalingPolicy",
+            target,
+            False,
+            {"application-autoscaling:service-namespace": "ecs"},
+        ),
+        Case("logs:CreateLogGroup", log, True),
+        Case("logs:AssociateKmsKey", f"{log}:*", True),
+        Case("logs:PutRetentionPolicy", log, True),
+        Case("logs:DeleteLogGroup", arn("logs", "log-group:/aws/codebuild/router-build"), False),
+        Case("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:router-errors"), True),
+        Case("cloudwatch:PutDashboard", dashboard, True),
+        Case("cloudwatch:DeleteDashboards", dashboard, True),
+        Case("cloudwatch:PutMetricData", "*", True, {"cloudwatch:namespace": "MLOps/Deployments"}),
+        Case("cloudwatch:PutMetricData", "*", False, {"cloudwatch:namespace": "AWS/SageMaker"}),
+    ]
+
+
+def _named_for_the_environment(here: Environment) -> list[Case]:
+    """What else a deployment makes says the environment in its name."""
+    other, arn = here.other, here.arn
+    function, rule = arn("lambda", f"function:router-{here.name}"), arn("events", f"rule/router-{here.name}")
+    return [
+        Case("lambda:CreateFunction", function, True),
+        Case("lambda:InvokeFunction", f"{function}:live", True),
+        Case("lambda:UpdateFunctionCode", arn("lambda", "function:another"), False),
+        Case("lambda:UpdateFunctionCode", arn("lambda", f"function:router-{other.name}"), False),
+        Case("lambda:UpdateFunctionCode", arn("lambda", "function:mlops-bitbucket-fetch"), False),
+        Case("logs:CreateLogGroup", arn("logs", f"log-group:/aws/lambda/router-{here.name}"), True),
+        Case("logs:PutRetentionPolicy", arn("logs", f"log-group:/aws/lambda/router-{here.name}:*"), True),
+        Case("logs:DeleteLogGroup", arn("logs", "log-group:/aws/lambda/mlops-bitbucket-fetch"), False),
+        Case("events:PutRule", rule, True),
+        Case("events:PutTargets", rule, True),
+        Case("events:DeleteRule", arn("events", "rule/router-source"), False),
+        Case("sagemaker:CreatePipeline", arn("sagemaker", f"pipeline/router-{here.name}"), True),
+        Case("sagemaker:UpdatePipeline", arn("sagemaker", "pipeline/router"), False),
+        Case("sagemaker:StartPipelineExecution", arn("sagemaker", "pipeline/router"), False),
+    ]
+
+
+def _data(here: Environment) -> list[Case]:
+    other = here.other
+    states = here.state().partition("/")[0]
+    topic = "mlops-notifications" + ("-production" if here.name == "production" else "")
+    parameter = here.arn("ssm", f"parameter/mlops/foundation-{here.name}")
+    return [
+        Case("s3:CreateBucket", here.bucket(), True),
+        Case("s3:PutObject", f"{here.bucket()}/input/mails.jsonl", True),
+        Case("s3:CreateBucket", other.bucket(), False),
+        Case("s3:GetObject", f"{other.bucket()}/output/mails.jsonl.out", False),
+        Case("s3:CreateBucket", "arn:aws:s3:::another-teams-data", False),
+        Case("s3:PutObject", f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}/models/x/model.tar.gz", False),
+        Case("s3:GetObject", f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}/data/mails.csv", False),
+        Case("s3:DeleteBucket", f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}", False),
+        Case("s3:PutObject", f"arn:aws:s3:::mlops-source-{SHARED}-{REGION}/router/main.zip", False),
+        Case("s3:GetObject", here.state(), True),
+        Case("s3:PutObject", here.state(), True),
+        Case("s3:PutObject", f"{here.state()}.tflock", True),
+        Case("s3:DeleteObject", f"{here.state()}.tflock", True),
+        Case("s3:ListBucket", states, True),
+        Case("s3:GetObject", other.state(), False),
+        Case("s3:PutObject", other.state(), False),
+        Case("s3:DeleteObject", f"{other.state()}.tflock", False),
+        Case("s3:GetObject", f"{states}/deployment/router/terraform.tfstate", False),
+        Case("s3:GetObject", f"{states}/delivery/router.tfstate", False),
+        Case("s3:GetObject", f"{states}/foundation/{here.name}.tfstate", False),
+        Case("s3:PutObject", f"{states}/foundation/{here.name}.tfstate", False),
+        Case("s3:DeleteBucket", states, False),
+        Case("s3:PutBucketPolicy", states, False),
+        Case("ssm:GetParameter", parameter, True),
+        Case("ssm:PutParameter", parameter, False),
+        Case("ssm:GetParameter", here.arn("ssm", f"parameter/mlops/foundation-{other.name}"), False),
+        Case("secretsmanager:GetSecretValue", here.arn("secretsmanager", "secret:any-AbCdEf"), False),
+        Case("sns:Publish", here.arn("sns", topic), True),
+        Case("sns:DeleteTopic", here.arn("sns", topic), False),
+        Case("kms:ScheduleKeyDeletion", here.arn("kms", "key/any"), False),
+        Case(
+            "kms:Decrypt", here.arn("kms", "key/any"), False, {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
+        ),
+    ]
+
+
+def _roles(here: Environment) -> list[Case]:
+    role, theirs = here.service_role(), here.other.service_role()
+    bounded: Mapping[str, str | bool] = {"iam:PermissionsBoundary": here.boundary}
+    to_lambda: Mapping[str, str | bool] = {"iam:PassedToService": "lambda.amazonaws.com"}
+    to_sagemaker: Mapping[str, str | bool] = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    linked = f"arn:aws:iam::{here.account}:role/aws-service-role"
+    scaling = "sagemaker.application-autoscaling.amazonaws.com"
+    return [
+        Case("iam:CreateRole", role, True, bounded),
+        Case("iam:PutRolePolicy", role, True, bounded),
+        Case("iam:TagRole", role, True),
+        Case("iam:DeleteRole", role, True),
+        Case("iam:CreateRole", role, False),
+        Case("iam:CreateRole", role, False, {"iam:PermissionsBoundary": here.other.boundary}),
+        Case("iam:CreateRole", f"arn:aws:iam::{here.account}:role/admin", False, bounded),
+        Case("iam:CreateRole", here.build_role(), False, bounded),
+        Case("iam:DeleteRolePermissionsBoundary", role, False),
+        Case("iam:PassRole", role, True, to_lambda),
+        Case("iam:PassRole", role, True, to_sagemaker),
+        Case("iam:PassRole", role, False, {"iam:PassedToService": "ec2.amazonaws.com"}),
+        Case("iam:CreateRole", theirs, False, bounded),
+        Case("iam:PutRolePolicy", theirs, False, bounded),
+        Case("iam:UpdateAssumeRolePolicy", theirs, False),
+        Case("iam:DeleteRole", theirs, False),
+        Case("iam:PassRole", theirs, False, to_sagemaker),
+        Case("iam:CreateServiceLinkedRole", f"{linked}/{scaling}/X", True, {"iam:AWSServiceName": scaling}),
+        Case(
+            "iam:CreateServiceLinkedRole", f"{linked}/x/X", False, {"iam:AWSServiceName": "x.amazonaws.com"}
+        ),
+        *(
+            Case(action, arn, False, bounded)
+            for arn in (here.role, here.other.role, here.build_role(), here.other.build_role())
+            for action in (
+                "iam:PutRolePolicy",
+                "iam:UpdateAssumeRolePolicy",
+                "iam:PassRole",
+                "sts:AssumeRole",
+            )
+        ),
+        Case("iam:CreatePolicyVersion", here.boundary, False),
+        Case("iam:CreatePolicyVersion", here.other.boundary, False),
+        Case("iam:CreateUser", f"arn:aws:iam::{here.account}:user/x", False),
+        Case("sts:AssumeRole", f"arn:aws:iam::{here.account}:role/admin", False),
+    ]
+
+
+def _limits(here: Environment) -> list[Case]:
+    """A tag says whose something is where the name does not."""
+    theirs: Mapping[str, str | bool] = {"aws:ResourceTag/environment": here.other.name}
+    ours: Mapping[str, str | bool] = {"aws:ResourceTag/environment": here.name}
+    taggable = [
+        ("sagemaker:UpdateEndpoint", here.arn("sagemaker", "endpoint/router")),
+        ("sagemaker:DeleteTags", here.arn("sagemaker", "endpoint/router")),
+        ("sagemaker:InvokeEndpoint", here.arn("sagemaker", "endpoint/router")),
+        ("cloudwatch:DeleteAlarms", here.arn("cloudwatch", "alarm:router-errors")),
+        ("logs:DeleteLogGroup", here.arn("logs", "log-group:/aws/sagemaker/Endpoints/router")),
+        (
+            "application-autoscaling:DeregisterScalableTarget",
+            here.arn("application-autoscaling", "scalable-target/0a1b"),
+        ),
+    ]
+    return [
+        *(Case(action, arn, True, ours) for action, arn in taggable),
+        *(Case(action, arn, False, theirs) for action, arn in taggable),
+        Case("cloudwatch:DeleteAlarms", here.arn("cloudwatch", "alarm:mlops-bitbucket-dead-letters"), False),
+    ]
+
+
+def of_service_roles(here: Environment) -> list[Case]:
+    """Requests of a role that a deployment has made and given every permission: its boundary remains."""
+    arn, models = here.arn, f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}/models/x/model.tar.gz"
+    states = here.state().partition("/")[0]
+    to_sagemaker: Mapping[str, str | bool] = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    return [
+        Case("s3:GetObject", models, True),
+        Case("s3:ListBucket", f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}", True),
+        Case("kms:Decrypt", arn("kms", "key/any"), True),
+        Case("ecr:BatchGetImage", f"arn:aws:ecr:{REGION}:763104351884:repository/huggingface", True),
+        Case("ecr:GetAuthorizationToken", "*", True),
+        Case(
+            "logs:PutLogEvents", arn("logs", "log-group:/aws/sagemaker/Endpoints/router:log-stream:a"), True
+        ),
+        Case("cloudwatch:PutMetricData", "*", True),
+        Case("s3:PutObject", f"{here.bucket()}/output/mails.jsonl.out", True),
+        Case("sagemaker:CreateTransformJob", arn("sagemaker", "transform-job/any"), True),
+        Case("sagemaker:StartPipelineExecution", arn("sagemaker", f"pipeline/router-{here.name}"), True),
+        Case("secretsmanager:GetSecretValue", arn("secretsmanager", f"secret:crm-{here.name}-AbCdEf"), True),
+        Case("iam:PassRole", here.service_role(), True, to_sagemaker),
+        Case("s3:PutObject", models, False),
+        Case("s3:DeleteObject", models, False),
+        Case("s3:PutObject", f"{here.other.bucket()}/output/mails.jsonl.out", False),
+        Case("s3:GetObject", f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}/data/mails.csv", False),
+        Case("s3:GetObject", f"arn:aws:s3:::mlops-source-{SHARED}-{REGION}/models/main.zip", False),
+        Case("s3:GetObject", here.state(), False),
+        Case("s3:ListBucket", states, False),
+        Case("sagemaker:UpdateModelPackage", arn("sagemaker", "model-package/router/3"), False),
+        Case("sagemaker:CreateModelPackage", arn("sagemaker", "model-package/router/3"), False),
+        Case("sagemaker:StartPipelineExecution", arn("sagemaker", "pipeline/router"), False),
+        Case("sagemaker:CreateTrainingJob", arn("sagemaker", "training-job/any"), False),
+        Case("sagemaker:UpdateEndpoint", arn("sagemaker", "endpoint/router"), False),
+        Case("lambda:UpdateFunctionCode", arn("lambda", f"function:router-{here.name}"), False),
+        Case("lambda:InvokeFunction", arn("lambda", "function:another"), False),
+        Case(
+            "secretsmanager:GetSecretValue",
+            arn("secretsmanager", "secret:mlops/bitbucket/token-AbCdEf"),
+            False,
+        ),
+        Case("sqs:SendMessage", arn("sqs", "mlops-bitbucket"), False),
+        Case("iam:PassRole", here.other.service_role(), False, to_sagemaker),
+        Case("iam:CreateRole", here.service_role(), False),
+        Case("sts:AssumeRole", here.role, False),
+        Case("sts:AssumeRole", here.other.role, False),
+        Case("kms:CreateGrant", arn("kms", "key/any"), False),
+    ]
+
+
+def admitted(here: Environment) -> list[tuple[str, str, bool]]:
+    """Callers (ARN, account) of an environment's deployment role, and whether they are let in."""
+    folder = here.build_role("").removesuffix("/")
+    return [
+        (here.build_role(), SHARED, True),
+        (here.build_role("endpoint/any"), SHARED, True),
+        (here.other.build_role(), SHARED, False),
+        (here.other.role, here.other.account, False),
+        (here.service_role(), here.account, False),
+        (folder, SHARED, False),
+        (f"arn:aws:iam::{SHARED}:role/router-build", SHARED, False),
+        (f"arn:aws:iam::{SHARED}:role/other/mlops/deploy{SUFFIX[here.name]}/router", SHARED, False),
+        (f"arn:aws:iam::{SHARED}:user/somebody", SHARED, False),
+        (here.build_role().replace(SHARED, "333333333333"), "333333333333", False),
+    ]
+
+
+def make_service_role(iam: Any, here: Environment, name: str = "router-sagemaker") -> str:
+    """Make a role as a deployment does, with a policy that allows everything; its ARN."""
+    assumed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    trust = {"Version": "2012-10-17", "Statement": assumed}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    anything = {"Version": "2012-10-17", "Statement": everything}
+    made = iam.create_role(
+        RoleName=name,
+        Path=here.service_role_path,
+        AssumeRolePolicyDocument=json.dumps(trust),
+        PermissionsBoundary=here.boundary,
+    )
+    iam.put_role_policy(RoleName=name, PolicyName="anything", PolicyDocument=json.dumps(anything))
+    return str(made["Role"]["Arn"])
+
+
+def size_at_most(documents: list[Any]) -> int:
+    """Characters of policies together, as IAM counts them, with the longest prefix and a long region."""
+    texts = (json.dumps(document, separators=(",", ":")) for document in documents)
+    return sum(
+        len(text.replace("mlops", "m" * 16).replace(REGION, "ap-northeast-1").replace(" ", ""))
+        for text in texts
+    )
