@@ -126,7 +126,7 @@ def _promote(settings: Settings, options: argparse.Namespace) -> int:
     print(
         "Approved. The pipeline deploys it to production now: make status"
         if approve
-        else "Rejected. Production stays as it is. To take it out of staging as well, reject the version: make rollback"
+        else "Rejected. Production stays as it is. To take it out of staging, too: make rollback TO=…"
     )
     return 0
 

@@ -71,4 +71,6 @@ def _what_staging_says(codepipeline: Any, pipeline: str, execution: str) -> tupl
             variables = found.get("output", {}).get("outputVariables", {})
             if found["stageName"] == "Staging" and "SUMMARY" in variables:
                 return variables["SUMMARY"], variables.get("REPORT_URL", "")
-    raise UserError(f"pipeline {pipeline}: execution {execution} has no staging build that says what it proved")
+    raise UserError(
+        f"pipeline {pipeline}: execution {execution} has no staging build that says what it proved"
+    )

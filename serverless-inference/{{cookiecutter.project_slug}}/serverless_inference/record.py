@@ -1,4 +1,4 @@
-"""What is deployed to one environment, decided once: Terraform applies it, and to go back applies it again."""
+"""What is deployed to one environment, decided once; Terraform applies it, and again to go back."""
 
 import hashlib
 import json

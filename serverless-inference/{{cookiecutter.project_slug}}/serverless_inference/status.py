@@ -24,7 +24,9 @@ def in_words(settings: Settings, own: Session) -> str:
         lines.append(f"  {environment:<11} {words}")
     question = promote.waiting(own.client("codepipeline"), project.slug)
     lines.append(
-        f"  waits       {question.summary}\n              make promote" if question else "  waits       nothing"
+        f"  waits       {question.summary}\n              make promote"
+        if question
+        else "  waits       nothing"
     )
     return "\n".join(lines)
 
