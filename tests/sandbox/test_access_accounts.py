@@ -138,7 +138,15 @@ def test_a_model_package_is_shown_to_the_account_that_the_groups_policy_admits(
 ) -> None:
     owner, other = world.admin("sagemaker"), world.admin("sagemaker", B)
     group = owner.create_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"]
-    package = owner.create_model_package(ModelPackageGroupName=name)["ModelPackageArn"]
+    types = ["text/plain"]
+    specification = {
+        "Containers": [{"Image": "image"}],
+        "SupportedContentTypes": types,
+        "SupportedResponseMIMETypes": types,
+    }
+    package = owner.create_model_package(
+        ModelPackageGroupName=name, ModelApprovalStatus="Approved", InferenceSpecification=specification
+    )["ModelPackageArn"]
     model = {
         "ModelName": name,
         "PrimaryContainer": {"ModelPackageName": package},

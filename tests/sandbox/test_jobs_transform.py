@@ -55,7 +55,9 @@ def model(bucket, make_archive, sandbox):
     specification = {
         "Containers": [container], "SupportedContentTypes": types, "SupportedResponseMIMETypes": types
     }  # fmt: skip
-    package = client.create_model_package(ModelPackageGroupName="group", InferenceSpecification=specification)
+    package = client.create_model_package(
+        ModelPackageGroupName="group", ModelApprovalStatus="Approved", InferenceSpecification=specification
+    )
     client.create_model(
         ModelName="model",
         PrimaryContainer={"ModelPackageName": package["ModelPackageArn"]},

@@ -177,10 +177,7 @@ def test_a_training_job_knows_its_name(run: Any, sandbox: Sandbox) -> None:
 
 
 def test_a_model_step_creates_a_model(sandbox: Sandbox, run: Any) -> None:
-    arguments = {
-        "ExecutionRoleArn": ROLE,
-        "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://b/m.tar.gz"},
-    }
+    arguments = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE}}
     use = processing("Use", "import sys; print(sys.argv)", arguments=[get("Steps.Make.ModelName")])
     ended = run(pipeline({"Name": "Make", "Type": "Model", "Arguments": arguments}, use))
     assert ended.status == "Succeeded", ended.reason
