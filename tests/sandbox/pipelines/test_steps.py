@@ -177,13 +177,15 @@ def test_a_training_job_knows_its_name(run: Any, sandbox: Sandbox) -> None:
 
 
 def test_a_model_step_creates_a_model(sandbox: Sandbox, run: Any) -> None:
-    arguments = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE}}
+    data = f"s3://{BUCKET}/m.tar.gz"
+    sandbox.client("s3").put_object(Bucket=BUCKET, Key="m.tar.gz", Body=b"")
+    arguments = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": data}}
     use = processing("Use", "import sys; print(sys.argv)", arguments=[get("Steps.Make.ModelName")])
     ended = run(pipeline({"Name": "Make", "Type": "Model", "Arguments": arguments}, use))
     assert ended.status == "Succeeded", ended.reason
     name = job_of(ended.steps["Make"])
     model = sandbox.client("sagemaker").describe_model(ModelName=name)
-    assert model["PrimaryContainer"]["ModelDataUrl"] == "s3://b/m.tar.gz"
+    assert model["PrimaryContainer"]["ModelDataUrl"] == data
     log = sandbox.folder / "jobs" / job_of(ended.steps["Use"]) / "log.txt"
     assert name in log.read_text()
 
