@@ -7,7 +7,7 @@ from typing import NamedTuple
 from configuration.errors import UserError
 
 from . import recovery
-from .aws import Session, session
+from .aws import Session, caller, session
 from .config import Settings
 from .history import History
 
@@ -59,14 +59,7 @@ def current(settings: Settings) -> Build:
     Raises:
         UserError: these are another account's credentials.
     """
-    own = session(settings.project.region)
-    account = own.client("sts").get_caller_identity()["Account"]
-    wanted = settings.project.accounts.shared_services
-    if account != wanted:
-        raise UserError(
-            f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
-            f"got account {account}"
-        )
+    own = sign_in(settings)
     return Build(
         settings,
         own,
@@ -75,3 +68,20 @@ def current(settings: Settings) -> Build:
         (settings.root / ".commit").read_text(encoding="utf-8").strip(),
         os.environ.get("CODEBUILD_BUILD_ID"),
     )
+
+
+def sign_in(settings: Settings) -> Session:
+    """The credentials of whoever runs this, if they are of the shared services account.
+
+    Raises:
+        UserError: there are none, or another account's.
+    """
+    own = session(settings.project.region)
+    found = caller(own)
+    wanted = settings.project.accounts.shared_services
+    if found.account != wanted:
+        raise UserError(
+            f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
+            f"got account {found.account} ({found.arn})"
+        )
+    return own

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from configuration.errors import UserError
 
 from . import build, check, invoke, promote, rollback, stages, status
-from .aws import Session, caller, session
 from .config import Settings
 from .load import SCHEMA_FILE, json_schema, load
 from .record import ENVIRONMENTS, STAGING
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(load(options.root.absolute()), options)
     except UserError as error:
         print(error, file=sys.stderr)
+        return 1
+    except (ClientError, BotoCoreError) as error:  # what no command has words of its own for
+        print(f"AWS: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -105,12 +109,12 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _status(settings: Settings, _: argparse.Namespace) -> int:
-    print(status.in_words(settings, _shared_services(settings)))
+    print(status.in_words(settings, build.sign_in(settings)))
     return 0
 
 
 def _promote(settings: Settings, options: argparse.Namespace) -> int:
-    own = _shared_services(settings)
+    own = build.sign_in(settings)
     codepipeline = own.client("codepipeline")
     question = promote.waiting(codepipeline, settings.project.slug)
     if question is None:
@@ -132,7 +136,7 @@ def _promote(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _rollback(settings: Settings, options: argparse.Namespace) -> int:
-    sagemaker = _shared_services(settings).client("sagemaker")
+    sagemaker = build.sign_in(settings).client("sagemaker")
     group = settings.endpoint.model_package_group
     changes = rollback.plan(rollback.all_versions(sagemaker, group), group, options.to)
     if not changes:
@@ -157,19 +161,6 @@ def _deploy(settings: Settings, options: argparse.Namespace) -> int:
     else:
         stages.production(this, _say)
     return 0
-
-
-def _shared_services(settings: Settings) -> Session:
-    """The person's credentials, if they are of the shared services account."""
-    own = session(settings.project.region)
-    found = caller(own)
-    wanted = settings.project.accounts.shared_services
-    if found.account != wanted:
-        raise UserError(
-            f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
-            f"got account {found.account} ({found.arn})"
-        )
-    return own
 
 
 def _agreed(options: argparse.Namespace, question: str) -> bool:
