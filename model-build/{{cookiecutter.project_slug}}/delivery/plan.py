@@ -144,6 +144,6 @@ def _connect_words(project: Project, foundation: Foundation) -> str:
 def _apply_words(project: Project, foundation: Foundation, there: bool) -> str:
     return (
         f"apply terraform/delivery, {'which is there' if there else 'new'}: CodePipeline {project.slug}, its "
-        f"build, roles, key, bucket {project.bucket} and model package group (state: "
+        f"builds, roles, key and bucket {project.bucket} (state: "
         f"s3://{foundation.state_bucket}/{project.state_key})"
     )

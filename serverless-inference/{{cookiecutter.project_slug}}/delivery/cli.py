@@ -21,7 +21,7 @@ examples:
   python -m delivery register --no-bitbucket   AWS only; no token is needed
   python -m delivery publish                   send the commit that is checked out to AWS
   python -m delivery publish --branch main     the same where a CI server has checked out no branch
-  python -m delivery unregister                take it down; refuses while there are models or data
+  python -m delivery unregister                take it down; refuses while there are models, data or endpoints
 
 environment variables:
   AWS_PROFILE, AWS_ACCESS_KEY_ID, ...  credentials, as for every AWS tool
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     root = argparse.ArgumentParser(
         prog="python -m delivery",
-        description="Bring this repository's pipeline to AWS: a push to Bitbucket then trains a model.",
+        description="Bring this repository's pipeline to AWS: a push to Bitbucket then starts it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     remove.add_argument(
         "--delete-data", action="store_true", help="delete all that the bucket holds too, for good"
     )
+    remove.add_argument(
+        "--leave-deployed",
+        action="store_true",
+        help="leave what the pipeline has deployed where it is, running",
+    )
     send = add("publish", _publish, "send a commit to the source bucket, which starts the pipeline")
     send.add_argument("--branch", help="which branch (default: the one that is checked out)")
     send.add_argument(
@@ -98,7 +103,15 @@ def parser() -> argparse.ArgumentParser:
 
 def retry(options: argparse.Namespace) -> str:
     """The command that does the same again."""
-    flags = ("yes", "no_bitbucket", "delete_models", "delete_data", "allow_dirty", "force")
+    flags = (
+        "yes",
+        "no_bitbucket",
+        "delete_models",
+        "delete_data",
+        "leave_deployed",
+        "allow_dirty",
+        "force",
+    )
     chosen = ["--" + flag.replace("_", "-") for flag in flags if getattr(options, flag, False)]
     if getattr(options, "branch", None):
         chosen.append(f"--branch {options.branch}")
@@ -143,7 +156,12 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
     if wrong:
         raise DeliveryError("\n".join(wrong))
     assert found.foundation is not None  # else there were problems
-    allowed = unregister.Permission(options.delete_models, options.delete_data, not options.no_bitbucket)
+    allowed = unregister.Permission(
+        models=options.delete_models,
+        data=options.delete_data,
+        bitbucket=not options.no_bitbucket,
+        deployed=options.leave_deployed,
+    )
     contents = unregister.look(project, aws)
     refused = unregister.refusals(project, contents, allowed)
     needs_token = allowed.bitbucket and project.hosting == "data-center" and found.foundation.webhook_url

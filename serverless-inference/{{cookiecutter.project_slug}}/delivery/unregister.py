@@ -1,5 +1,6 @@
 """Takes down what register made, and nothing with a model or data in it unless told."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from .project import Project
 
 Say = Callable[[str], None]
 BATCH = 1000  # S3's limit for DeleteObjects
+LIVE = re.compile(r"deployments/([^/]+)/live\.json")  # what the builds keep of what they have deployed
 
 
 class Permission(NamedTuple):
@@ -24,6 +26,7 @@ class Permission(NamedTuple):
     models: bool = False
     data: bool = False
     bitbucket: bool = True
+    deployed: bool = False  # stays, running, with no pipeline to change it
 
 
 class Contents(NamedTuple):
@@ -32,6 +35,7 @@ class Contents(NamedTuple):
     models: tuple[str, ...]  # ARNs of model packages
     objects: int  # in the repository's bucket, old versions not counted
     size: int  # their bytes
+    deployed: tuple[str, ...] = ()  # environments in which something of this repository is live
 
 
 class Task(NamedTuple):
@@ -46,20 +50,29 @@ def look(project: Project, aws: Session) -> Contents:
     with plain_errors(f"model package group {project.slug}"):
         models = tuple(_model_packages(client(aws, "sagemaker"), project.slug))
     objects = size = 0
+    deployed = []
     with plain_errors(f"s3://{project.bucket}"):
         try:
             for page in client(aws, "s3").get_paginator("list_objects_v2").paginate(Bucket=project.bucket):
                 for found in page.get("Contents", []):
                     objects, size = objects + 1, size + found["Size"]
+                    if live := LIVE.fullmatch(found["Key"]):
+                        deployed.append(live[1])
         except ClientError as error:
             if code(error) != "NoSuchBucket":
                 raise
-    return Contents(models, objects, size)
+    return Contents(models, objects, size, tuple(deployed))
 
 
 def refusals(project: Project, contents: Contents, allowed: Permission) -> list[str]:
     """Why it must not go on, with the option that says that it may."""
     found = []
+    if contents.deployed and not allowed.deployed:
+        found.append(
+            f"its pipeline has deployed to {' and '.join(contents.deployed)}, and only it takes that down: "
+            "set `enabled: false` there in config/, push, and wait for it; or, to leave it running: "
+            "--leave-deployed"
+        )
     if contents.models and not allowed.models:
         found.append(
             f"model package group {project.slug} holds {len(contents.models)} model package(s); "
@@ -68,7 +81,7 @@ def refusals(project: Project, contents: Contents, allowed: Permission) -> list[
     if contents.objects and not allowed.data:
         found.append(
             f"bucket {project.bucket} holds {contents.objects} object(s), {contents.size / 1e6:.1f} MB of "
-            "data, models and reports; to delete them for good, with all versions: --delete-data"
+            "what the pipeline works with and keeps; to delete it for good, all versions: --delete-data"
         )
     return found
 
@@ -95,8 +108,8 @@ def tasks(
         planned.append(Task(words, lambda: _empty(client(aws, "s3"), project.bucket)))
     planned.append(
         Task(
-            f"everything that terraform/delivery made: CodePipeline {project.slug}, its build, roles, "
-            "bucket, model package group, and its key: what that encrypted cannot be read again",
+            f"everything that terraform/delivery made: CodePipeline {project.slug} and all that belongs to "
+            "it, its key too: what that encrypted cannot be read again",
             lambda: _destroy(project, foundation),
         )
     )

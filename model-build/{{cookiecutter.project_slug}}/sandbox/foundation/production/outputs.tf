@@ -1,11 +1,11 @@
 output "foundation" {
   description = "What the parameter tells the deployments."
-  value       = local.foundation
+  value       = module.deployment.foundation
 }
 
 output "parameter_name" {
   description = "Name of the SSM parameter that the deployments read."
-  value       = aws_ssm_parameter.foundation.name
+  value       = module.deployment.parameter_name
 }
 
 output "backend_config" {

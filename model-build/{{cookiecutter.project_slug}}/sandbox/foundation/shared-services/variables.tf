@@ -67,7 +67,13 @@ variable "source_retention_days" {
 }
 
 variable "permissions_boundary_arn" {
-  description = "An existing managed policy that bounds every role made here and by the repositories; null for none."
+  description = "An existing managed policy that bounds every other role made here and by the repositories; null for none."
+  type        = string
+  default     = null
+}
+
+variable "staging_permissions_boundary_arn" {
+  description = "An existing managed policy that bounds every role that deployments to staging make; null to have one made."
   type        = string
   default     = null
 }

@@ -16,6 +16,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from mlops_sandbox.aws.apigatewayv2.requests import execute_api, is_execute_api
+from mlops_sandbox.aws.sagemakerruntime.requests import runtime
 from mlops_sandbox.gate import Gate
 
 LOOPBACK = "127.0.0.1"
@@ -51,7 +52,8 @@ class Server:
 
     def __init__(self, gate: Gate, port: int = 0) -> None:
         moto: Application = DomainDispatcherApplication(create_backend_app)
-        application = answer_faults(hold_gate(refuse_browsers(execute_api(moto)), gate))
+        # Requests to endpoints stay outside the gate: see aws.sagemakerruntime.
+        application = answer_faults(refuse_browsers(runtime(hold_gate(execute_api(moto), gate))))
         self._server = make_server(LOOPBACK, port, application, threaded=True, request_handler=QuietHandler)
         self._thread = threading.Thread(
             # Half a second, the default, would be added to every stop.

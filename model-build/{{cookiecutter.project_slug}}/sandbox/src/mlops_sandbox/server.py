@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mlops_sandbox import access, aws, clients, credentials, delivery, events, state
+from mlops_sandbox import access, aws, clients, credentials, delivery, endpoints, events, state
 from mlops_sandbox.access import acting
 from mlops_sandbox.aws.sagemaker import jobs as registry
 from mlops_sandbox.aws.sagemaker import pipelines
@@ -52,7 +52,8 @@ class Sandbox:
     """One or more AWS accounts, emulated on this machine.
 
     Attributes:
-        folder: state/ (snapshots), jobs/ (one folder for each job) and executions/ (journals of pipelines).
+        folder: state/ (snapshots), jobs/ (one folder for each job) and executions/ (journals of pipelines),
+            endpoints/ (models and logs of endpoints).
         images: which Python environment stands for which container image.
         accounts: 12 digits each; the first is the default of ``environment`` and ``client``.
         region: the default region of clients; the others work too.
@@ -111,7 +112,7 @@ class Sandbox:
                 registry.start_with(self._run_job)
                 self._server = Server(self.gate, self._port)
                 _current = self
-                for services in (access, events, delivery):
+                for services in (access, events, endpoints, delivery):
                     services.start(self)
             except BaseException:
                 _current = None
@@ -136,6 +137,7 @@ class Sandbox:
                 delivery.stop()
                 pipelines.close(self)
                 registry.stop_all()
+                endpoints.stop()
                 events.stop()
                 access.stop()
                 registry.start_with(None)

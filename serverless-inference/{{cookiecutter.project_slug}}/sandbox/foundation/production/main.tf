@@ -14,8 +14,6 @@ provider "aws" {
   }
 }
 
-data "aws_partition" "current" {}
-
 # In a single account the state lies in the bucket, and under the key, that ../shared-services made.
 data "aws_kms_alias" "shared_services" {
   count = local.is_single_account ? 1 : 0
@@ -25,28 +23,11 @@ data "aws_kms_alias" "shared_services" {
 
 locals {
   account_id        = var.production_account_id
-  partition         = data.aws_partition.current.partition
   is_single_account = var.production_account_id == var.shared_services_account_id
 
   shared_state_bucket = "${var.prefix}-terraform-state-${var.shared_services_account_id}-${var.region}"
   state_bucket        = local.is_single_account ? local.shared_state_bucket : module.state_bucket[0].name
-  state_bucket_arn    = "arn:${local.partition}:s3:::${local.state_bucket}"
   state_key_arn       = local.is_single_account ? data.aws_kms_alias.shared_services[0].target_key_arn : module.key.arn
-
-  foundation = {
-    version                    = 1
-    region                     = var.region
-    shared_services_account_id = var.shared_services_account_id
-    production_account_id      = var.production_account_id
-    state_bucket               = local.state_bucket
-    state_key_prefix           = "deployment/"
-    kms_key_arn                = module.key.arn
-    notifications_topic_arn    = module.notifications.arn
-    deployment_role_arn        = aws_iam_role.deployment.arn
-    service_role_path          = local.service_role_path
-    permissions_boundary_arn   = local.permissions_boundary_arn
-    log_retention_days         = var.log_retention_days
-  }
 }
 
 module "key" {
@@ -74,11 +55,19 @@ module "notifications" {
   subscribers = var.notification_emails
 }
 
-resource "aws_ssm_parameter" "foundation" {
-  #checkov:skip=CKV2_AWS_34:names and ARNs, no secret; every deployment reads it
-  #checkov:skip=CKV_AWS_337:names and ARNs, no secret; every deployment reads it
-  name        = "/${var.prefix}/foundation-production"
-  description = "What deployments need to know about the foundation, as JSON"
-  type        = "String"
-  value       = jsonencode(local.foundation)
+module "deployment" {
+  source = "../modules/deployment"
+
+  environment                = "production"
+  prefix                     = var.prefix
+  region                     = var.region
+  account_id                 = local.account_id
+  shared_services_account_id = var.shared_services_account_id
+  production_account_id      = var.production_account_id
+  kms_key_arn                = module.key.arn
+  notifications_topic_arn    = module.notifications.arn
+  state_bucket               = local.state_bucket
+  state_key_arn              = local.state_key_arn
+  log_retention_days         = var.log_retention_days
+  permissions_boundary_arn   = var.permissions_boundary_arn
 }

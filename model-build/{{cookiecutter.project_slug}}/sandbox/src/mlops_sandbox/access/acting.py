@@ -56,8 +56,8 @@ def job_environment(account: str, region: str, request: Mapping[str, Any], arn: 
     """
     role = request.get("RoleArn")
     if model := request.get("ModelName"):
-        known = sagemaker_backends[account][region]._models.get(model)
-        role = known.execution_role_arn if known else None
+        known: Any = sagemaker_backends[account][region]._models.get(model)
+        role = known.description.get("ExecutionRoleArn") if known else None
     try:
         return environment(account, region, role, arn.rsplit("/", 1)[-1], arn)
     except AccessDenied as denied:
@@ -92,15 +92,28 @@ def check_start(
     if passed:
         more = {"iam:PassedToService": SAGEMAKER}
         check_role(role_arn, session_name, "iam:PassRole", passed, region, more)
-        for repository in _repositories(request):
-            for action in _PULL:
-                # AWS's own registries admit everybody; whether another account's does is not known here.
-                check_role(passed, job_arn.rsplit("/", 1)[-1], action, repository, region, admitted=True)
+        for image in _images(request):
+            check_pull(passed, job_arn.rsplit("/", 1)[-1], image, region)
 
 
-def _repositories(request: Mapping[str, Any]) -> Iterator[str]:
-    """Return the ARNs of the registries' repositories that a job's images are in."""
+def check_pull(role_arn: str | None, session_name: str, image: str, region: str) -> None:
+    """Check that a role may pull an image of a private registry; other images need no permission.
+
+    Raises:
+        AccessDenied: roles are enforced, and it may not.
+    """
+    from mlops_sandbox.server import current
+
+    found = _IMAGE.match(image)
+    if not (found and role_arn and current().enforce_iam):
+        return
+    owner, its_region, name = found.groups()
+    repository = f"arn:aws:ecr:{its_region}:{owner}:repository/{name}"
+    for action in _PULL:
+        # AWS's own registries admit everybody; whether another account's does is not known here.
+        check_role(role_arn, session_name, action, repository, region, admitted=True)
+
+
+def _images(request: Mapping[str, Any]) -> Iterator[str]:
     for part, key in (("AlgorithmSpecification", "TrainingImage"), ("AppSpecification", "ImageUri")):
-        if found := _IMAGE.match(str((request.get(part) or {}).get(key) or "")):
-            account, region, name = found.groups()
-            yield f"arn:aws:ecr:{region}:{account}:repository/{name}"
+        yield str((request.get(part) or {}).get(key) or "")

@@ -5,7 +5,8 @@ A call on a resource of another account that is allowed is answered by that acco
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,6 +17,11 @@ from mlops_sandbox.access.calls import Call
 from mlops_sandbox.access.decide import check
 from mlops_sandbox.access.errors import AccessDenied
 from mlops_sandbox.access.resources import resources_of
+from mlops_sandbox.gate import STATE
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+#: Keys of ``environ``: what ``guarded`` tells.
+ACCOUNT, REGION = "mlops_sandbox.account", "mlops_sandbox.region"
 
 #: Services whose calls on another account's resource are answered by that account.
 _CROSS_ACCOUNT = {"events", "kms", "lambda", "sagemaker", "secretsmanager", "sns", "sqs", "ssm"}
@@ -27,6 +33,30 @@ _signed: ContextVar[bool] = ContextVar("signed", default=False)
 def signed() -> bool:
     """Whether the request that is being served is signed by a principal of the sandbox."""
     return _signed.get()
+
+
+def guarded(application: Application) -> Application:
+    """Put the door before something that answers signed requests without moto.
+
+    It finds in ``environ`` whose account (``ACCOUNT``) and Region (``REGION``) the request is for.
+    """
+
+    def call(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            with STATE.changing():
+                passed = _pass(environ)
+        except _Refused as refused:
+            return denials.answer(refused.call, str(refused), refused.code, start_response)
+        if not passed:
+            call = calls.read(environ)
+            code = "MissingAuthenticationToken" if call is None else "UnrecognizedClientException"
+            body = json.dumps({"Message": "The security token included in the request is invalid."}).encode()
+            headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", code)]
+            start_response("403 Forbidden", headers)
+            return [body]
+        return application(environ, start_response)
+
+    return call
 
 
 def install() -> None:
@@ -79,4 +109,5 @@ def _pass(environ: dict[str, Any]) -> bool:
     owner = next((owner for each in named if (owner := attached.owner_of(each))), account)
     if call.service in _CROSS_ACCOUNT and owner != account:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = owner
+    environ[ACCOUNT], environ[REGION] = account, call.region
     return True

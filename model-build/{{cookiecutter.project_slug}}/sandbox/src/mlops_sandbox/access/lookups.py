@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.kms.utils import _deserialize_ciphertext_blob
@@ -90,6 +91,14 @@ def _rule(call: Call, account: str, value: Any) -> str:
     return str(value) if bus == "default" else f"{bus}/{value}"
 
 
+def _target(call: Call, account: str, value: Any) -> str:
+    """Return the id of a scalable target; the service chooses that of a new one."""
+    backend = applicationautoscaling_backends[account][call.region]
+    targets = backend.targets.get(str(call.params.get("ScalableDimension")), {})
+    found = targets.get(str(value))
+    return found.arn.rsplit("/", 1)[-1] if found else "0" * 36
+
+
 def _bus(call: Call, account: str, value: Any) -> str:
     return str(value.get("EventBusName") or "default").rsplit("/", 1)[-1]
 
@@ -106,10 +115,13 @@ FIELDS: dict[str, Callable[[Call, str, Any], str | None]] = {
     "object": lambda call, account, value: str(value["Key"]),
     "parameter": lambda call, account, value: str(value).split(":parameter")[-1].lstrip("/"),
     "path": lambda call, account, value: str(call.params.get("Path") or "/"),
+    "pipeline": lambda call, account, value: str(call.params.get("pipelineName") or ""),
     "queue": _queue,
     "role": _role,
     "rule": _rule,
     "secret": _secret,
+    "stage": lambda call, account, value: str(call.params.get("stageName") or ""),
+    "target": _target,
     "stream": lambda call, account, value: str(call.params.get("logStreamName") or ""),
     "topic": lambda call, account, value: str(value).rsplit(":", 1)[0],
 }

@@ -16,6 +16,10 @@ from mlops_sandbox.access.calls import Call
 #: service -> ((parameter, template), ...). A dot in a parameter's name leads into a structure; a list gives a
 #: resource for each of its items. ``{}`` is the value, ``{r}`` and ``{a}`` are Region and account.
 RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "application-autoscaling": (
+        ("ResourceId", "arn:aws:application-autoscaling:{r}:{a}:scalable-target/{target}"),
+        ("ResourceARN", "{}"),
+    ),
     "cloudwatch": (
         ("AlarmName", "arn:aws:cloudwatch:{r}:{a}:alarm:{}"),
         ("AlarmNames", "arn:aws:cloudwatch:{r}:{a}:alarm:{}"),
@@ -32,6 +36,9 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("ids", "arn:aws:codebuild:{r}:{a}:project/{build}"),
     ),
     "codepipeline": (
+        # An answer to an approval takes permission on the action; a retry or a transition on the stage.
+        ("actionName", "arn:aws:codepipeline:{r}:{a}:{pipeline}/{stage}/{}"),
+        ("stageName", "arn:aws:codepipeline:{r}:{a}:{pipeline}/{}"),
         ("pipeline.name", "arn:aws:codepipeline:{r}:{a}:{}"),
         ("pipelineName", "arn:aws:codepipeline:{r}:{a}:{}"),
         ("name", "arn:aws:codepipeline:{r}:{a}:{}"),
@@ -112,6 +119,12 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 #: Calls that IAM can allow on ``*`` only: a policy that names a resource does not allow them.
 EVERYTHING = {
+    "application-autoscaling": {
+        "DescribeScalableTargets",
+        "DescribeScalingActivities",
+        "DescribeScalingPolicies",
+        "DescribeScheduledActions",
+    },
     "cloudwatch": {"PutMetricData", "GetMetricData", "GetMetricStatistics", "ListMetrics"},
     "codebuild": {"ListProjects", "ListBuilds"},
     "codepipeline": {"ListPipelines"},
@@ -121,6 +134,7 @@ EVERYTHING = {
     "lambda": {"ListFunctions", "ListEventSourceMappings"},
     "s3": {"ListBuckets"},
     "sagemaker": {
+        "ListEndpointConfigs",
         "ListEndpoints",
         "ListModels",
         "ListPipelines",

@@ -31,7 +31,9 @@ from mlops_sandbox.jobs.log import JobLog
 from mlops_sandbox.jobs.process import Process, wait_all
 
 _SCRIPT = Path(__file__).with_name("phases.py")
-_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+#: Seconds between SIGTERM and SIGKILL of a build that is stopped or takes too long. AWS documents neither, so
+#: a build must not count on them: what it leaves half done (Terraform's lock) the next one has to get over.
+_GRACE = 5.0
 #: What a source, a role or a buildspec can be wrong with; anything else is the sandbox's own fault.
 _EXPECTED = (AccessDenied, ArtifactError, BuildspecError, ClientError, JobFailed, Refused)
 

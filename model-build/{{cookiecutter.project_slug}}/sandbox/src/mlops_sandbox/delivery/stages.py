@@ -28,6 +28,9 @@ from mlops_sandbox.gate import STATE
 
 logger = logging.getLogger("mlops_sandbox.delivery")
 
+#: What the codes of refused calls have in common; SNS says AuthorizationError.
+_DENIED = ("Denied", "AuthorizationError")
+
 
 @dataclass
 class Controls:
@@ -121,7 +124,9 @@ def _run_action(
     except ActionFailed as failure:
         error = {"code": failure.code, "message": str(failure)}
     except (ClientError, AccessDenied) as failure:
-        denied = isinstance(failure, AccessDenied) or "Denied" in failure.response["Error"]["Code"]
+        denied = isinstance(failure, AccessDenied) or any(
+            word in failure.response["Error"]["Code"] for word in _DENIED
+        )
         error = {"code": "PermissionError" if denied else "ConfigurationError", "message": str(failure)}
     except (UnknownVariable, LookupError) as failure:
         error = {"code": "ConfigurationError", "message": str(failure)}
@@ -130,5 +135,5 @@ def _run_action(
         message = f"the sandbox failed: {type(failure).__name__}: {failure}"
         error = {"code": "InternalError", "message": message}
     status = SUCCEEDED if error is None else ABANDONED if controls.abandon.is_set() else FAILED
-    run.update(status=status, error=error)
+    run.update(status=status, error=error, token=None)  # nobody is waited for any more
     notices.action(execution, run, status.upper())

@@ -14,6 +14,8 @@ def summary(event: Mapping[str, Any]) -> str:
     if "ModelPackageArn" in detail:
         package = str(detail["ModelPackageArn"]).split("/", 1)[-1]
         return f"{package} {detail.get('ModelApprovalStatus', '')}".strip()
+    if "EndpointStatus" in detail:
+        return f"{detail.get('EndpointName', '')}: {detail['EndpointStatus']}"
     if "currentPipelineExecutionStatus" in detail:
         name = str(detail.get("pipelineArn", "")).rsplit("/", 1)[-1]
         return f"{name}: {detail['currentPipelineExecutionStatus']}"

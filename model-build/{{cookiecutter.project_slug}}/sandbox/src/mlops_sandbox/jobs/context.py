@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mlops_sandbox import clients
 from mlops_sandbox.jobs.images import Images
+from mlops_sandbox.jobs.log import JobLog
 
 
 def _no_log(job: str, line: str) -> None:
@@ -45,3 +46,22 @@ class JobContext:
     def client(self, service: str) -> Any:
         """Return a boto3 client that acts as this job does."""
         return clients.from_environment(service, self.aws_environment, self.region)
+
+
+class Work(Protocol):
+    """What runs in containers: a job, or one instance of an endpoint."""
+
+    @property
+    def context(self) -> JobContext:
+        """Return its name, place, identity and controls."""
+
+    @property
+    def folder(self) -> Path:
+        """Return where its files are."""
+
+    @property
+    def log(self) -> JobLog:
+        """Return what takes its containers' lines."""
+
+    def check_stop(self) -> None:
+        """Raise JobStopped when it has been asked to end."""

@@ -23,7 +23,7 @@ from mlops_sandbox.state import pickling
 from mlops_sandbox.state.objects import Objects
 
 #: Raise it when the classes of this package that end up in a snapshot change.
-FORMAT = 1
+FORMAT = 2
 logger = logging.getLogger("mlops_sandbox.state")
 
 

@@ -68,7 +68,9 @@ def read(environ: dict[str, Any]) -> Call | None:
 
 def _service(signed_for: str, path: str) -> str:
     name = _MODELS.get(signed_for, SIGNING_ALIASES.get(signed_for, signed_for))
-    if name == "sagemaker" and path.endswith(("/invocations", "/async-invocations")):
+    if name == "sagemaker" and path.endswith(
+        ("/invocations", "/async-invocations", "/invocations-response-stream")
+    ):
         return "sagemaker-runtime"
     if name == "apigateway" and path.startswith("/v2/"):
         return "apigatewayv2"

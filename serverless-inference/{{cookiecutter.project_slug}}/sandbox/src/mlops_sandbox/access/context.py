@@ -98,6 +98,11 @@ def _of_service(call: Call) -> Values:
         encryption: dict[str, str] = params.get("EncryptionContext") or {}
         values |= {f"kms:EncryptionContext:{key}": value for key, value in encryption.items()}
         values["kms:GrantIsForAWSResource"] = False if call.operation == "CreateGrant" else None
+    elif call.service == "application-autoscaling":
+        values |= {
+            "application-autoscaling:service-namespace": params.get("ServiceNamespace"),
+            "application-autoscaling:scalable-dimension": params.get("ScalableDimension"),
+        }
     elif call.service == "cloudwatch":
         values["cloudwatch:namespace"] = params.get("Namespace")
     elif call.service == "secretsmanager":

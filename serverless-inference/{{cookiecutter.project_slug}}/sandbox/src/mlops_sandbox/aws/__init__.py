@@ -12,6 +12,7 @@ import importlib
 #: The folders here; each has an ``install`` of its own.
 SERVICES = (
     "apigatewayv2",
+    "applicationautoscaling",
     "awslambda",
     "codebuild",
     "codepipeline",

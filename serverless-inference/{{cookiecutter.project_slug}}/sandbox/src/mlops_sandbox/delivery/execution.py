@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_sandbox.delivery import notices, stages
+from mlops_sandbox.delivery import conditions, notices, stages
 from mlops_sandbox.delivery.executions import (
     FAILED,
     IN_PROGRESS,
+    SKIPPED,
     STOPPED,
     SUCCEEDED,
     SUPERSEDED,
@@ -84,7 +85,7 @@ class Run:
                     status = self._run_stage(declaration, mode, automatic=True)
             finally:
                 self.turnstile.leave(name, execution)
-            if status != SUCCEEDED:
+            if status not in (SUCCEEDED, SKIPPED):
                 wanted = failure.get("result") == "ROLLBACK" and not execution.target
                 return status, name if wanted else None
         return SUCCEEDED, None
@@ -93,15 +94,18 @@ class Run:
         execution, name = self.execution, declaration["name"]
         with STATE.changing():
             stage = execution.stages.setdefault(name, StageRun(name))
-            stage.status, stage.kind = IN_PROGRESS, execution.kind
+            stage.status, stage.kind, stage.entered = IN_PROGRESS, execution.kind, now()
             if retry:
                 trigger = "AutomatedStageRetry" if automatic else "ManualStageRetry"
                 stage.retries.append({"mode": retry, "trigger": trigger, "time": now()})
-        notices.stage(execution, name, "RESUMED" if retry else "STARTED")
-        status = stages.run(
-            execution, declaration, stage, self.controls, skip_succeeded=retry == "FAILED_ACTIONS"
-        )
+        status = conditions.enter(execution, declaration, stage)
+        if status == SUCCEEDED:
+            notices.stage(execution, name, "RESUMED" if retry else "STARTED")
+            status = stages.run(
+                execution, declaration, stage, self.controls, skip_succeeded=retry == "FAILED_ACTIONS"
+            )
         with STATE.changing():
             stage.status = status
-        notices.stage(execution, name, status.upper())
+        if status != SKIPPED:  # the documented states of a stage's events have none for it
+            notices.stage(execution, name, status.upper())
         return status

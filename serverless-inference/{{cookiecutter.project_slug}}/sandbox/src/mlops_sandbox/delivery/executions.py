@@ -13,7 +13,7 @@ from mlops_sandbox.gate import STATE
 
 IN_PROGRESS, STOPPING, STOPPED = "InProgress", "Stopping", "Stopped"
 SUCCEEDED, FAILED, SUPERSEDED = "Succeeded", "Failed", "Superseded"
-ABANDONED = "Abandoned"
+ABANDONED, SKIPPED = "Abandoned", "Skipped"
 STANDARD, ROLLBACK = "STANDARD", "ROLLBACK"
 _INTERRUPTED = "the sandbox's process ended before the execution did"
 
@@ -70,12 +70,46 @@ class ActionRun:
 
 
 @dataclass
+class RuleRun:
+    """One look at a rule of a stage's entry condition."""
+
+    stage: str
+    name: str
+    type_id: dict[str, str]
+    region: str
+    configuration: dict[str, str]
+    resolved: dict[str, str]
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = IN_PROGRESS
+    start: datetime = field(default_factory=now)
+    updated: datetime = field(default_factory=now)
+    summary: str = ""
+    error: dict[str, str] | None = None
+
+    def update(self, **changes: Any) -> None:
+        """Change what is known, between snapshots."""
+        with STATE.changing():
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.updated = now()
+
+
+@dataclass
 class StageRun:
-    """A stage of one execution: its state and its actions' attempts, oldest first."""
+    """A stage of one execution: its state, its rules and its actions' attempts, oldest first.
+
+    Attributes:
+        condition: how its entry condition went; empty when it has none.
+        entered: when an execution came to it last: first, or by a retry.
+    """
 
     name: str
     status: str = IN_PROGRESS
     kind: str = STANDARD
+    entered: datetime = field(default_factory=now)
+    condition: str = ""
+    condition_summary: str = ""
+    rules: list[RuleRun] = field(default_factory=list)
     actions: list[ActionRun] = field(default_factory=list)
     retries: list[dict[str, Any]] = field(default_factory=list)
 

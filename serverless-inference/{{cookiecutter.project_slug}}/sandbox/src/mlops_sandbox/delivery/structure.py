@@ -11,16 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlops_sandbox.delivery import conditions
+from mlops_sandbox.delivery.structure_error import StructureError
+
 _NAME = re.compile(r"[A-Za-z0-9.@\-_]{1,100}")
 _ROLLBACK = "ROLLBACK"
-
-
-class StructureError(ValueError):
-    """A pipeline that the service would not accept; ``code`` is the service's exception."""
-
-    def __init__(self, message: str, code: str = "InvalidStructureException") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -87,12 +82,13 @@ def _check_stage(pipeline: Mapping[str, Any], stage: Mapping[str, Any], *, first
             rule = "Source actions only" if first else "no Source action; they belong in the first stage"
             raise StructureError(f"{where}: action {action['name']}: expected {rule}")
         _check_action(action, f"{where}: action {action['name']}")
-    for key in ("beforeEntry", "onSuccess"):
-        if stage.get(key):
-            raise StructureError(f"{where}: {key}: the sandbox does not evaluate the rules of conditions")
+    conditions.check(pipeline, stage, where)
     failure = stage.get("onFailure") or {}
-    if failure.get("conditions"):
-        raise StructureError(f"{where}: onFailure: the sandbox does not evaluate the rules of conditions")
+    for key, found in (("onSuccess", stage.get("onSuccess")), ("onFailure", failure.get("conditions"))):
+        if found:
+            raise StructureError(
+                f"{where}: {key}: the sandbox does not evaluate the rules of such conditions"
+            )
     if failure.get("result") == _ROLLBACK:
         if first:
             raise StructureError(f"{where}: onFailure: the stage of the sources cannot be rolled back")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox.jobs.context import JobContext
+from mlops_sandbox.jobs.context import JobContext, Work
 from mlops_sandbox.jobs.errors import JobFailed, JobStopped
 from mlops_sandbox.jobs.images import Image
 from mlops_sandbox.jobs.lifecycle import Job
@@ -55,7 +55,7 @@ class Cluster:
     paths: Paths
 
     @classmethod
-    def of(cls, job: Job, count: int) -> Cluster:
+    def of(cls, job: Work, count: int) -> Cluster:
         """Lay out the folders of a job with ``count`` instances."""
         paths = Paths.available()
         machines = []
@@ -85,7 +85,7 @@ class Cluster:
         }
 
     def start(
-        self, job: Job, command: Sequence[str], image: Image, environment: Mapping[str, str]
+        self, job: Work, command: Sequence[str], image: Image, environment: Mapping[str, str]
     ) -> list[Process]:
         """Start the same command on every host."""
         processes: list[Process] = []

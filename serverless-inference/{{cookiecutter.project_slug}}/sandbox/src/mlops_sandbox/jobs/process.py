@@ -48,6 +48,11 @@ class Process:
         self._reader.start()
         self._stopping = False
 
+    @property
+    def pid(self) -> int:
+        """Return the id of the supervisor, whose descendants the command's processes are."""
+        return self._popen.pid
+
     def poll(self) -> int | None:
         """Return the exit status, or None while the command runs."""
         return self._popen.poll()

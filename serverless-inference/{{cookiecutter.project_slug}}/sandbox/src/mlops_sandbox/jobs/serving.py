@@ -16,12 +16,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlops_sandbox.jobs import archives, multi_model_server, s3
+from mlops_sandbox.jobs.context import Work
 from mlops_sandbox.jobs.errors import JobFailed
 from mlops_sandbox.jobs.hosts import Cluster
-from mlops_sandbox.jobs.lifecycle import Job
 from mlops_sandbox.jobs.process import Process
 
 SWITCH = "MLOPS_SANDBOX_MODEL_SERVER"
+#: A header that InvokeEndpoint passes to the container and back.
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _SCRIPT = Path(__file__).with_name("container") / "serve.py"
 _PATH = _SCRIPT.with_name("path")
 #: A container has 4 minutes to answer /ping ([read] AWS, "Use Your Own Inference Code").
@@ -44,6 +46,7 @@ class Answer:
     status: int
     body: bytes
     content_type: str
+    custom_attributes: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,31 @@ class ModelServer:
     url: str
     process: Process
 
-    def invoke(self, body: bytes, content_type: str, accept: str, timeout: float) -> Answer:
+    def invoke(
+        self, body: bytes, content_type: str, accept: str, timeout: float, custom_attributes: str = ""
+    ) -> Answer:
         """Send one request.
 
         Raises:
-            OSError: the server does not answer within ``timeout`` seconds, or has ended.
+            TimeoutError: the server does not answer within ``timeout`` seconds.
+            OSError: it has ended, or ends meanwhile.
         """
         headers = {"Accept": accept, "Content-Length": str(len(body))}
         if content_type:
             headers["Content-Type"] = content_type
+        if custom_attributes:
+            headers[CUSTOM_ATTRIBUTES] = custom_attributes
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=timeout)
         try:
             connection.request("POST", "/invocations", body, headers)
             response = connection.getresponse()
-            return Answer(response.status, response.read(), response.headers.get("Content-Type", ""))
+            return Answer(
+                response.status,
+                response.read(),
+                response.headers.get("Content-Type", ""),
+                response.headers.get(CUSTOM_ATTRIBUTES, ""),
+            )
         except http.client.HTTPException as error:
             raise OSError(f"the model server's answer is not HTTP: {error}") from error
         finally:
@@ -75,8 +88,8 @@ class ModelServer:
 
 
 @contextmanager
-def serving(job: Job, container: Container) -> Iterator[ModelServer]:
-    """Start the server of a container and end it with the block.
+def serving(job: Work, container: Container) -> Iterator[ModelServer]:
+    """Fetch a container's model, start its server and end it with the block.
 
     Raises:
         JobFailed: the model cannot be fetched, or the server does not become healthy.
@@ -90,7 +103,26 @@ def serving(job: Job, container: Container) -> Iterator[ModelServer]:
         s3.download(job.context.client("s3"), *s3.split(container.model), str(archive))
         archives.unpack(archive, model, container.model)
         archive.unlink()
-    image = job.context.images.find(container.image)
+    server = start(job, cluster, container)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+
+
+def start(work: Work, cluster: Cluster, container: Container) -> ModelServer:
+    """Start a container's server, whose model lies in ``/opt/ml/model``, and wait until it is healthy.
+
+    Args:
+        work: for whose sake; a stop of it ends the waiting.
+        cluster: of one machine.
+        container: to run; its model has been fetched.
+
+    Raises:
+        JobFailed: the image is not declared, or the server does not become healthy; no process is left.
+    """
+    (machine,) = cluster.machines
+    image = work.context.images.find(container.image)
     port_file = machine.folder / "port"
     if os.environ.get(SWITCH) == "multi-model-server":
         seen = f"{cluster.paths.ml(machine.ml)}/model"
@@ -105,18 +137,19 @@ def serving(job: Job, container: Container) -> Iterator[ModelServer]:
     )
     if cluster.paths.unshare is None:
         environment["SAGEMAKER_BASE_DIR"] = "/opt/ml"  # rewritten, like every other value
-    (process,) = cluster.start(job, command, image, environment)
+    (process,) = cluster.start(work, command, image, environment)
     try:
-        yield ModelServer(_wait_healthy(job, process, port_file), process)
-    finally:
+        return ModelServer(_wait_healthy(work, process, port_file), process)
+    except BaseException:
         process.kill()
+        raise
 
 
-def _wait_healthy(job: Job, process: Process, port_file: Path) -> str:
+def _wait_healthy(work: Work, process: Process, port_file: Path) -> str:
     """Return the server's URL once /ping has answered 200."""
     deadline = time.monotonic() + _START
     while time.monotonic() < deadline:
-        job.check_stop()
+        work.check_stop()
         if (status := process.poll()) is not None:
             process.wait()
             raise JobFailed(f"ClientError: the model server ended with exit code {status}", exit_code=status)
@@ -124,7 +157,7 @@ def _wait_healthy(job: Job, process: Process, port_file: Path) -> str:
             port = int(port_file.read_text())
             if _ping(port):
                 return f"http://127.0.0.1:{port}"
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise JobFailed(f"ClientError: the model server did not answer /ping within {_START:.0f} s")
 
 

@@ -1,14 +1,15 @@
-"""What is known of executions: GetPipelineExecution, ListPipelineExecutions, ListActionExecutions."""
+"""What is known of executions: GetPipelineExecution, and the lists of executions, actions and rules."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.responses import ActionResult
 
 from mlops_sandbox.aws.codepipeline.requests import executions_of, find_execution, known, page, params_of
-from mlops_sandbox.delivery.executions import SUCCEEDED, ActionRun, Artifact, Execution
+from mlops_sandbox.delivery.executions import SUCCEEDED, ActionRun, Artifact, Execution, RuleRun, StageRun
 
 
 def get_pipeline_execution(self: CodePipelineResponse) -> ActionResult:
@@ -48,23 +49,42 @@ def list_pipeline_executions(self: CodePipelineResponse) -> ActionResult:
 
 def list_action_executions(self: CodePipelineResponse) -> ActionResult:
     """List the attempts at actions, the newest first."""
-    params = params_of(self)
-    wanted = params.get("filter") or {}
-    id_ = wanted.get("pipelineExecutionId") or (
-        (wanted.get("latestInPipelineExecution") or {}).get("pipelineExecutionId")
-    )
     found = [
         (execution, action)
-        for execution in executions_of(self, params["pipelineName"])
-        if not id_ or execution.id == id_
-        for stage in execution.stages.values()
+        for execution, stage, latest in _stages_wanted(self)
         for action in stage.actions
-        if not wanted.get("latestInPipelineExecution") or stage.latest(action.name) is action
+        if not latest or stage.latest(action.name) is action
     ]
     found.sort(key=lambda pair: pair[1].start, reverse=True)
-    chosen, token = page(found, params)
+    chosen, token = page(found, params_of(self))
     details = [_action(execution, action) for execution, action in chosen]
     return ActionResult({"actionExecutionDetails": details, "nextToken": token})
+
+
+def list_rule_executions(self: CodePipelineResponse) -> ActionResult:
+    """List the looks at rules of conditions, the newest first."""
+    found = [
+        (execution, rule)
+        for execution, stage, latest in _stages_wanted(self)
+        for rule in stage.rules
+        if not latest or {one.name: one for one in stage.rules}[rule.name] is rule
+    ]
+    found.sort(key=lambda pair: pair[1].start, reverse=True)
+    chosen, token = page(found, params_of(self))
+    details = [_rule(execution, rule) for execution, rule in chosen]
+    return ActionResult({"ruleExecutionDetails": details, "nextToken": token})
+
+
+def _stages_wanted(response: CodePipelineResponse) -> Iterator[tuple[Execution, StageRun, bool]]:
+    """Yield the stages that a list's filter leaves, and whether only the latest attempts are wanted."""
+    params = params_of(response)
+    wanted = params.get("filter") or {}
+    latest = wanted.get("latestInPipelineExecution")
+    id_ = wanted.get("pipelineExecutionId") or (latest or {}).get("pipelineExecutionId")
+    for execution in executions_of(response, params["pipelineName"]):
+        if not id_ or execution.id == id_:
+            for stage in execution.stages.values():
+                yield execution, stage, bool(latest)
 
 
 def _summary(execution: Execution) -> dict[str, Any]:
@@ -135,6 +155,28 @@ def _action(execution: Execution, run: ActionRun) -> dict[str, Any]:
     return known(answer)
 
 
+def _rule(execution: Execution, run: RuleRun) -> dict[str, Any]:
+    given = {
+        "ruleTypeId": run.type_id,
+        "configuration": run.configuration,
+        "resolvedConfiguration": run.resolved,
+        "region": run.region,
+    }
+    result = known({"externalExecutionSummary": run.summary, "errorDetails": run.error})
+    return {
+        "pipelineExecutionId": execution.id,
+        "ruleExecutionId": run.id,
+        "pipelineVersion": execution.pipeline["version"],
+        "stageName": run.stage,
+        "ruleName": run.name,
+        "startTime": run.start,
+        "lastUpdateTime": run.updated,
+        "status": run.status,
+        "input": given,
+        "output": {"executionResult": result},
+    }
+
+
 def _artifact(artifact: Artifact) -> dict[str, Any]:
     return {"name": artifact.name, "s3location": {"bucket": artifact.bucket, "key": artifact.key}}
 
@@ -143,4 +185,4 @@ def _rollback(execution: Execution) -> dict[str, str] | None:
     return {"rollbackTargetPipelineExecutionId": execution.target} if execution.target else None
 
 
-CALLS = (get_pipeline_execution, list_pipeline_executions, list_action_executions)
+CALLS = (get_pipeline_execution, list_pipeline_executions, list_action_executions, list_rule_executions)

@@ -18,7 +18,7 @@ from mlops_sandbox.aws.codepipeline.requests import Refusal, find_pipeline, page
 from mlops_sandbox.delivery import pipelines, structure
 from mlops_sandbox.delivery.executions import now, of_backend
 from mlops_sandbox.delivery.roles import CODEPIPELINE
-from mlops_sandbox.delivery.structure import StructureError
+from mlops_sandbox.delivery.structure_error import StructureError
 
 
 def create_pipeline(self: CodePipelineResponse) -> ActionResult:

@@ -1,4 +1,4 @@
-"""Amazon SageMaker: jobs that really ran, the model registry, and pipelines."""
+"""Amazon SageMaker: jobs that really ran, the model registry, pipelines, models and endpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ def install() -> None:
     jobs.install()
     model_package_groups.install()
     model_packages.install()
-    # Imported here: pipelines run jobs, and jobs are recorded through this package.
-    from mlops_sandbox.aws.sagemaker import pipelines
+    # Imported here: pipelines and endpoints run jobs' processes, and jobs are recorded through this package.
+    from mlops_sandbox.aws.sagemaker import endpoint_configs, endpoints, models, pipelines
 
     pipelines.install()
+    models.install()
+    endpoint_configs.install()
+    endpoints.install()

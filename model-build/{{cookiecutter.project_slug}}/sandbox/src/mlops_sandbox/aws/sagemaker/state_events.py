@@ -1,19 +1,22 @@
-"""Events of SageMaker: model packages, pipeline executions and their steps, when their status changes.
+"""Events of SageMaker: model packages, endpoints, pipeline executions and their steps, when they change.
 
 [read] Amazon SageMaker developer guide, "Events that Amazon SageMaker AI sends to Amazon EventBridge".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from mlops_sandbox import events
+from mlops_sandbox.aws.sagemaker.records import Record
 from mlops_sandbox.pipelines.journal import ACTIVE, ExecutionRecord, StepRecord
 
 SOURCE = "aws.sagemaker"
 PACKAGE = "SageMaker Model Package State Change"
+ENDPOINT = "SageMaker Endpoint State Change"
 EXECUTION = "SageMaker Model Building Pipeline Execution Status Change"
 STEP = "SageMaker Model Building Pipeline Execution Step Status Change"
 
@@ -26,6 +29,21 @@ def package_changed(arn: str, description: Mapping[str, Any]) -> None:
     region, account = arn.split(":")[3:5]
     detail = {key: _plain(value) for key, value in description.items() if key not in _NOT_TOLD}
     events.emit(account, region, SOURCE, PACKAGE, detail, [arn])
+
+
+def endpoint_changed(endpoint: Record) -> None:
+    """Tell of an endpoint's status, in the form of the documentation's sample: IN_SERVICE, milliseconds."""
+    region, account = endpoint.arn.split(":")[3:5]
+    described = endpoint.description
+    names = ("EndpointName", "EndpointArn", "EndpointConfigName", "ProductionVariants", "FailureReason")
+    detail = {key: _plain(described[key]) for key in names if key in described}
+    detail |= {
+        "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", described["EndpointStatus"]).upper(),
+        "CreationTime": 1000 * described["CreationTime"].timestamp(),
+        "LastModifiedTime": 1000 * described["LastModifiedTime"].timestamp(),
+        "Tags": {tag["Key"]: tag["Value"] for tag in endpoint.tags},
+    }
+    events.emit(account, region, SOURCE, ENDPOINT, detail, [endpoint.arn])
 
 
 class Executions:

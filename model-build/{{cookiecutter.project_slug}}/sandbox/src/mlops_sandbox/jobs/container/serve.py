@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 _MODEL_NAME = "model"
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 def main(port_file: str) -> int:
@@ -104,14 +105,17 @@ def handler_class(service: Any, model_dir: str) -> type[BaseHTTPRequestHandler]:
                 traceback.print_exc()
                 self.refuse(error.error_code, "InternalServerException", error.message)
                 return
+            headers = processor.get_response_headers()
             kind = processor.get_response_header("content-type") or "application/json"
-            self.answer(200, response, kind)
+            self.answer(200, response, kind, headers.get(_CUSTOM_ATTRIBUTES))
 
-        def answer(self, status: int, body: str | bytes, kind: str) -> None:
+        def answer(self, status: int, body: str | bytes, kind: str, attributes: str | None = None) -> None:
             """Send a whole answer."""
             data = body.encode() if isinstance(body, str) else bytes(body)
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            if attributes:
+                self.send_header(_CUSTOM_ATTRIBUTES, attributes)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

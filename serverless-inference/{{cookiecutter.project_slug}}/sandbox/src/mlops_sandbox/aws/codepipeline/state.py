@@ -9,7 +9,7 @@ from moto.core.responses import ActionResult
 
 from mlops_sandbox.aws.codepipeline.requests import executions_of, find_pipeline, known, params_of
 from mlops_sandbox.delivery import pipelines
-from mlops_sandbox.delivery.executions import ActionRun, Execution, StageRun
+from mlops_sandbox.delivery.executions import ActionRun, Execution, RuleRun, StageRun
 
 
 def get_pipeline_state(self: CodePipelineResponse) -> ActionResult:
@@ -35,7 +35,7 @@ def _stage(
     name = declaration["name"]
     # Of several, the one that has entered last: rollbacks and retries come after what began later.
     inside = [execution for execution in executions if name in execution.stages]
-    latest = max(inside, key=lambda one: _entered(one.stages[name]), default=None)
+    latest = max(inside, key=lambda one: one.stages[name].entered, default=None)
     run = latest.stages[name] if latest else None
     waiting = [
         {"pipelineExecutionId": one.id, "status": "InProgress", "type": one.kind}
@@ -49,6 +49,8 @@ def _stage(
         "inboundTransitionState": disabled or {"enabled": True},
         "actionStates": [_action(action, run) for action in declaration["actions"]],
     }
+    if declaration.get("beforeEntry"):
+        answer["beforeEntryConditionState"] = _condition(declaration, run)
     if latest and run:
         answer["latestExecution"] = {
             "pipelineExecutionId": latest.id,
@@ -65,8 +67,33 @@ def _stage(
     return known(answer)
 
 
-def _entered(run: StageRun) -> float:
-    return max((action.start.timestamp() for action in run.actions), default=0.0)
+def _condition(declaration: dict[str, Any], stage: StageRun | None) -> dict[str, Any]:
+    """Return the state of the entry condition; a stage has one at most."""
+    (condition,) = declaration["beforeEntry"]["conditions"]
+    latest = {rule.name: rule for rule in stage.rules} if stage else {}
+    rules: list[dict[str, Any]] = []
+    for rule in condition["rules"]:
+        run = latest.get(rule["name"])
+        rules.append({"ruleName": rule["name"], **({"latestExecution": _rule(run)} if run else {})})
+    answer: dict[str, Any] = {"conditionStates": [{"ruleStates": rules}]}
+    if stage and stage.condition:
+        execution = known({"status": stage.condition, "summary": stage.condition_summary})
+        changed = {"lastStatusChange": max(rule.updated for rule in latest.values())} if latest else {}
+        answer["latestExecution"] = execution
+        answer["conditionStates"][0]["latestExecution"] = {**execution, **changed}
+    return answer
+
+
+def _rule(run: RuleRun) -> dict[str, Any]:
+    return known(
+        {
+            "ruleExecutionId": run.id,
+            "status": run.status,
+            "summary": run.summary,
+            "lastStatusChange": run.updated,
+            "errorDetails": run.error,
+        }
+    )
 
 
 def _action(declaration: dict[str, Any], stage: StageRun | None) -> dict[str, Any]:

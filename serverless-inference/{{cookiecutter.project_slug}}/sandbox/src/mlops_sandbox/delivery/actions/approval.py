@@ -30,14 +30,12 @@ def run(action: Action) -> None:
     deadline = time.monotonic() + minutes * 60
     while action.run.approval is None:
         if time.monotonic() >= deadline:
-            action.run.update(token=None)
             raise ActionFailed("The approval action has expired.", "JobTimedOut")
         # An execution that is stopped does not wait for a person.
         if action.stop.wait(_POLL):
-            action.run.update(token=None)
             raise ActionFailed("The execution was stopped before the approval.", "JobFailed")
     answer = action.run.approval
-    action.run.update(token=None, summary=answer["summary"], updated_by=answer["by"])
+    action.run.update(summary=answer["summary"], updated_by=answer["by"])
     if answer["status"] != "Approved":
         raise ActionFailed("Rejected" + (f": {answer['summary']}" if answer["summary"] else ""), "JobFailed")
 

@@ -1,21 +1,12 @@
-# The role with which builds in shared services deploy to production.
-
-locals {
-  # Roles that deployments make for Lambda, SageMaker and EventBridge have this path: that is how the deployment role
-  # is kept to them.
-  service_role_path = "/${var.prefix}/service/"
-  service_role_arns = "arn:${local.partition}:iam::${local.account_id}:role${local.service_role_path}*"
-}
+# The role with which builds in shared services deploy.
 
 resource "aws_iam_role" "deployment" {
-  name                 = "${var.prefix}-deployment"
-  description          = "Deploys models; assumed by roles under /${var.prefix}/deploy/ of shared services"
+  name                 = "${var.prefix}-deployment${local.suffix}"
+  description          = "Deploys models to ${var.environment}; assumed by roles under ${local.build_role_path} of shared services"
   assume_role_policy   = data.aws_iam_policy_document.deployment_trust.json
   max_session_duration = 3600
 }
 
-# Roles of builds that deploy are made with the path /<prefix>/deploy/ by the repositories. The path is the
-# convention: a new repository needs no change here, and a build that only trains is not let in.
 data "aws_iam_policy_document" "deployment_trust" {
   statement {
     sid     = "BuildsThatDeploy"
@@ -31,7 +22,7 @@ data "aws_iam_policy_document" "deployment_trust" {
     condition {
       test     = "ArnLike"
       variable = "aws:PrincipalArn"
-      values   = ["arn:${local.partition}:iam::${var.shared_services_account_id}:role/${var.prefix}/deploy/*"]
+      values   = [local.build_role_arns]
     }
   }
 }

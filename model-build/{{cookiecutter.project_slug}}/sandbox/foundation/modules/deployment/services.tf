@@ -1,12 +1,17 @@
-# What the deployment role may do with models, functions and events. Names are the repositories' own and have no
-# common beginning, so resources are bounded by their type, this account and this region.
+# What the deployment role may do with models, endpoints, functions and events. Endpoints, and the models, alarms, logs
+# and dashboards that belong to them, have the names that a repository's configuration gives them, so they are bounded
+# by their type, this account and this region. What else a deployment makes ends in -<environment>: in the account of
+# shared services there are training pipelines, rules and functions of others.
 
 locals {
-  sagemaker = "arn:${local.partition}:sagemaker:${var.region}:${local.account_id}"
+  sagemaker = "arn:${local.partition}:sagemaker:${var.region}:${var.account_id}"
+  functions = "arn:${local.partition}:lambda:${var.region}:${var.account_id}:function:*-${var.environment}"
+  logs      = "arn:${local.partition}:logs:${var.region}:${var.account_id}:log-group"
+  pipelines = "${local.sagemaker}:pipeline/*-${var.environment}"
 }
 
 data "aws_iam_policy_document" "models" {
-  #checkov:skip=CKV_AWS_356:calls that list or describe everything take no resource
+  #checkov:skip=CKV_AWS_356:calls that list or describe everything, and putting metrics, take no resource
 
   statement {
     sid = "ModelsAndEndpoints"
@@ -31,11 +36,12 @@ data "aws_iam_policy_document" "models" {
       "${local.sagemaker}:model/*",
       "${local.sagemaker}:endpoint/*",
       "${local.sagemaker}:endpoint-config/*",
-      "${local.sagemaker}:pipeline/*",
+      local.pipelines,
+      "${local.pipelines}/execution/*",
     ]
   }
 
-  # Approved versions lie in shared services; each group's own policy decides whether production may read it.
+  # Approved versions lie in shared services. From another account, each group's own policy decides as well.
   statement {
     sid = "VersionsInSharedServices"
     actions = [
@@ -68,18 +74,34 @@ data "aws_iam_policy_document" "models" {
     sid = "ScalingOfEndpoints"
     actions = [
       "application-autoscaling:DeleteScalingPolicy",
+      "application-autoscaling:DeleteScheduledAction",
       "application-autoscaling:DeregisterScalableTarget",
       "application-autoscaling:ListTagsForResource",
       "application-autoscaling:PutScalingPolicy",
+      "application-autoscaling:PutScheduledAction",
       "application-autoscaling:RegisterScalableTarget",
       "application-autoscaling:TagResource",
+      "application-autoscaling:UntagResource",
     ]
-    resources = ["arn:${local.partition}:application-autoscaling:${var.region}:${local.account_id}:scalable-target/*"]
+    resources = ["arn:${local.partition}:application-autoscaling:${var.region}:${var.account_id}:scalable-target/*"]
 
     condition {
       test     = "StringEqualsIfExists"
       variable = "application-autoscaling:service-namespace"
       values   = ["sagemaker"]
+    }
+  }
+
+  # What a deployment says about itself, for its alarms.
+  statement {
+    sid       = "MetricsOfDeployments"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = ["MLOps/Deployments"]
     }
   }
 }
@@ -100,7 +122,7 @@ data "aws_iam_policy_document" "events" {
       "lambda:PublishVersion",
       "lambda:UpdateFunction*",
     ]
-    resources = ["arn:${local.partition}:lambda:${var.region}:${local.account_id}:function:*"]
+    resources = [local.functions, "${local.functions}:*"]
   }
 
   statement {
@@ -111,9 +133,10 @@ data "aws_iam_policy_document" "events" {
       "events:*Resource",
       "events:ListTargetsByRule",
     ]
-    resources = ["arn:${local.partition}:events:${var.region}:${local.account_id}:rule/*"]
+    resources = ["arn:${local.partition}:events:${var.region}:${var.account_id}:rule/*-${var.environment}"]
   }
 
+  # Any name: Application Auto Scaling makes alarms of its own with the rights of whoever puts a scaling policy.
   statement {
     sid = "Alarms"
     actions = [
@@ -123,26 +146,40 @@ data "aws_iam_policy_document" "events" {
       "cloudwatch:TagResource",
       "cloudwatch:UntagResource",
     ]
-    resources = ["arn:${local.partition}:cloudwatch:${var.region}:${local.account_id}:alarm:*"]
+    resources = ["arn:${local.partition}:cloudwatch:${var.region}:${var.account_id}:alarm:*"]
   }
 
+  # Dashboards have no region.
+  statement {
+    sid       = "Dashboards"
+    actions   = ["cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard", "cloudwatch:PutDashboard"]
+    resources = ["arn:${local.partition}:cloudwatch::${var.account_id}:dashboard/*"]
+  }
+
+  # The services choose these names by those of endpoints and functions. With and without what comes after a group's
+  # name: IAM compares some calls with the one, some with the other.
   statement {
     sid = "Logs"
     actions = [
       "logs:AssociateKmsKey",
       "logs:CreateLogGroup",
       "logs:DeleteLogGroup",
+      "logs:DisassociateKmsKey",
       "logs:*RetentionPolicy",
       "logs:*Resource",
       "logs:*MetricFilter*",
     ]
-    resources = ["arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:*"]
+    resources = [
+      "${local.logs}:/aws/sagemaker/Endpoints/*",
+      "${local.logs}:/aws/lambda/*-${var.environment}",
+      "${local.logs}:/aws/lambda/*-${var.environment}:*",
+    ]
   }
 
   # Alarms of deployments tell the same people.
   statement {
     sid       = "Notifications"
     actions   = ["sns:GetTopicAttributes", "sns:Publish"]
-    resources = [module.notifications.arn]
+    resources = [var.notifications_topic_arn]
   }
 }
