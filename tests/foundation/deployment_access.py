@@ -79,7 +79,6 @@ def _models(here: Environment) -> list[Case]:
     group = f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package-group/router"
     target = arn("application-autoscaling", "scalable-target/0a1b")
     log = arn("logs", "log-group:/aws/sagemaker/Endpoints/router")
-    dashboard = f"arn:aws:cloudwatch::{here.account}:dashboard/router"
     approve: Mapping[str, str | bool] = {"sagemaker:ModelApprovalStatus": "Approved"}
     return [
         Case("sagemaker:CreateModel", arn("sagemaker", "model/router"), True),
@@ -113,8 +112,6 @@ def _models(here: Environment) -> list[Case]:
         Case("logs:PutRetentionPolicy", log, True),
         Case("logs:DeleteLogGroup", arn("logs", "log-group:/aws/codebuild/router-build"), False),
         Case("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:router-errors"), True),
-        Case("cloudwatch:PutDashboard", dashboard, True),
-        Case("cloudwatch:DeleteDashboards", dashboard, True),
         Case("cloudwatch:PutMetricData", "*", True, {"cloudwatch:namespace": "MLOps/Deployments"}),
         Case("cloudwatch:PutMetricData", "*", False, {"cloudwatch:namespace": "AWS/SageMaker"}),
     ]
@@ -124,7 +121,12 @@ def _named_for_the_environment(here: Environment) -> list[Case]:
     """What else a deployment makes says the environment in its name."""
     other, arn = here.other, here.arn
     function, rule = arn("lambda", f"function:router-{here.name}"), arn("events", f"rule/router-{here.name}")
+    dashboard = f"arn:aws:cloudwatch::{here.account}:dashboard/router"
     return [
+        Case("cloudwatch:PutDashboard", f"{dashboard}-{here.name}", True),
+        Case("cloudwatch:DeleteDashboards", f"{dashboard}-{here.name}", True),
+        Case("cloudwatch:PutDashboard", f"{dashboard}-{other.name}", False),
+        Case("cloudwatch:DeleteDashboards", dashboard, False),
         Case("lambda:CreateFunction", function, True),
         Case("lambda:InvokeFunction", f"{function}:live", True),
         Case("lambda:UpdateFunctionCode", arn("lambda", "function:another"), False),
