@@ -6,10 +6,10 @@ locals {
   metrics_namespace = "MLOps/Deployments"
 }
 
-resource "aws_cloudwatch_metric_alarm" "live_model_approved" {
+resource "aws_cloudwatch_metric_alarm" "live_model_not_approved" {
   for_each = toset(["staging", "production"])
 
-  alarm_name          = "${local.name}-${each.key}-live-model-approved"
+  alarm_name          = "${local.name}-${each.key}-live-model-not-approved"
   alarm_description   = "The model that answers in ${each.key} is not approved (any more), and no other version of ${local.group} is: it stays, so that requests are answered. Approve a version, or take the endpoint down (config/endpoint.yaml: ${each.key}.enabled: false)."
   namespace           = local.metrics_namespace
   metric_name         = "LiveModelApproved" # 1 or 0

@@ -5,34 +5,42 @@ locals {
   dimensions = { EndpointName = local.name, VariantName = local.variant }
   alarms     = local.settings.alarms
 
-  # name -> one metric that has a limit
+  # name -> one metric and its limit; how many of how many periods (in seconds) have to be beyond it
   metric_alarms = {
     latency = {
-      description = "The model took more than ${local.alarms.latency_p95_ms} ms for 5 of 100 requests, ten minutes out of fifteen. Cold starts are not in this figure."
+      description = "The slowest 5 % of the requests kept the model longer than ${local.alarms.latency_p95_ms} ms, ten minutes out of fifteen. Cold starts are not in this figure."
       metric      = "ModelLatency" # microseconds
       statistic   = null
       percentile  = "p95"
+      beyond      = "GreaterThanThreshold"
       threshold   = local.alarms.latency_p95_ms * 1000
-      datapoints  = 2
+      period      = 300
+      periods     = [2, 3]
     }
     concurrency = {
       description = "More than ${local.alarms.concurrency_percent} % of max_concurrency (${local.settings.max_concurrency}) was in use, ten minutes out of fifteen. Beyond it requests are refused: raise max_concurrency in config/endpoint.yaml."
       metric      = "ServerlessConcurrentExecutionsUtilization" # of 1
       statistic   = "Maximum"
       percentile  = null
+      beyond      = "GreaterThanThreshold"
       threshold   = local.alarms.concurrency_percent / 100
-      datapoints  = 2
+      period      = 300
+      periods     = [2, 3]
     }
     throttles = {
-      # SageMaker has no metric of its own for requests that it refuses
-      description = "More than ${local.alarms.throttles} requests in five minutes were answered with a 4xx status: refused for want of concurrency (see ${local.name}-concurrency), or not understood by the model."
-      metric      = "Invocation4XXErrors"
-      statistic   = "Sum"
+      # A refused request reaches no model, and no metric counts it. That all of max_concurrency is in use is what shows.
+      description = "All of max_concurrency (${local.settings.max_concurrency}) was in use, so that further requests were refused (ThrottlingException), in more than ${local.allowed_minutes} of five minutes: raise max_concurrency in config/endpoint.yaml."
+      metric      = "ServerlessConcurrentExecutionsUtilization"
+      statistic   = "Maximum"
       percentile  = null
-      threshold   = local.alarms.throttles
-      datapoints  = 1
+      beyond      = "GreaterThanOrEqualToThreshold"
+      threshold   = 1
+      period      = 60
+      periods     = [local.allowed_minutes + 1, 5]
     }
   }
+
+  allowed_minutes = min(local.alarms.throttles, 4)
 }
 
 resource "aws_cloudwatch_metric_alarm" "metric" {
@@ -45,10 +53,10 @@ resource "aws_cloudwatch_metric_alarm" "metric" {
   dimensions          = local.dimensions
   statistic           = each.value.statistic
   extended_statistic  = each.value.percentile
-  period              = 300
-  evaluation_periods  = each.value.datapoints == 1 ? 1 : 3
-  datapoints_to_alarm = each.value.datapoints
-  comparison_operator = "GreaterThanThreshold"
+  period              = each.value.period
+  datapoints_to_alarm = each.value.periods[0]
+  evaluation_periods  = each.value.periods[1]
+  comparison_operator = each.value.beyond
   threshold           = each.value.threshold
   treat_missing_data  = "notBreaching"
   alarm_actions       = [local.topic]

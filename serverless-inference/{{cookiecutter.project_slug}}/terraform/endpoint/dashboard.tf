@@ -15,7 +15,7 @@ locals {
     {
       title   = "Errors"
       axis    = "requests in a minute"
-      metrics = [["Invocation4XXErrors", "Sum", "4xx: raised by the model, or refused"], ["Invocation5XXErrors", "Sum", "5xx"]]
+      metrics = [["Invocation4XXErrors", "Sum", "4xx: raised by inference.py"], ["Invocation5XXErrors", "Sum", "5xx"]]
       limit   = null
     },
     {
