@@ -75,6 +75,22 @@ def test_a_boundary_holds(world: World, name: str) -> None:
     assert message.endswith("because no permissions boundary allows the sns:ListTopics action")
 
 
+def test_who_may_only_keep_roles_inside_a_boundary_changes_no_other(world: World, name: str) -> None:
+    iam = world.admin("iam")
+    boundary = iam.create_policy(PolicyName=name, PolicyDocument=document(allow("sqs:*")))["Policy"]["Arn"]
+    inside = {"Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}}}
+    keeper = world.acting_as(
+        world.role(name, allow(["iam:CreateRole", "iam:PutRolePolicy"], **inside)), "iam"
+    )
+    made = {"AssumeRolePolicyDocument": document()}
+    assert "iam:CreateRole" in refusal(keeper.create_role, RoleName=f"{name}-free", **made)
+    keeper.create_role(RoleName=f"{name}-bound", PermissionsBoundary=boundary, **made)
+    policy = {"PolicyName": "p", "PolicyDocument": document(allow("sqs:ListQueues"))}
+    keeper.put_role_policy(RoleName=f"{name}-bound", **policy)
+    iam.create_role(RoleName=f"{name}-free", **made)
+    assert "iam:PutRolePolicy" in refusal(keeper.put_role_policy, RoleName=f"{name}-free", **policy)
+
+
 def test_managed_policies_and_explicit_denies_count(world: World, name: str) -> None:
     iam = world.admin("iam")
     policy = iam.create_policy(
