@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,6 @@ class Endpoints:
     sandbox: Sandbox
     account: str = A
     role: str = f"arn:aws:iam::{A}:role/serving"
-    _made: int = field(default=0)
 
     @property
     def sagemaker(self) -> Any:
@@ -184,10 +182,3 @@ def processes_of(folder: Path) -> list[str]:
         if str(folder) in line:
             found.append(line)
     return found
-
-
-def pattern(**detail: Any) -> str:
-    """A rule's pattern for endpoints."""
-    return json.dumps(
-        {"source": ["aws.sagemaker"], "detail-type": ["SageMaker Endpoint State Change"], **detail}
-    )
