@@ -17,6 +17,8 @@ import pytest
 from mlops_sandbox import Sandbox, console, events
 from mlops_sandbox.organisation.record import Organisation
 
+from tests.sandbox.codepipeline_world import World, approval_stage, build_stage
+
 pytestmark = pytest.mark.slow
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -210,6 +212,57 @@ def test_the_browser_finds_nothing_to_complain_about(tab, sandbox, bucket):
     }
     page = tab.run("location.href")
     assert asked <= {page, page + "overview.json", "data:,"}
+
+
+def test_an_approval_leads_to_its_report_which_may_do_nothing(tab, page, sandbox, bucket):
+    bucket.put("1/report.html", f"<h1>all is well</h1><script>document.title='taken'</script>{HOSTILE}")
+    link = f"https://{sandbox.region}.console.aws.amazon.com/s3/object/{bucket.name}?prefix=1/report.html"
+    world = World(sandbox)
+    world.put(text="x")
+    world.project("build", "true")
+    world.make(
+        approval_stage(CustomData="spam-build/3 is ready", ExternalEntityLink=link),
+        build_stage("Build", "build"),
+    )
+    world.token()
+    shown = tab.wait("approvals", "spam-build/3 is ready", "mlops-sandbox approve delivery/Approve/Person")
+    assert "report" in shown
+    path = tab.run("document.querySelector('#approvals a').getAttribute('href')")
+    assert path == f"/objects/{sandbox.accounts[0]}/{bucket.name}/1/report.html"
+    tab.run("document.querySelector('#approvals a').click()")
+    deadline = time.monotonic() + SECONDS
+    while tab.run("document.querySelector('h1')?.textContent") != "all is well":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert tab.run("document.title") != "taken"
+    assert tab.run("self.origin") == "null"  # a document of its own: it cannot read the page beside it
+
+
+def test_an_approvals_link_that_is_no_address_is_text(tab, sandbox):
+    world = World(sandbox)
+    world.put(text="x")
+    world.project("build", "true")
+    world.make(approval_stage(ExternalEntityLink="javascript:alert(1)"), build_stage("Build", "build"))
+    tab.wait("approvals", "javascript:alert(1)")
+    assert tab.run("document.querySelectorAll('#approvals a').length") == 0
+
+
+def test_alarms_and_endpoints_have_their_parts(tab, sandbox):
+    assert "No alarm is set" in tab.wait("alarms", "No alarm")
+    assert "No endpoint serves" in tab.text("endpoints")
+    client = sandbox.client("cloudwatch")
+    client.put_metric_alarm(
+        AlarmName="router-errors",
+        MetricName="Errors",
+        Namespace="Router",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    client.put_metric_data(Namespace="Router", MetricData=[{"MetricName": "Errors", "Value": 3}])
+    assert "Threshold Crossed" in tab.wait("alarms", "router-errors", "In alarm")
 
 
 def test_headings_and_tables_are_real(tab, sandbox, bucket):

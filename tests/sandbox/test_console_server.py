@@ -2,11 +2,12 @@ import http.client
 import json
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from mlops_sandbox import console
 from mlops_sandbox.console import document
+from mlops_sandbox.organisation.links import page_path
 from mlops_sandbox.organisation.overview import Overview
 from mlops_sandbox.organisation.pipelines import Action, Pipeline, Stage
 from mlops_sandbox.organisation.record import Organisation
@@ -120,6 +121,80 @@ def test_a_build_that_is_not_there_has_no_log(ask, sandbox):
     answer, body = ask(f"/log?kind=build&account={sandbox.accounts[0]}&id=spam:1")
     assert answer.status == 404
     assert "spam:1" in body
+
+
+def _report(sandbox, key="reports/1/a report.html", body="<h1>well</h1><script>1</script>", **more):
+    client = sandbox.client("s3", sandbox.accounts[0])
+    place = {"LocationConstraint": sandbox.region}
+    client.create_bucket(Bucket="reports", CreateBucketConfiguration=place)
+    client.put_object(Bucket="reports", Key=key, Body=body.encode(), **more)
+    return f"/objects/{sandbox.accounts[0]}/reports/{quote(key)}"
+
+
+def test_a_report_in_s3_is_shown_and_may_do_nothing(ask, sandbox):
+    answer, body = ask(_report(sandbox))
+    assert (answer.status, body) == (200, "<h1>well</h1><script>1</script>")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    policies = answer.headers.get_all("Content-Security-Policy")
+    assert len(policies) == 1
+    rules = [rule.strip() for rule in policies[0].split(";")]
+    assert "sandbox" in rules and "default-src 'none'" in rules
+    assert "script" not in policies[0] and "allow" not in policies[0]
+
+
+def test_an_object_that_no_browser_shows_is_a_file(ask, sandbox):
+    answer, _ = ask(_report(sandbox, "models/é.svg", "<svg/>", ContentType="image/svg+xml"))
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''%C3%A9.svg"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "1", "111111111111/reports", "111111111111/reports/none", "999999999999/reports/x", "a/b/c"]
+)
+def test_an_object_that_is_not_there_is_said(ask, sandbox, path):
+    _report(sandbox)
+    answer, body = ask(f"/objects/{path}")
+    assert answer.status == 404
+    assert "well" not in body
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.test"}, 403),
+        ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "navigate"}, 200),
+        ({}, 200),
+    ],
+)
+def test_objects_are_for_this_machines_own_page(ask, page, sandbox, headers, status):
+    assert ask(_report(sandbox), **headers)[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        (
+            "https://s3.console.aws.amazon.com/s3/object/b?region=ca-central-1&prefix=reports/1/a.html",
+            "/objects/1/b/reports/1/a.html",
+        ),
+        (
+            "https://ca-central-1.console.aws.amazon.com/s3/object/b?region=x&prefix=a%20b%2Fc%26d.html",
+            "/objects/1/b/a%20b/c%26d.html",
+        ),
+        ("https://ca-central-1.console.aws.amazon.com/s3/object/b?region=x", ""),
+        ("https://ca-central-1.console.aws.amazon.com/s3/buckets/b?prefix=a", ""),
+        ("https://console.aws.amazon.com.evil.test/s3/object/b?prefix=a", ""),
+        ("http://s3.console.aws.amazon.com/s3/object/b?prefix=a", ""),
+        ("https://example.com/s3/object/b?prefix=a", ""),
+        ("https://[", ""),
+        ("see the wiki", ""),
+        ("", ""),
+    ],
+)
+def test_a_link_to_the_s3_console_leads_to_the_sandboxs_own_page(link, path):
+    assert page_path(link, "1") == path
 
 
 def test_what_answers_an_approval_stays_in_the_sandbox():

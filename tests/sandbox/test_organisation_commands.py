@@ -241,6 +241,57 @@ def test_push_follow_shows_the_pipeline_until_it_waits_and_approve_answers(
     assert "the build says hello" in capsys.readouterr().out
 
 
+def test_an_approval_shows_what_it_says_and_where_the_report_is(folder, organisation, capsys):
+    client = organisation.client("s3")
+    place = {"LocationConstraint": organisation.region}
+    client.create_bucket(Bucket="reports", CreateBucketConfiguration=place)
+    client.put_object(Bucket="reports", Key="1/a report.html", Body=b"<h1>all is well</h1>")
+    link = f"https://{organisation.region}.console.aws.amazon.com/s3/object/reports?prefix=1/a%20report.html"
+    world = _pipeline(
+        organisation, approval_stage(CustomData="email-router/3: ready", ExternalEntityLink=link)
+    )
+    world.put(text="x")
+    world.token()
+    address = f"{organisation.page}objects/{SHARED}/reports/1/a%20report.html"
+    for command in ("approve", "status"):
+        assert main([command, "--folder", str(folder)]) == 0
+        # A terminal breaks long lines of a table.
+        said = "".join(capsys.readouterr().out.split())
+        assert "delivery/Approve/Person" in said and "email-router/3:ready" in said
+        assert address in said and "console.aws" not in said
+    with urllib.request.urlopen(address) as answer:
+        assert answer.read() == b"<h1>all is well</h1>"
+    with urllib.request.urlopen(organisation.page + "overview.json") as answer:
+        (approval,) = json.load(answer)["approvals"]
+    assert (approval["text"], approval["link"]) == ("email-router/3: ready", link)
+    assert approval["page"] == f"/objects/{SHARED}/reports/1/a%20report.html"
+
+
+def test_status_shows_endpoints_and_alarms(folder, organisation, capsys):
+    organisation.client("cloudwatch", PRODUCTION).put_metric_alarm(
+        AlarmName="router-errors",
+        MetricName="Errors",
+        Namespace="Router",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    organisation.client("cloudwatch", PRODUCTION).put_metric_data(
+        Namespace="Router", MetricData=[{"MetricName": "Errors", "Value": 3}]
+    )
+    deadline = time.monotonic() + 30
+    said = ""
+    while "ALARM" not in said and time.monotonic() < deadline:
+        assert main(["status", "--folder", str(folder)]) == 0
+        said = capsys.readouterr().out
+    line = next(line for line in said.splitlines() if line.startswith("router-errors"))
+    assert PRODUCTION in line and "ALARM" in line
+    assert "endpoints" in said.rsplit("none yet:", 1)[-1]
+    assert "could not be asked" not in said
+
+
 def test_push_follow_goes_on_with_the_sagemaker_execution_that_the_build_started(
     folder, organisation, repository, capsys
 ):
