@@ -9,7 +9,8 @@ from typing import Any
 from mlops_sandbox.access.attached import owner_of
 from mlops_sandbox.access.calls import Call
 from mlops_sandbox.access.patterns import Context, context_of
-from mlops_sandbox.access.principals import Identity, find_role
+from mlops_sandbox.access.principals import Identity
+from mlops_sandbox.access.trust import find_role
 
 Values = dict[str, str | bool | list[str] | tuple[str, ...] | None]
 
