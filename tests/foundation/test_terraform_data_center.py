@@ -8,15 +8,12 @@ import botocore.exceptions
 import pytest
 from mlops_sandbox import Sandbox
 
-from tests.foundation.deployment_access import (
+from tests.foundation.deployment_access import Case, admitted, of_deployments, of_service_roles
+from tests.foundation.deployment_environment import (
     INLINE_POLICIES,
     MANAGED_POLICY,
-    Case,
     Environment,
-    admitted,
     make_service_role,
-    of_deployments,
-    of_service_roles,
     size_at_most,
 )
 from tests.foundation.terraform_roots import (

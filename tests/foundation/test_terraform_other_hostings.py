@@ -10,13 +10,8 @@ from mlops_sandbox.access import AccessDenied
 from mlops_sandbox.access.trust import check_web_identity
 
 from tests.foundation.bitbucket_pipelines import run_step, unsigned_token
-from tests.foundation.deployment_access import (
-    Environment,
-    admitted,
-    make_service_role,
-    of_deployments,
-    of_service_roles,
-)
+from tests.foundation.deployment_access import admitted, of_deployments, of_service_roles
+from tests.foundation.deployment_environment import Environment, make_service_role
 from tests.foundation.terraform_roots import (
     CLOUD,
     NO_CHANGES,
