@@ -172,11 +172,14 @@ class Organisation:
         return None
 
     def stages(self, execution: Mapping[str, Any]) -> dict[str, str]:
-        """Action -> status, of one execution."""
+        """Stage/action -> status, of one execution."""
         listed = self.client("codepipeline").list_action_executions(
             pipelineName=SLUG, filter={"pipelineExecutionId": execution["pipelineExecutionId"]}
         )
-        return {each["actionName"]: each["status"] for each in listed["actionExecutionDetails"]}
+        return {
+            f"{each['stageName']}/{each['actionName']}": each["status"]
+            for each in listed["actionExecutionDetails"]
+        }
 
     def log(self, environment: str) -> str:
         """The newest build's log of an environment."""

@@ -63,7 +63,10 @@ def test_with_no_approved_model_the_pipeline_is_green_and_deploys_nothing(organi
     with organisation.watching("without an approved model") as started:
         organisation.push("Once more")
     assert {each["status"] for each in started} == {"Succeeded"}
-    assert organisation.stages(started[0]) == {"Source": "Succeeded", "DeployToStaging": "Succeeded"}
+    assert organisation.stages(started[0]) == {
+        "Source/Source": "Succeeded",
+        "Staging/DeployAndTest": "Succeeded",
+    }
     assert f"No version of {GROUP} is approved yet" in organisation.log("staging")
     assert [organisation.live_version(name) for name in ENDPOINTS] == [None, None]
 

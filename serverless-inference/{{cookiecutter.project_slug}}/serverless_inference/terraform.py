@@ -110,12 +110,14 @@ class Root:
 
 
 def backend(state: State) -> str:
-    """The settings of the S3 backend, as HCL."""
+    """The settings of the S3 backend, as HCL.
+
+    Without `encrypt`: it asks S3 for its own encryption, where the bucket's default is the foundation's key.
+    """
     settings: dict[str, object] = {
         "bucket": state.bucket,
         "key": state.key,
         "region": state.region,
-        "encrypt": True,
         "use_lockfile": True,
         "assume_role": {"role_arn": state.role_arn, "session_name": "deployment-state"},
     }
