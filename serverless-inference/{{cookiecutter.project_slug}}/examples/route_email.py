@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import MIMEPart
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,12 +118,13 @@ def read(path: Path) -> Email:
     return Email(path, subject[:MOST_OF_SUBJECT], body[:MOST_OF_BODY])
 
 
-def text_of(part: EmailMessage) -> str:
+def text_of(part: MIMEPart) -> str:
     """The text of a part, whatever its transfer encoding and character set."""
     try:
         content = part.get_content()
     except LookupError:  # a character set that Python does not know: most letters are ASCII in all of them
-        content = part.get_payload(decode=True).decode("utf-8", "replace")
+        payload = part.get_payload(decode=True)
+        content = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
     return (html_to_text(content) if part.get_content_subtype() == "html" else content).strip()
 
 
@@ -253,7 +254,7 @@ def busy(error: ClientError) -> bool:
     status = response["ResponseMetadata"].get("HTTPStatusCode", 0)
     if response["Error"]["Code"] == "ModelError":  # 4xx: the model refuses this, and would refuse it again
         return bool(response.get("OriginalStatusCode", 0) >= 500)
-    return response["Error"]["Code"] == "ThrottlingException" or status == 429 or status >= 500
+    return bool(response["Error"]["Code"] == "ThrottlingException" or status == 429 or status >= 500)
 
 
 def reason(error: ClientError) -> str:

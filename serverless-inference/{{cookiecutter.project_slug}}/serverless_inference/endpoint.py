@@ -8,7 +8,7 @@ text columns of training. The answer is a list for each TEXT: its best N labels,
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 from botocore.config import Config
@@ -75,20 +75,13 @@ class Endpoint(NamedTuple):
         with plain_errors("AWS credentials"):
             return cls(session.client("sagemaker-runtime", config=config), name)
 
-    def ask(
-        self,
-        texts: Sequence[Text],
-        top_k: int = 1,
-        patience: float = PATIENCE,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> Reply:
+    def ask(self, texts: Sequence[Text], top_k: int = 1, patience: float = PATIENCE) -> Reply:
         """Asks about texts, in one request.
 
         Args:
             texts: at least one; `encode` says how large they may be together.
             top_k: how many labels to answer for each.
             patience: seconds in which the request is tried again while it is turned away.
-            sleep: waits that many seconds.
 
         Raises:
             AskError: no such endpoint, a model that raised (in its words), or nothing free within `patience`.
@@ -111,7 +104,7 @@ class Endpoint(NamedTuple):
                 pause = min(2.0 ** (tries - 1), 8) * random.uniform(0.5, 1)
                 if not _worth_another_try(error) or time.perf_counter() - began + pause > patience:
                     raise AskError(self._problem(error, tries)) from error
-                sleep(pause)
+                time.sleep(pause)
                 continue
             now = time.perf_counter()
             rankings = _read(content, len(texts), self.name)

@@ -77,9 +77,11 @@ def _json_lines(path: Path) -> Iterator[Text]:
 
 def _csv(path: Path) -> Iterator[Text]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        for row in csv.DictReader(lines, strict=True):
+        rows = csv.DictReader(lines, strict=True)
+        for number, row in enumerate(rows, 1):
             if None in row or None in row.values():
-                raise UserError(f"{path}: row {row}: expected as many fields as the header has")
+                wanted = len(rows.fieldnames or ())
+                raise UserError(f"{path}: row {number}: expected {wanted} fields as in the header")
             text = row.get("inputs", row.get("text"))
             yield row if text is None else text
 
