@@ -112,8 +112,8 @@ class Alarms(Section):
     """Alarm above this share of failed requests, in percent."""
     latency_p95_ms: Annotated[int, Field(ge=1, le=LONGEST_ANSWER_MS)] = 2000
     """Alarm when the slowest 5 % of requests keep the model longer than this, in milliseconds."""
-    throttles: Annotated[int, Field(ge=0)] = 0
-    """Alarm above this many requests in five minutes that were turned away."""
+    throttles: Annotated[int, Field(ge=0, le=4)] = 0
+    """Alarm when requests may have been turned away in more than this many minutes of five."""
     concurrency_percent: Annotated[float, Field(gt=0, le=100)] = 80
     """Alarm above this share of max_concurrency in use, in percent."""
 

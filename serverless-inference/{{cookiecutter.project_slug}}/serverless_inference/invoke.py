@@ -12,8 +12,6 @@ from .aws import Session, caller, session
 from .config import Settings
 from .endpoint import MAX_BODY, Endpoint, Label, Text, encode
 
-__all__ = ["Endpoint", "add_arguments", "run"]
-
 ENVIRONMENTS = ("staging", "production")
 MOST_TEXTS = 32
 """Texts in one request, so that it ends well within the service's 60 s on any memory size."""
