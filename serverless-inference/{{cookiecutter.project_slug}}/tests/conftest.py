@@ -5,10 +5,12 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qsl
 
 import boto3
 import pytest
@@ -20,6 +22,10 @@ ROOT = Path(__file__).parents[1]
 IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::{account}:user/tester</Arn><UserId>AID</UserId><Account>{account}</Account>
 </GetCallerIdentityResult></GetCallerIdentityResponse>"""
+
+ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>ASSUMED{number}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>
+<Expiration>{ends}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
 
 
 @pytest.fixture
@@ -61,6 +67,9 @@ class Service:
         requests: the decoded bodies of what was asked, in order.
         model: text -> its labels, best first; may raise `Refusal`.
         refusals: what the next requests get instead of an answer.
+        assumed: what roles were asked for with, in order.
+        lifetime: seconds that credentials of a role last.
+        callers: the access keys that asked who they are, or for a role.
     """
 
     def __init__(self, url: str) -> None:
@@ -69,7 +78,19 @@ class Service:
         self.requests: list[dict[str, Any]] = []
         self.endpoints: list[str] = []
         self.refusals: list[Refusal] = []
+        self.assumed: list[dict[str, str]] = []
+        self.lifetime = 3600
+        self.callers: list[str] = []
         self.model: Callable[[Any], list[tuple[str, float]]] = lambda text: [("billing", 0.9), ("gas", 0.1)]
+
+    def sts(self, asked: dict[str, str], authorization: str) -> str:
+        """Who the caller is, or credentials of a role."""
+        self.callers.append(authorization.partition("Credential=")[2].partition("/")[0])
+        if asked["Action"] == "GetCallerIdentity":
+            return IDENTITY.format(account=self.account)
+        self.assumed.append(asked)
+        ends = datetime.now(UTC) + timedelta(seconds=self.lifetime)
+        return ASSUMED.format(number=len(self.assumed), ends=f"{ends:%Y-%m-%dT%H:%M:%SZ}")
 
     def answer(self, endpoint: str, request: dict[str, Any]) -> Any:
         """What the model says about each text, in the form of steps/inference.py."""
@@ -110,8 +131,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if b"Action=GetCallerIdentity" in body:
-                self.reply(200, IDENTITY.format(account=found.account).encode())
+            if self.path == "/":  # STS takes forms
+                form = dict(parse_qsl(body.decode()))
+                self.reply(200, found.sts(form, self.headers["Authorization"]).encode())
                 return
             endpoint = self.path.split("/")[2]
             try:
