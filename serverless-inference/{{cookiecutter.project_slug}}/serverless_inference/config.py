@@ -136,7 +136,7 @@ class SmokeTest(Section):
     """The requests, each asked several times."""
     latency_ms: Annotated[int, Field(ge=1, le=LONGEST_ANSWER_MS)] = 1000
     """The longest that 95 % of the answers may take once it is warm, in milliseconds, network included."""
-    cold_start_ms: Annotated[int, Field(ge=1, le=LONGEST_COLD_START_MS)] = 30_000
+    cold_start_ms: Annotated[int, Field(ge=1, le=LONGEST_COLD_START_MS)] = 60_000
     """The longest that the very first answer may take, in milliseconds."""
 
 
