@@ -48,4 +48,13 @@ resource "aws_sagemaker_endpoint" "this" {
 
   # else SageMaker makes the group before Terraform does
   depends_on = [aws_cloudwatch_log_group.this]
+
+  lifecycle {
+    # When new containers do not come up, SageMaker goes back to the old ones and is in service, which the provider takes
+    # for success. What the endpoint still uses would be destroyed then.
+    postcondition {
+      condition     = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.this[0].name
+      error_message = "Endpoint ${local.name}: the new containers did not come up, and SageMaker went back to what it served before. Why: aws sagemaker describe-endpoint --region ${local.region} --endpoint-name ${local.name} --query FailureReason, and the log ${aws_cloudwatch_log_group.this.name}"
+    }
+  }
 }

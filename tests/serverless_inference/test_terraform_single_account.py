@@ -1,0 +1,51 @@
+"""Terraform where one account is both: everything of both environments side by side, and no name twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlops_sandbox import Sandbox
+from mlops_sandbox.jobs import Images
+
+from tests.model_build.terraform_delivery import Terraform, add_modules
+from tests.serverless_inference.terraform_endpoint import SHARED, SLUG, make_environment, make_registry
+
+pytestmark = pytest.mark.slow
+
+
+def test_in_a_single_account_the_delivery_and_both_endpoints_lie_side_by_side(
+    generate: Callable[..., Path], container_python: Path, tmp_path: Path
+) -> None:
+    repository = generate(tmp_path, directory="serverless-inference", single_account=True)
+    images = Images.single(container_python)
+    with Sandbox(tmp_path / "sandbox", images, accounts=(SHARED,), enforce_iam=True) as sandbox:
+        registry = make_registry(generate, tmp_path, sandbox, production=SHARED)
+        version = registry.add()
+        delivery = Terraform(add_modules(repository), sandbox.environment())
+        delivery("init", "-no-color")
+        delivery.apply("-target=module.build", "-target=module.pipeline_role")
+        for name in ("staging", "production"):
+            environment = make_environment(name, repository, tmp_path / "build", registry, production=SHARED)
+            environment.deploy(version)
+            assert environment.ask() == "v1 hello you"
+        roles = {each["RoleName"]: each["Path"] for each in sandbox.client("iam").list_roles()["Roles"]}
+        assert {name: path for name, path in roles.items() if name.startswith(SLUG)} == {
+            f"{SLUG}-pipeline": "/",
+            f"{SLUG}-staging": "/mlops/deploy-staging/",
+            f"{SLUG}-production": "/mlops/deploy/",
+            f"{SLUG}-staging-endpoint": "/mlops/service-staging/",
+            f"{SLUG}-production-endpoint": "/mlops/service/",
+        }
+        for name, role in (("staging", "mlops-deployment-staging"), ("production", "mlops-deployment")):
+            policies = sandbox.client("iam").get_role_policy(
+                RoleName=f"{SLUG}-{name}", PolicyName=f"{SLUG}-{name}"
+            )
+            become = [
+                statement["Resource"]
+                for statement in policies["PolicyDocument"]["Statement"]
+                if "sts:AssumeRole" in json.dumps(statement["Action"])
+            ]
+            assert become == [f"arn:aws:iam::{SHARED}:role/{role}"]
