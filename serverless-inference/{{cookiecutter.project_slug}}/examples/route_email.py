@@ -260,7 +260,11 @@ def busy(error: ClientError) -> bool:
 def reason(error: ClientError) -> str:
     """What went wrong, in the model's own words if it was the model."""
     response: Any = error.response
-    return str(response.get("OriginalMessage") or response["Error"].get("Message") or error)
+    words = str(response.get("OriginalMessage") or response["Error"].get("Message") or error)
+    try:
+        return str(json.loads(words)["message"])  # the model server wraps them
+    except (ValueError, KeyError, TypeError):
+        return words
 
 
 # --- showing --------------------------------------------------------------------------------------

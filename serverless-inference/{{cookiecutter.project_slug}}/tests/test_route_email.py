@@ -103,9 +103,10 @@ def test_a_model_that_refuses_is_not_asked_again_and_its_words_are_shown(
     route_email: ModuleType, service: Any, refusal: Any, clock: Any, capsys: Any
 ) -> None:
     words = "record 1: expected text, or an object with title"
-    service.refusals = [refusal(424, "ModelError", "x", OriginalStatusCode=400, OriginalMessage=words)]
+    wrapped = json.dumps({"code": 400, "type": "InternalServerException", "message": words})
+    service.refusals = [refusal(424, "ModelError", "x", OriginalStatusCode=400, OriginalMessage=wrapped)]
     assert route_email.main([str(EMAILS / "08-hello.eml"), *AT]) == 2
-    assert words in capsys.readouterr().out
+    assert capsys.readouterr().out.rstrip().endswith(f"  {words}")
     assert len(service.requests) == 1 and not clock.naps
 
 
