@@ -1,4 +1,4 @@
-"""What the foundation makes for deployments to an environment, by name, and what a deployment makes with it."""
+"""What the foundation makes for deployments to an environment, by name, and a role as they make it."""
 
 from __future__ import annotations
 
