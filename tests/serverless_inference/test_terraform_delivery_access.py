@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlops_sandbox.server import Sandbox
+from mlops_sandbox.server import Sandbox, current
 
 from tests.foundation.terraform_roots import may
 from tests.model_build.terraform_delivery import (
@@ -26,7 +26,7 @@ from tests.model_build.terraform_delivery import (
 pytestmark = pytest.mark.slow
 
 NAME, GROUP = "email-router-endpoint", "email-router"
-TARGETS = ("module.build", "module.events.module.role", "module.pipeline_role")
+TARGETS = ("module.build", "module.events.module.role", "module.key", "module.pipeline_role")
 PATHS = {"staging": "mlops/deploy-staging/", "production": "mlops/deploy/"}
 OURS = f"arn:aws:s3:::mlops-{NAME}-{SHARED}-{REGION}"
 MODELS = f"arn:aws:s3:::mlops-{GROUP}-{SHARED}-{REGION}"
@@ -163,8 +163,6 @@ def test_a_role_may_do_what_it_has_to_and_nothing_beside_it(keys: dict[str, str]
 
 
 def test_no_allowing_statement_of_a_role_has_a_wildcard_for_its_actions(keys: dict[str, str]) -> None:
-    from mlops_sandbox.server import current
-
     iam = current().client("iam")
     for role in ("pipeline", "events", "staging", "production"):
         name = f"{NAME}-{role}"
