@@ -65,6 +65,7 @@ sync:  ## copy hooks/, shared/template/ and shared/sandbox/ into the templates
 
 bench: setup  ## measure ours beside what one would use instead (a few minutes)
 	@$(CONTAINER_VENV)/bin/python benchmarks/preprocess.py
+	@$(VENV)/bin/python benchmarks/endpoint.py
 
 clean:  ## remove environments, caches and the demo
 	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

