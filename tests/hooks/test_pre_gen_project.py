@@ -34,6 +34,29 @@ def broken(pre_gen: ModuleType, answers: dict[str, Any], **changed: Any) -> list
     return [problem.key for problem in pre_gen.problems({**answers, **changed})]
 
 
+def test_a_slug_does_not_end_with_the_name_of_an_environment(
+    pre_gen: ModuleType, answers: dict[str, Any]
+) -> None:
+    # deployments may change what is named <slug>-staging or <slug>-production
+    for slug in ("router-staging", "router-production"):
+        assert broken(pre_gen, answers, project_slug=slug) == ["project_slug"]
+    assert broken(pre_gen, answers, project_slug="staging-router") == []
+
+
+@pytest.mark.parametrize("value", ["email-router", "A", "a--b", "x" * 63])
+def test_a_model_package_group_is_named_as_sagemaker_allows(
+    pre_gen: ModuleType, answers: dict[str, Any], value: str
+) -> None:
+    assert broken(pre_gen, answers, model_package_group=value) == []
+
+
+@pytest.mark.parametrize("value", ["", "-a", "a-", "a_b", "x" * 64, None, 7])
+def test_a_model_package_group_that_sagemaker_would_refuse(
+    pre_gen: ModuleType, answers: dict[str, Any], value: object
+) -> None:
+    assert broken(pre_gen, answers, model_package_group=value) == ["model_package_group"]
+
+
 def test_the_default_answers_are_accepted(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
     assert broken(pre_gen, answers) == []
     assert set(KEYS) == answers.keys()

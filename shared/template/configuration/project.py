@@ -74,6 +74,8 @@ class ProjectConfig(Section):
         """CodePipeline keeps its artifacts in a folder of the pipeline's name, and they expire there."""
         if slug in cls.folders:
             raise ValueError(f"another name than the bucket's folders ({', '.join(cls.folders)})")
+        if slug.endswith(("-staging", "-production")):
+            raise ValueError("a name that does not end with an environment: so end the names of deployments")
         return slug
 
     @property
