@@ -22,14 +22,14 @@ BUCKET = "models"
 INFERENCE = """
 import os, time
 
-def model_fn(model_dir):
+def model_fn(model_dir, context):
     print("loading", open(os.path.join(model_dir, "name")).read())
     return open(os.path.join(model_dir, "name")).read()
 
-def input_fn(data, content_type):
+def input_fn(data, content_type, context):
     return data.decode() if isinstance(data, (bytes, bytearray)) else data
 
-def predict_fn(data, model):
+def predict_fn(data, model, context):
     word, _, argument = data.partition(" ")
     if word == "wait":
         time.sleep(float(argument))
@@ -37,11 +37,15 @@ def predict_fn(data, model):
         raise RuntimeError("the furnace is " + argument)
     if word == "exit":
         os._exit(7)
+    if word == "attributes":
+        headers = context.request_processor[0]
+        given = headers.get_request_property("X-Amzn-SageMaker-Custom-Attributes")
+        headers.add_response_property("X-Amzn-SageMaker-Custom-Attributes", "back: " + given)
     if word == "variable":
         return os.environ.get(argument, "none")
     return f"{model}: {data}"
 
-def output_fn(prediction, accept):
+def output_fn(prediction, accept, context):
     return prediction
 """
 
@@ -137,7 +141,7 @@ class Endpoints:
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
         return self.wait(name, status)
 
-    def wait(self, name: str, status: str = "InService", seconds: float = 60.0) -> dict[str, Any]:
+    def wait(self, name: str, status: str = "InService", seconds: float = 240.0) -> dict[str, Any]:
         """Wait until an endpoint is not in between any more; returns its description."""
         end = time.monotonic() + seconds
         while True:

@@ -98,7 +98,7 @@ def test_the_first_request_starts_an_instance_and_the_metrics_tell_so(world: End
     assert world.ask(name, "again") == "cold: again"
     overhead, model = values(world, name, "OverheadLatency"), values(world, name, "ModelLatency")
     (setup,) = values(world, name, "ModelSetupTime")
-    assert overhead[0] >= setup > 100_000 > 10 * overhead[1] > 0
+    assert overhead[0] >= setup > overhead[1] > 0  # microseconds
     assert all(0 < each < setup for each in model)
     assert values(world, name, "Invocations") == [1.0, 1.0]
     assert values(world, name, "ServerlessConcurrentExecutionsUtilization") == [0.2, 0.2]
@@ -173,16 +173,22 @@ def test_a_model_that_takes_too_long_is_a_server_error(
     monkeypatch.setattr(invocations, "TIMEOUT", 1.0)
     answer = model_error(world, one, "wait 30")
     assert answer["OriginalMessage"].startswith("Your invocation timed out while waiting for a response")
+    monkeypatch.undo()
     assert world.ask(one) == "one: hello"
 
 
 def test_headers_go_to_the_container_and_back(world: Endpoints, one: str) -> None:
     runtime = world.runtime()
     answer = runtime.invoke_endpoint(
-        EndpointName=one, Body=b"hello", ContentType="text/plain", TargetVariant="AllTraffic"
+        EndpointName=one,
+        Body=b"attributes",
+        ContentType="text/plain",
+        TargetVariant="AllTraffic",
+        CustomAttributes="trace=7",
     )
     assert answer["InvokedProductionVariant"] == "AllTraffic"
-    assert answer["Body"].read() == b"one: hello"
+    assert answer["CustomAttributes"] == "back: trace=7"
+    assert answer["Body"].read() == b"one: attributes"
     assert "Variant Other not found" in refusal(
         runtime.invoke_endpoint, EndpointName=one, Body=b"hello", TargetVariant="Other"
     )
