@@ -20,6 +20,9 @@ RESERVED_BUCKET_PREFIXES = ("amzn-s3-demo-", "sthree-", "xn--")
 # IAM role names end at 64 characters and SageMaker's names at 63: this leaves 31 for what they add.
 SLUG_LIMIT = 32
 
+# Where models are deployed to: the end of the names of what is deployed.
+ENVIRONMENTS = ("staging", "production")
+
 # Atlassian's own Bitbucket, which also tells generated repositories which of the two they have.
 CLOUD = "https://bitbucket.org"
 
@@ -172,7 +175,16 @@ def problems(answers: dict[str, Any]) -> list[Problem]:
     ]
     unfit = {problem.key for problem in alone}
     fit = {key: value for key, value in answers.items() if key not in unfit}
-    return alone + account_problems(fit) + bucket_problems(fit) + hosting_problems(fit)
+    return alone + slug_problems(fit) + account_problems(fit) + bucket_problems(fit) + hosting_problems(fit)
+
+
+def slug_problems(fit: dict[str, Any]) -> list[Problem]:
+    """The names of what is deployed end with the environment, and deployments may change what is named so."""
+    slug = fit.get("project_slug", "")
+    if not slug.endswith(tuple("-" + environment for environment in ENVIRONMENTS)):
+        return []
+    expected = "a name that does not end with an environment, as the names of what is deployed do"
+    return [Problem("project_slug", expected, "'email-router'", show(slug))]
 
 
 def account_problems(fit: dict[str, Any]) -> list[Problem]:

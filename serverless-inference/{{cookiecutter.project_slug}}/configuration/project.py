@@ -70,10 +70,12 @@ class ProjectConfig(Section):
 
     @field_validator("slug")
     @classmethod
-    def _not_a_folder_of_the_bucket(cls, slug: str) -> str:
-        """CodePipeline keeps its artifacts in a folder of the pipeline's name, and they expire there."""
+    def _means_nothing_else(cls, slug: str) -> str:
+        """CodePipeline's artifacts are in a folder of this name; what deployments may change ends so."""
         if slug in cls.folders:
             raise ValueError(f"another name than the bucket's folders ({', '.join(cls.folders)})")
+        if slug.endswith(("-staging", "-production")):
+            raise ValueError("a name that does not end with an environment: so end the names of deployments")
         return slug
 
     @property

@@ -7,7 +7,8 @@ sha256=1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc # of the
 url="${TERRAFORM_URL:-https://releases.hashicorp.com/terraform/$version/terraform_${version}_linux_amd64.zip}"
 
 if command -v terraform >/dev/null; then
-  found="$(terraform version | head -n 1)"
+  found="$(terraform version)"
+  found="${found%%$'\n'*}" # its first line; a pipe to head would end terraform by a signal
   if [[ "$found" =~ v1\.(1[0-9]|[2-9][0-9])\. ]]; then
     echo "$found is there"
     exit 0
@@ -23,4 +24,4 @@ echo "$sha256  $folder/terraform.zip" | sha256sum --check --quiet || {
 }
 python -m zipfile --extract "$folder/terraform.zip" "$folder"
 install -m 0755 "$folder/terraform" /usr/local/bin/terraform
-terraform version | head -n 1
+terraform version

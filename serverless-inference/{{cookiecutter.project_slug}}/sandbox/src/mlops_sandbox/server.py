@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mlops_sandbox import access, aws, clients, credentials, delivery, endpoints, events, state
+from mlops_sandbox import access, alarms, aws, clients, credentials, delivery, endpoints, events, state
 from mlops_sandbox.access import acting
 from mlops_sandbox.aws.sagemaker import jobs as registry
 from mlops_sandbox.aws.sagemaker import pipelines
@@ -112,7 +112,7 @@ class Sandbox:
                 registry.start_with(self._run_job)
                 self._server = Server(self.gate, self._port)
                 _current = self
-                for services in (access, events, endpoints, delivery):
+                for services in (access, events, endpoints, delivery, alarms):
                     services.start(self)
             except BaseException:
                 _current = None
@@ -138,6 +138,7 @@ class Sandbox:
                 pipelines.close(self)
                 registry.stop_all()
                 endpoints.stop()
+                alarms.stop()
                 events.stop()
                 access.stop()
                 registry.start_with(None)

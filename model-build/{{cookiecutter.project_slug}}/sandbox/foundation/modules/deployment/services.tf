@@ -1,7 +1,7 @@
-# What the deployment role may do with models, endpoints, functions and events. Endpoints, and the models, alarms, logs
-# and dashboards that belong to them, have the names that a repository's configuration gives them, so they are bounded
-# by their type, this account and this region. What else a deployment makes ends in -<environment>: in the account of
-# shared services there are training pipelines, rules and functions of others.
+# What the deployment role may do with models, endpoints, functions and events. Endpoints, and the models, alarms and logs
+# that belong to them, have the names that a repository's configuration gives them, so they are bounded by their type,
+# this account and this region. What else a deployment makes ends in -<environment>: in the account of shared services
+# there are training pipelines, rules, functions and dashboards of others.
 
 locals {
   sagemaker = "arn:${local.partition}:sagemaker:${var.region}:${var.account_id}"
@@ -153,7 +153,7 @@ data "aws_iam_policy_document" "events" {
   statement {
     sid       = "Dashboards"
     actions   = ["cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard", "cloudwatch:PutDashboard"]
-    resources = ["arn:${local.partition}:cloudwatch::${var.account_id}:dashboard/*"]
+    resources = ["arn:${local.partition}:cloudwatch::${var.account_id}:dashboard/*-${var.environment}"]
   }
 
   # The services choose these names by those of endpoints and functions. With and without what comes after a group's

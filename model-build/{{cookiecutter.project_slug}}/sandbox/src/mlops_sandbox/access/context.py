@@ -10,6 +10,7 @@ from mlops_sandbox.access.attached import owner_of
 from mlops_sandbox.access.calls import Call
 from mlops_sandbox.access.patterns import Context, context_of
 from mlops_sandbox.access.principals import Identity
+from mlops_sandbox.access.trust import find_role
 
 Values = dict[str, str | bool | list[str] | tuple[str, ...] | None]
 
@@ -29,7 +30,13 @@ _S3_QUERY = ("prefix", "delimiter", "max-keys", "versionId")
 
 def context(call: Call, identity: Identity, resource: str | None, more: Values | None = None) -> Context:
     """Return all keys that the sandbox knows for a call on a resource."""
-    return context_of({**_everywhere(identity, call.region, resource), **_of_service(call), **(more or {})})
+    values = {**_everywhere(identity, call.region, resource), **_of_service(call)}
+    if call.service == "iam" and (role := find_role(resource or "")) is not None:
+        # [read] For a role that is there the key is the boundary that it has, unless the call sets another.
+        values["iam:PermissionsBoundary"] = (
+            values["iam:PermissionsBoundary"] or role.permissions_boundary_arn or None
+        )
+    return context_of({**values, **(more or {})})
 
 
 def plain_context(

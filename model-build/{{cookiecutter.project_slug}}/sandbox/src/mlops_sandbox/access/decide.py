@@ -20,6 +20,11 @@ from mlops_sandbox.access.resources import resources_of
 _FREE = ("sts:GetCallerIdentity",)
 
 
+#: Calls that need another action for the tags that they give. [read] developer guide, "Grant permissions for
+#: tagging SageMaker AI resources". The others' tags are not looked at here.
+_TAGGED = ("CreateEndpoint", "CreateEndpointConfig", "CreateModel")
+
+
 @dataclass(frozen=True)
 class Need:
     """A permission that a call needs.
@@ -67,6 +72,8 @@ def needs(call: Call, account: str) -> Iterator[Need]:
         if call.operation in ("GetObject", "HeadObject") and keys.is_missing(resource):
             # S3 tells only those that there is no such object who may list the bucket.
             yield Need("s3:ListBucket", resource.split("/", 1)[0])
+        if call.service == "sagemaker" and call.operation in _TAGGED and call.params.get("Tags"):
+            yield Need("sagemaker:AddTags", resource)
     for role, service in roles.passed_roles(call):
         yield Need("iam:PassRole", role, {"iam:PassedToService": service})
     if call.operation in ("CopyObject", "UploadPartCopy"):

@@ -101,8 +101,8 @@ def _reason(rule: Rule, state: str, used: Sequence[tuple[float, str]], lacking: 
     verb = "was" if count == 1 else "were"
     negation = "" if state == ALARM else "not "
     text = (
-        f"Threshold Crossed: {count} out of the last {len(used)} datapoints [{shown}] {verb} {negation}{words} "
-        f"the threshold ({rule.threshold})"
+        f"Threshold Crossed: {count} out of the last {len(used)} datapoints [{shown}] {verb} {negation}"
+        f"{words} the threshold ({rule.threshold})"
     )
     transition = "OK -> ALARM" if state == ALARM else "ALARM -> OK"
     least = rule.datapoints if state == ALARM else rule.periods - rule.datapoints + 1

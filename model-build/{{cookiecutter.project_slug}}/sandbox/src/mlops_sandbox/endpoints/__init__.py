@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlops_sandbox.errors import SandboxError
+
 if TYPE_CHECKING:
     from mlops_sandbox.endpoints.fleet import Fleet
     from mlops_sandbox.server import Sandbox
@@ -19,12 +21,20 @@ _fleet: Fleet | None = None
 
 
 def start(sandbox: Sandbox) -> None:
-    """Begin with an open sandbox: go on with what an earlier one was doing when it was closed."""
+    """Begin with an open sandbox: go on with what an earlier one was doing when it was closed.
+
+    Raises:
+        SandboxError: a variable of the environment that sets limits cannot be read.
+    """
     # Imported here: they need the installed patches.
-    from mlops_sandbox.endpoints import changes
+    from mlops_sandbox.endpoints import changes, deployment
     from mlops_sandbox.endpoints.fleet import Fleet
 
     global _fleet
+    try:
+        deployment.workers(), deployment.idle_seconds()
+    except ValueError as error:
+        raise SandboxError(str(error)) from None
     _fleet = Fleet(sandbox)
     changes.resume()
 

@@ -39,11 +39,16 @@ def begin(endpoint: Endpoint) -> None:
 
 def resume() -> None:
     """Carry on with everything that a closed sandbox, or one that was killed, was doing."""
+    found: list[Endpoint] = []
     for _, _, backend in sagemaker_backends.iter_backends():
-        endpoints_of_backend: dict[str, Any] = vars(backend)["endpoints"]
-        for endpoint in list(endpoints_of_backend.values()):
-            if isinstance(endpoint, Endpoint):
-                begin(endpoint)
+        by_name: dict[str, Any] = vars(backend)["endpoints"]
+        found += [each for each in by_name.values() if isinstance(each, Endpoint)]
+    _tidy(found)
+    for endpoint in found:
+        if endpoint.current and endpoint.current.provisioned:
+            # What is provisioned is there before the first request.
+            endpoints.current().serving(endpoint)
+        begin(endpoint)
 
 
 def summaries(deployment: Deployment) -> list[dict[str, Any]]:
@@ -164,6 +169,17 @@ def _delete(endpoint: Endpoint) -> None:
         found: dict[str, Any] = vars(sagemaker_backends[endpoint.account][endpoint.region])["endpoints"]
         if found.get(endpoint.name) is endpoint:
             del found[endpoint.name]
+
+
+def _tidy(found: list[Endpoint]) -> None:
+    """Remove what a killed process has left: files of its instances, and of deployments nobody knows."""
+    from mlops_sandbox.server import current
+
+    known = {each.id for endpoint in found for each in (endpoint.current, endpoint.pending) if each}
+    for folder in (current().folder / "endpoints").glob("*/*/*/deployments/*"):
+        for leftover in [folder] if folder.name not in known else folder.iterdir():
+            if leftover.name != "model" or leftover is folder:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _without(endpoint: Endpoint, *keys: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Deployment:
     @property
     def cap(self) -> int:
         """Return the most instances that this machine runs of it at a time."""
-        return min(self.max_concurrency, positive(WORKERS, _WORKERS))
+        return min(self.max_concurrency, workers())
 
     @property
     def minimum(self) -> int:
@@ -83,6 +83,11 @@ class Endpoint(Record):
     def folder(self, sandbox_folder: Path) -> Path:
         """Return where its models and logs are."""
         return sandbox_folder / "endpoints" / self.account / self.region / self.name
+
+
+def workers() -> int:
+    """Return the most instances of one endpoint on this machine."""
+    return positive(WORKERS, _WORKERS)
 
 
 def idle_seconds() -> int:

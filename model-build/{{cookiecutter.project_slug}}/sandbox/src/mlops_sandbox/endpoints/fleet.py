@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mlops_sandbox.endpoints")
 
 _TICK = 0.5  # seconds
+_AFTER_FAILURE = 30.0  # seconds
 _TELL_MEMORY = 60.0  # seconds; "Metrics are available at a 1-minute frequency"
 
 
@@ -47,6 +48,7 @@ class Fleet:
         self._draining: list[Pool[Instance]] = []
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
+        self._filling: set[str] = set()
         self.stopping = threading.Event()
         self.begin("endpoints", self._keep)
 
@@ -158,11 +160,25 @@ class Fleet:
                 for instance in serving.pool.workers:
                     instance.stream.flush()
                     tell_memory(serving, instance, every=_TELL_MEMORY)
-                if serving.deployment.minimum:
-                    try:
-                        serving.pool.fill()
-                    except StartFailed as error:
-                        logger.error("%s: %s", serving.endpoint.name, error)
+                if len(serving.pool.workers) < serving.deployment.minimum:
+                    self._fill(serving)
+
+    def _fill(self, serving: Serving) -> None:
+        """Start what is provisioned and not there, in a thread; after a failure not again for a while."""
+        arn = serving.endpoint.arn
+
+        def work() -> None:
+            try:
+                serving.pool.fill()
+            except StartFailed as error:
+                logger.error("%s: %s", serving.endpoint.name, error)
+                self.stopping.wait(_AFTER_FAILURE)
+            finally:
+                self._filling.discard(arn)
+
+        if arn not in self._filling:
+            self._filling.add(arn)
+            self.begin(f"provisioned concurrency of {serving.endpoint.name}", work)
 
 
 def tell_memory(serving: Serving, instance: Instance, *, every: float) -> None:

@@ -91,6 +91,8 @@ def invoke(request: Request) -> Result:
             f"length less than or equal to {MAX_BODY}; got {len(request.body)}"
         )
     endpoint = _find(request)
+    if endpoint.current and request.target_variant not in ("", endpoint.current.variant):
+        raise _invalid(f"Variant {request.target_variant} not found for endpoint {request.endpoint}.")
     fleet = endpoints.current()
     try:
         serving, concurrent = fleet.admit(endpoint)
@@ -106,8 +108,6 @@ def invoke(request: Request) -> Result:
         ) from None
     try:
         with serving.pool.lease() as lease:
-            if request.target_variant not in ("", serving.deployment.variant):
-                raise _unknown_variant(request)
             times.setup = lease.setup
             return _serve(request, serving, lease, concurrent, times)
     except StartFailed as error:
@@ -191,10 +191,6 @@ def _model_error(
         OriginalMessage=message,
         LogStreamArn=f"arn:aws:logs:{region}:{account}:log-group:{group}{stream}",
     )
-
-
-def _unknown_variant(request: Request) -> InvocationError:
-    return _invalid(f"Variant {request.target_variant} not found for endpoint {request.endpoint}.")
 
 
 def _invalid(message: str) -> InvocationError:

@@ -76,6 +76,8 @@ def _follow(organisation: Organisation, name: str, known: set[str], say: Say) ->
         if approvals:
             for approval in approvals:
                 say(f"waiting for approval: mlops-sandbox approve {approval.reference}")
+                for line in filter(None, [approval.text, approval.address(organisation.page)]):
+                    say(f"  {line}")
             return True
         time.sleep(INTERVAL)
 
@@ -130,6 +132,8 @@ def _changes(client: Any, name: str, id_: str, pipeline: pipelines.Pipeline) -> 
     }
     for stage in pipeline.stages:
         if stage.name in ours:
+            if stage.status == "Skipped":
+                yield stage.name, stage.status
             for action in stage.actions:
                 if action.status:
                     detail = f" ({action.summary})" if action.summary and action.status == "Failed" else ""

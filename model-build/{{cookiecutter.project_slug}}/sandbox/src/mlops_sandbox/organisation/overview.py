@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_sandbox.organisation import builds, executions, model_packages, pipelines
+from mlops_sandbox.organisation import alarms, builds, endpoints, executions, model_packages, pipelines
 from mlops_sandbox.organisation.approvals import Approval, waiting
 from mlops_sandbox.organisation.record import Organisation
 from mlops_sandbox.organisation.times import iso
@@ -54,8 +54,11 @@ class Overview:
     builds: list[builds.Build] = field(default_factory=list)
     executions: list[executions.Execution] = field(default_factory=list)
     packages: list[model_packages.Package] = field(default_factory=list)
+    endpoints: list[endpoints.Endpoint] = field(default_factory=list)
+    alarms: list[alarms.Alarm] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    page: str = ""
 
 
 def collect(organisation: Organisation, events: Callable[[], list[Event]] | None = None) -> Overview:
@@ -71,6 +74,7 @@ def collect(organisation: Organisation, events: Callable[[], list[Event]] | None
         endpoint=organisation.endpoint,
         accounts=organisation.accounts,
         time=iso(datetime.now(UTC)),
+        page=organisation.page,
     )
 
     def gather(what: str, found: Iterator[Item], into: list[Item]) -> None:
@@ -99,6 +103,8 @@ def collect(organisation: Organisation, events: Callable[[], list[Event]] | None
             model_packages.collect(sagemaker, client("s3"), account, LIMIT),
             overview.packages,
         )
+        gather(f"endpoints of {account}", endpoints.collect(sagemaker, account, LIMIT), overview.endpoints)
+        gather(f"alarms of {account}", alarms.collect(client("cloudwatch"), account), overview.alarms)
     overview.executions = sorted(overview.executions, key=lambda item: item.started, reverse=True)[:LIMIT]
     overview.packages = sorted(overview.packages, key=lambda item: item.created, reverse=True)[:LIMIT]
     overview.builds = sorted(overview.builds, key=lambda item: item.started, reverse=True)[:LIMIT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ class Action:
         waits: it is a manual approval that nobody has answered.
         token: what PutApprovalResult wants; "" unless it waits.
         external: what it started, e.g. the id of a build.
+        comment: what an approval that waits says, its CustomData.
+        link: what it asks to be looked at, its ExternalEntityLink.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Action:
     waits: bool
     token: str
     external: str
+    comment: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,16 +76,35 @@ def collect(client: Any, account: str) -> Iterator[Pipeline]:
 def describe(client: Any, account: str, name: str) -> Pipeline:
     """Return one pipeline as it is now."""
     state = client.get_pipeline_state(name=name)
-    stages = [
-        Stage(
-            stage["stageName"],
-            (stage.get("latestExecution") or {}).get("status", ""),
-            [_action(action) for action in stage.get("actionStates", [])],
-        )
-        for stage in state.get("stageStates", [])
-    ]
+    stages = [_stage(client, name, stage) for stage in state.get("stageStates", [])]
     summaries = client.list_pipeline_executions(pipelineName=name, maxResults=EXECUTIONS)
     return Pipeline(account, name, stages, [_run(each) for each in summaries["pipelineExecutionSummaries"]])
+
+
+def _stage(client: Any, pipeline: str, state: dict[str, Any]) -> Stage:
+    latest = state.get("latestExecution") or {}
+    actions = [_action(action) for action in state.get("actionStates", [])]
+    if any(action.waits for action in actions):
+        asked = _asked(client, pipeline, state["stageName"], latest["pipelineExecutionId"])
+        actions = [
+            _with(action, asked.get(action.name, {})) if action.waits else action for action in actions
+        ]
+    return Stage(state["stageName"], latest.get("status", ""), actions)
+
+
+def _with(action: Action, settings: dict[str, str]) -> Action:
+    comment, link = settings.get("CustomData", ""), settings.get("ExternalEntityLink", "")
+    return dataclasses.replace(action, comment=comment, link=link)
+
+
+def _asked(client: Any, pipeline: str, stage: str, execution: str) -> dict[str, dict[str, str]]:
+    """Return the settings of a stage's actions, by name: the state of a pipeline does not show them."""
+    listed = client.list_action_executions(pipelineName=pipeline, filter={"pipelineExecutionId": execution})
+    found: dict[str, dict[str, str]] = {}
+    for attempt in listed["actionExecutionDetails"]:  # the newest first
+        if attempt["stageName"] == stage:
+            found.setdefault(attempt["actionName"], attempt["input"].get("resolvedConfiguration") or {})
+    return found
 
 
 def _action(state: dict[str, Any]) -> Action:

@@ -13,10 +13,10 @@ from mlops_sandbox.organisation.overview import Overview
 #: How many of each are printed; the page shows more.
 ROWS = 10
 _STYLES = {
-    "green": ("Succeeded", "SUCCEEDED", "Approved"),
-    "red": ("Failed", "FAILED", "FAULT", "TIMED_OUT", "Rejected"),
-    "cyan": ("InProgress", "IN_PROGRESS", "Executing", "Starting"),
-    "yellow": ("PendingManualApproval", "waits", "Stopped", "STOPPED", "Stopping"),
+    "green": ("Succeeded", "SUCCEEDED", "Approved", "InService", "OK"),
+    "red": ("Failed", "FAILED", "FAULT", "TIMED_OUT", "Rejected", "ALARM", "UpdateRollbackFailed"),
+    "cyan": ("InProgress", "IN_PROGRESS", "Executing", "Starting", "Creating", "Updating", "Deleting"),
+    "yellow": ("PendingManualApproval", "waits", "Stopped", "STOPPED", "Stopping", "INSUFFICIENT_DATA"),
 }
 
 
@@ -57,7 +57,14 @@ def _parts(overview: Overview) -> Iterator[tuple[str, Sequence[str], list[Row]]]
     yield (
         "Waiting for an answer",
         ("To answer", "Account", ""),
-        [(f"mlops-sandbox approve {each.reference}", each.account, each.text) for each in overview.approvals],
+        [
+            (
+                f"mlops-sandbox approve {each.reference}",
+                each.account,
+                "\n".join(filter(None, [each.text, each.address(overview.page)])),
+            )
+            for each in overview.approvals
+        ],
     )
     yield "Pipelines", ("Pipeline", "Stage", "Action", "Status", ""), list(_pipelines(overview))
     yield (
@@ -97,6 +104,19 @@ def _parts(overview: Overview) -> Iterator[tuple[str, Sequence[str], list[Row]]]
         ],
     )
     yield (
+        "Endpoints",
+        ("Endpoint", "Account", "Status", "Model", "Configuration", ""),
+        [
+            (each.name, each.account, _status(each.status), each.model, each.configuration, each.reason)
+            for each in overview.endpoints
+        ],
+    )
+    yield (
+        "Alarms",
+        ("Alarm", "Account", "State", "Since", ""),
+        [(each.name, each.account, _status(each.state), each.since, each.reason) for each in overview.alarms],
+    )
+    yield (
         "Events",
         ("Time", "Source", "Event", "", ""),
         [(each.time, each.source, each.detail_type, each.summary, each.outcome) for each in overview.events],
@@ -114,6 +134,9 @@ def _pipelines(overview: Overview) -> Iterable[Row]:
             latest.revision if latest else "",
         )
         for stage in pipeline.stages:
+            if stage.status == "Skipped":
+                yield "", stage.name, "", _status(stage.status), "its entry condition does not hold"
+                continue
             for action in stage.actions:
                 status = _status("waits" if action.waits else action.status)
                 yield "", stage.name, action.name, status, action.summary

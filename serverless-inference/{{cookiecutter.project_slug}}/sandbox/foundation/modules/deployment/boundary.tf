@@ -9,7 +9,7 @@ resource "aws_iam_policy" "boundary" {
   count = var.permissions_boundary_arn == null ? 1 : 0
 
   name        = "${var.prefix}-${var.environment}-boundary"
-  description = "The most that roles made by deployments of ${var.prefix} to ${var.environment} can be given"
+  description = "The most that roles made by deployments of ${var.prefix} can be given" # IAM lets nobody change it
   policy      = data.aws_iam_policy_document.boundary.json
 }
 

@@ -43,7 +43,7 @@ class Definition:
         return timedelta(seconds=self.period * (self.rule.periods + EXTRA))
 
     def starts(self, now: datetime) -> list[datetime]:
-        """Return when the periods begin, the newest first; it ends now, without waiting for a whole minute."""
+        """Return when the periods begin, the newest first, which ends now."""
         count = self.rule.periods + EXTRA
         return [now - timedelta(seconds=self.period * (index + 1)) for index in range(count)]
 

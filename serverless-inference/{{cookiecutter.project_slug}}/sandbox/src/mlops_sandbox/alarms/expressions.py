@@ -1,13 +1,13 @@
 """Metric math, as far as alarms of one endpoint need it: numbers for each period.
 
 [read] in "Using math expressions with CloudWatch metrics": a metric without data in a period has no value
-there, and neither has what is computed from it, except by FILL, IF and the functions of lists, which leave out
-what is missing; a division by zero has no value.
+there, and neither has what is computed from it, except by FILL, IF and the functions of lists, which leave
+out what is missing; a division by zero has no value.
 
     parse("100 * FILL(errors, 0) / requests").value({"errors": None, "requests": 4.0})   # 0.0
 
-What is not here is refused when an alarm is made: functions of a whole series (AVG(m1), RATE, METRICS, SEARCH,
-ANOMALY_DETECTION_BAND and others), and Metrics Insights.
+What is not here is refused when an alarm is made: functions of a whole series (AVG(m1), RATE, METRICS,
+SEARCH, ANOMALY_DETECTION_BAND and others), and Metrics Insights.
 """
 
 from __future__ import annotations

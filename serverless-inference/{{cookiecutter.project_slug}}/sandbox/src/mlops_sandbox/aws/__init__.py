@@ -14,6 +14,7 @@ SERVICES = (
     "apigatewayv2",
     "applicationautoscaling",
     "awslambda",
+    "cloudwatch",
     "codebuild",
     "codepipeline",
     "events",

@@ -27,7 +27,10 @@ def protect(application: Application, content_security_policy: str) -> Applicati
 
     def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         def respond(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, [*headers, *protecting], *rest)
+            # An answer may have a policy of its own; two would both hold.
+            given = {name for name, _ in headers}
+            own = [header for header in protecting if header[0] not in given]
+            return start_response(status, [*headers, *own], *rest)
 
         if not _allowed(environ):
             respond("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])

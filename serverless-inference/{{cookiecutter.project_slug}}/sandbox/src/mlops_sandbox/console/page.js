@@ -6,14 +6,15 @@
 const EVERY = 1000; // milliseconds between two questions
 
 const KINDS = {
-  good: ["Succeeded", "SUCCEEDED", "Approved", "Completed"],
-  bad: ["Failed", "FAILED", "FAULT", "TIMED_OUT", "Rejected", "Error"],
-  busy: ["InProgress", "IN_PROGRESS", "Executing", "Starting", "Stopping"],
-  wait: ["PendingManualApproval", "Waiting for approval"],
+  good: ["Succeeded", "SUCCEEDED", "Approved", "Completed", "InService", "OK"],
+  bad: ["Failed", "FAILED", "FAULT", "TIMED_OUT", "Rejected", "Error", "ALARM"],
+  busy: ["InProgress", "IN_PROGRESS", "Executing", "Starting", "Stopping", "Creating", "Updating", "Deleting"],
+  wait: ["PendingManualApproval", "Waiting for approval", "INSUFFICIENT_DATA"],
 };
 const WORDS = {
   "": "not yet", SUCCEEDED: "Succeeded", FAILED: "Failed", IN_PROGRESS: "In progress", InProgress: "In progress",
   PendingManualApproval: "Pending approval", TIMED_OUT: "Timed out", FAULT: "Fault", STOPPED: "Stopped",
+  InService: "In service", ALARM: "In alarm", INSUFFICIENT_DATA: "Insufficient data",
 };
 
 // element("td", {class: "time"}, "text", child, …)
@@ -73,10 +74,18 @@ function nothing(text) {
   return element("p", { class: "quiet" }, text);
 }
 
+// Where a person is to look before the answer. Only addresses of the web become links; others are shown as text.
+function look(item) {
+  const address = item.page || item.link;
+  if (!address) return null;
+  if (!item.page && !/^https?:\/\//i.test(address)) return element("p", { class: "quiet" }, address);
+  return element("p", {}, element("a", { href: address, rel: "noreferrer", title: item.link }, item.page ? "report" : item.link));
+}
+
 function approvals(found) {
   return [table("Waiting for an answer", [["What"], ["About it"], ["Account"], ["To answer"]], found.map((item) => [
     item.kind === "action" ? `pipeline ${item.name}: ${item.stage} / ${item.target}` : `model package ${item.reference}`,
-    item.text, item.account, element("code", {}, `mlops-sandbox approve ${item.reference}`),
+    [item.text, look(item)], item.account, element("code", {}, `mlops-sandbox approve ${item.reference}`),
   ]))];
 }
 
@@ -129,6 +138,20 @@ function builds(found) {
       when(item.started), duration(item.seconds), item.account, log("build", item.account, item.id, item.id)]))];
 }
 
+function endpoints(found) {
+  if (!found.length) return [nothing("No endpoint serves.")];
+  return [table("Endpoints", [["Endpoint"], ["Status"], ["Model"], ["Configuration"], ["Changed", "time"], ["Account"]],
+    found.map((item) => [item.name, [status(item.status), reason(item.reason)], item.model, item.configuration,
+      when(item.updated), item.account]))];
+}
+
+function alarms(found) {
+  if (!found.length) return [nothing("No alarm is set.")];
+  return [table("Alarms", [["Alarm"], ["State"], ["Since", "time"], ["Account"]],
+    found.map((item) => [item.name, [status(item.state), item.state === "ALARM" ? reason(item.reason) : null],
+      when(item.since), item.account]))];
+}
+
 function events(found) {
   if (!found.length) return [nothing("No event yet.")];
   return [table("Events", [["Time", "time"], ["Source"], ["Event"], ["About"], ["Went to"], ["Account"]],
@@ -140,7 +163,7 @@ const PARTS = {
   pipelines: (found) => found.length ? found.map(pipeline)
     : [nothing("No pipeline yet: generate a repository and register it.")],
   executions: (found) => found.length ? found.map(execution) : [nothing("Nothing has run.")],
-  packages, builds, events,
+  packages, endpoints, alarms, builds, events,
   notices: (found) => [element("ul", {}, found.map((text) => element("li", {}, text)))],
 };
 

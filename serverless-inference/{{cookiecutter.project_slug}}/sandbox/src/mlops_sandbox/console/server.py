@@ -1,4 +1,4 @@
-"""The page's server: four addresses, GET only, to this machine only."""
+"""The page's server: a few addresses, GET only, to this machine only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from urllib.parse import parse_qs
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from mlops_sandbox.console import document, guard, log_text
+from mlops_sandbox.console import document, guard, log_text, objects
 from mlops_sandbox.loopback import LOOPBACK, free_port
 from mlops_sandbox.organisation.history import recent
+from mlops_sandbox.organisation.links import OBJECTS
 from mlops_sandbox.organisation.overview import collect
 from mlops_sandbox.organisation.record import Organisation
 
@@ -73,7 +74,17 @@ class Page:
         if path == "/log":
             query = parse_qs(environ.get("QUERY_STRING", ""))
             return self._log({name: values[0] for name, values in query.items()}, start_response)
+        if path.startswith(OBJECTS):
+            return self._object(path, start_response)
         return _text(start_response, "404 Not Found", b"there is nothing here\n", "text/plain")
+
+    def _object(self, path: str, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            headers, body = objects.read(self._organisation, path)
+        except LookupError as error:
+            return _text(start_response, "404 Not Found", f"{error.args[0]}\n".encode(), "text/plain")
+        start_response("200 OK", headers)
+        return body
 
     def _log(self, query: dict[str, str], start_response: StartResponse) -> Iterable[bytes]:
         try:

@@ -22,6 +22,8 @@ def summary(event: Mapping[str, Any]) -> str:
     if "currentStepStatus" in detail:
         name = str(detail.get("pipelineArn", "")).rsplit("/", 1)[-1]
         return f"{name}/{detail.get('stepName', '')}: {detail['currentStepStatus']}"
+    if "alarmName" in detail:
+        return f"{detail['alarmName']}: {(detail.get('state') or {}).get('value', '')}"
     name = detail.get("pipeline") or detail.get("project-name") or ""
     state = detail.get("state") or detail.get("build-status") or ""
     return ": ".join(part for part in (str(name), str(state)) if part)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.organisation import model_packages, pipelines
+from mlops_sandbox.organisation.links import page_path
 from mlops_sandbox.organisation.record import Organisation
 
 PENDING = "PendingManualApproval"
@@ -24,6 +25,8 @@ class Approval:
         stage: of the action; "" for a model package.
         target: the action's name, or the model package's ARN.
         text: what there is to know about it.
+        link: what is to be looked at before the answer; "" if nothing is.
+        page: the path of the sandbox's page that shows the same, if the sandbox has it.
     """
 
     kind: str
@@ -32,6 +35,8 @@ class Approval:
     stage: str
     target: str
     text: str
+    link: str = ""
+    page: str = ""
 
     @property
     def reference(self) -> str:
@@ -39,6 +44,10 @@ class Approval:
         if self.kind == "package":
             return "/".join(self.target.rsplit("/", 2)[-2:])
         return f"{self.name}/{self.stage}/{self.target}"
+
+    def address(self, page: str) -> str:
+        """Return where a person looks before the answer: on the sandbox's page, if that has it."""
+        return page.rstrip("/") + self.page if self.page else self.link
 
     def is_meant_by(self, text: str) -> bool:
         """Tell whether a person's words may mean this: its reference, its ARN, or its name alone."""
@@ -50,7 +59,16 @@ def waiting(
 ) -> list[Approval]:
     """Return what waits for a person's answer, in both senses of the word approval."""
     found = [
-        Approval("action", pipeline.account, pipeline.name, stage.name, action.name, action.summary)
+        Approval(
+            "action",
+            pipeline.account,
+            pipeline.name,
+            stage.name,
+            action.name,
+            action.comment or action.summary,
+            action.link,
+            page_path(action.link, pipeline.account),
+        )
         for pipeline in delivery
         for stage in pipeline.stages
         for action in stage.actions

@@ -167,8 +167,8 @@ def approve(options: argparse.Namespace) -> int:
             )
         for approval in overview.approvals:
             print(f"mlops-sandbox approve {shlex.quote(approval.reference)}")
-            if approval.text:
-                make_console().print(Text(f"  {approval.text}"))
+            for line in filter(None, [approval.text, approval.address(organisation.page)]):
+                make_console().print(Text(f"  {line}"), soft_wrap=True)
         if not overview.approvals:
             print("nothing waits for an answer")
         return 0

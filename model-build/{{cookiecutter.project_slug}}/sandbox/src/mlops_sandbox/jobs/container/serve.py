@@ -39,8 +39,9 @@ def main(port_file: str) -> int:
         )
         return 3
     service = HuggingFaceHandlerService()
-    service.initialize(new_context(str(model)))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_class(service, str(model)))
+    context = new_context(str(model))
+    service.initialize(context)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_class(service, context))
     temporary = Path(f"{port_file}.new")
     temporary.write_text(str(server.server_port))
     temporary.rename(port_file)
@@ -67,8 +68,14 @@ def new_context(model_dir: str) -> Any:
     return Context(_MODEL_NAME, model_dir, {}, 1, None, mms.__version__)
 
 
-def handler_class(service: Any, model_dir: str) -> type[BaseHTTPRequestHandler]:
-    """Return the HTTP handler for a loaded service."""
+def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
+    """Return the HTTP handler for a loaded service.
+
+    Args:
+        service: initialized.
+        context: that it was initialized with. multi-model-server puts each request into that one, and the
+            model's functions that take a context have kept it.
+    """
     from mms.context import RequestProcessor
     from mms.metrics.metrics_store import MetricsStore
     from mms.service import PredictionException
@@ -90,13 +97,12 @@ def handler_class(service: Any, model_dir: str) -> type[BaseHTTPRequestHandler]:
                 self.refuse(404, "ResourceNotFoundException", "Requested resource is not found")
                 return
             request_id = str(uuid.uuid4())
-            context = new_context(model_dir)
-            context.request_ids = {0: request_id}
-            context.metrics = MetricsStore(context.request_ids, _MODEL_NAME)
             processor = RequestProcessor(dict(self.headers.items()))
-            context.request_processor = [processor]
             try:
                 with one_at_a_time:
+                    context.request_ids = {0: request_id}
+                    context.metrics = MetricsStore(context.request_ids, _MODEL_NAME)
+                    context.request_processor = [processor]
                     service.context = context
                     (response,) = service.handle(
                         [{"body": bytearray(body), "requestId": request_id}], context

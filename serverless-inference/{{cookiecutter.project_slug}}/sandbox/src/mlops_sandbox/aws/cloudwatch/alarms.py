@@ -1,7 +1,7 @@
 """Alarms: what cannot be evaluated is refused, and they have a state and a history.
 
-moto 5.2.5 begins with the state OK, forgets it when an alarm is changed, tells nobody of SetAlarmState, and has
-no DescribeAlarmHistory. ``mlops_sandbox.alarms`` does the evaluation.
+moto 5.2.5 begins with the state OK, forgets it when an alarm is changed, tells nobody of SetAlarmState, and
+has no DescribeAlarmHistory. ``mlops_sandbox.alarms`` does the evaluation.
 """
 
 from __future__ import annotations
