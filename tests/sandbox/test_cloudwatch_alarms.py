@@ -181,7 +181,7 @@ def test_the_message_has_the_documented_form(world: World) -> None:
         "AlarmDescription": "somebody got an error",
         "AWSAccountId": ACCOUNT,
         "NewStateValue": "ALARM",
-        "NewStateReason": "Threshold Crossed: 1 out of the last 1 datapoints [2.0 (24/11/26 11:59:00)] was "
+        "NewStateReason": "Threshold Crossed: 1 out of the last 1 datapoints [2.0 (24/11/26 12:00:00)] was "
         "greater than the threshold (0.0) (minimum 1 datapoint for OK -> ALARM transition).",
         "StateChangeTime": "2026-11-24T12:00:00.000+0000",
         "Region": "Canada (Central)",
@@ -228,6 +228,23 @@ def test_m_of_n_datapoints_make_an_alarm(world: World) -> None:
         states.append(world.state())
         world.clock.later(60)
     assert states == ["OK", "OK", "ALARM", "OK", "OK"]
+
+
+def test_a_datapoint_stays_in_its_period_as_time_goes_on(world: World) -> None:
+    """Zero, then one, in one minute: the least of that minute is zero, now and later."""
+    world.alarm(Statistic="Minimum", ComparisonOperator="LessThanThreshold", Threshold=1)
+    world.clock.later(30)
+    world.put(1)
+    assert world.state() == "OK"
+    world.clock.later(20)
+    world.put(0)
+    states = []
+    for _ in range(12):
+        states.append(world.state())
+        world.clock.later(10)
+    assert set(states) == {"ALARM"}
+    world.put(1)
+    assert world.state() == "OK"
 
 
 def test_a_percentile_is_of_single_requests(world: World) -> None:
