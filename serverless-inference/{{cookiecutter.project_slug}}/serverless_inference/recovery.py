@@ -100,7 +100,7 @@ def _role(iam: Any, name: str) -> str | None:
         try:
             return str(iam.get_role(RoleName=name)["Role"]["Arn"])
         except ClientError as error:
-            # "denied" as well: a role that is not there has no path, and these credentials reach one path only
+            # "denied", too: a role that is not there has no path, and these credentials reach one path only
             if code(error) in MISSING | {"AccessDenied"}:
                 return None
             raise

@@ -178,7 +178,7 @@ def test_a_training_job_knows_its_name(run: Any, sandbox: Sandbox) -> None:
 
 def test_a_model_step_creates_a_model(sandbox: Sandbox, run: Any) -> None:
     data = f"s3://{BUCKET}/m.tar.gz"
-    sandbox.client("s3").put_object(Bucket=BUCKET, Key="m.tar.gz", Body=b"")
+    sandbox.client("s3").put_object(Bucket=BUCKET, Key="m.tar.gz", Body=b"weights")
     arguments = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": data}}
     use = processing("Use", "import sys; print(sys.argv)", arguments=[get("Steps.Make.ModelName")])
     ended = run(pipeline({"Name": "Make", "Type": "Model", "Arguments": arguments}, use))
