@@ -79,7 +79,7 @@ class Organisation:
         """Commit everything and publish it."""
         folder = repository or self.server
         self.git(folder, "add", "--all")
-        self.git(folder, "commit", "--quiet", "--message", subject)
+        self.git(folder, "commit", "--quiet", "--allow-empty", "--message", subject)
         done = self.run("delivery", "publish", repository=folder)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -206,8 +206,11 @@ class Organisation:
         return int(model["PrimaryContainer"]["ModelPackageName"].rpartition("/")[2])
 
     def ask(self, environment: str, text: str) -> dict[str, Any]:
+        """An environment's answer about a text."""
+        return self.ask_endpoint(*ENDPOINTS[environment], text)
+
+    def ask_endpoint(self, account: str, name: str, text: str) -> dict[str, Any]:
         """An endpoint's answer about a text."""
-        account, name = ENDPOINTS[environment]
         answer = self.client("sagemaker-runtime", account).invoke_endpoint(
             EndpointName=name, ContentType="application/json", Body=json.dumps({"inputs": text})
         )

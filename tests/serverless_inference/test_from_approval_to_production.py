@@ -9,10 +9,8 @@ say. The tests are one story: each goes on where the one before it ended.
 from __future__ import annotations
 
 import json
-import tarfile
 import time
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,12 @@ from tests.serverless_inference.organisation import (
     opened,
 )
 from tests.serverless_inference.steady_requests import steady_requests
+from tests.serverless_inference.variants import (
+    broken_model,
+    configuration,
+    fail_endpoint,
+    measured_endpoint,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +115,26 @@ def test_invoke_answers_in_a_table_from_either_account(organisation: Organisatio
         )
         assert done.returncode == 0, done.stderr
         assert all(str(question["label"]) in done.stdout for question in QUESTIONS)
+
+
+def test_it_answers_as_the_toolkit_s_default_handler_does_and_how_fast(organisation: Organisation) -> None:
+    """Prints times, and asserts none: `make bench` measures them on a quiet machine."""
+    answers = {}
+    for side in ("ours", "default handler"):
+        endpoint = measured_endpoint(organisation, side)
+        times, labels = [], []
+        for turn in range(31):
+            began = time.perf_counter()
+            labels.append(organisation.ask_endpoint(SHARED, endpoint, TEXTS[turn % len(TEXTS)])["label"])
+            times.append(time.perf_counter() - began)
+        answers[side] = labels
+        warm = sorted(times[1:])
+        print(
+            f"{side}: cold start {times[0]:.2f} s, then median {1000 * warm[15]:.1f} ms, "
+            f"p95 {1000 * warm[28]:.1f} ms of {len(warm)} requests"
+        )
+        organisation.client("sagemaker").delete_endpoint(EndpointName=endpoint)
+    assert answers["ours"] == answers["default handler"]
 
 
 def test_the_same_event_again_deploys_nothing_and_asks_nobody(organisation: Organisation) -> None:
@@ -197,6 +221,36 @@ def test_an_interrupted_deployment_is_recovered_by_the_next(organisation: Organi
     assert organisation.waits_for_approval() is None  # production's settings are the same as before
 
 
+def test_an_endpoint_that_has_failed_is_made_anew(organisation: Organisation) -> None:
+    fail_endpoint(organisation)
+    with organisation.watching("a failed endpoint is made anew"):
+        organisation.push("Nothing new")
+    log = organisation.log("staging")
+    assert "is Failed, and cannot be updated any more: it is made anew" in log
+    assert organisation.live_version("staging") == 1, log
+    assert organisation.ask("staging", TEXTS[1])["label"] == "elevators"
+
+
+def test_what_a_lost_state_does_not_know_is_taken_in_and_a_lock_that_nobody_holds_is_removed(
+    organisation: Organisation,
+) -> None:
+    s3, bucket = organisation.client("s3"), f"mlops-terraform-state-{SHARED}-{REGION}"
+    state = f"deployment/{SLUG}/staging.tfstate"
+    s3.delete_object(Bucket=bucket, Key=state)  # as if the build had ended before it was written
+    lock = {
+        "ID": "0f6f4d47-6a5b-8c1e-3f7f-0a0a0a0a0a0a",
+        "Who": "root@gone",
+        "Operation": "OperationTypeApply",
+    }
+    s3.put_object(Bucket=bucket, Key=f"{state}.tflock", Body=json.dumps({**lock, "Path": state}).encode())
+    with organisation.watching("state lost and locked"):
+        organisation.push("Nothing new, either")
+    log = organisation.log("staging")
+    assert "was left locked" in log and "taken in as aws_sagemaker_endpoint.this[0]" in log, log
+    assert organisation.live_version("staging") == 1
+    assert organisation.ask("staging", TEXTS[2])["label"] == "gas"
+
+
 def test_rollback_rejects_what_is_newer_and_the_pipeline_follows(organisation: Organisation) -> None:
     arn = organisation.wait_for_version(2)
     with organisation.watching("version 2 approved again"):
@@ -260,37 +314,11 @@ def requests(organisation: Organisation, environment: str) -> Any:
     return steady_requests(make_client, name, TEXTS)
 
 
-def configuration(organisation: Organisation, environment: str) -> str:
-    account, name = ENDPOINTS[environment]
-    described = organisation.client("sagemaker", account).describe_endpoint(EndpointName=name)
-    return str(described["EndpointConfigName"])
-
-
 def memory(organisation: Organisation, environment: str) -> int:
     config = organisation.client("sagemaker", ENDPOINTS[environment][0]).describe_endpoint_config(
         EndpointConfigName=configuration(organisation, environment)
     )
     return int(config["ProductionVariants"][0]["ServerlessConfig"]["MemorySizeInMB"])
-
-
-def broken_model(organisation: Organisation, arn: str) -> str:
-    """A version whose inference.py loads, and raises at every request."""
-    s3 = organisation.client("s3")
-    found = organisation.client("sagemaker").describe_model_package(ModelPackageName=arn)
-    url = found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
-    key = url.removeprefix(f"s3://{MODELS}/")
-    archive = BytesIO(s3.get_object(Bucket=MODELS, Key=key)["Body"].read())
-    changed = BytesIO()
-    with tarfile.open(fileobj=archive) as source, tarfile.open(fileobj=changed, mode="w:gz") as target:
-        for member in source.getmembers():
-            content = source.extractfile(member)
-            data = content.read() if content else b""
-            if member.name.endswith("code/inference.py"):
-                data += b'\n\ndef predict_fn(data, model):\n    raise ValueError("this model cannot read")\n'
-                member.size = len(data)
-            target.addfile(member, BytesIO(data) if content else None)
-    s3.put_object(Bucket=MODELS, Key="models/broken/model.tar.gz", Body=changed.getvalue())
-    return organisation.register_variant(arn, ModelDataUrl=f"s3://{MODELS}/models/broken/model.tar.gz")
 
 
 def stop_while_applying(organisation: Organisation, codebuild: Any) -> None:
