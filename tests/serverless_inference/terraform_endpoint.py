@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlops_sandbox.access import role_environment
 from mlops_sandbox.server import Sandbox
 
 from tests.model_build.terraform_delivery import Terraform, add_modules, make_foundation
-from tests.terraform_environment import cli_environment
 
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -297,28 +297,17 @@ def make_environment(
 
 
 def build_credentials(sandbox: Sandbox, name: str) -> dict[str, str]:
-    """Environment variables with the keys of a build that may become its environment's deployment role."""
+    """Environment variables of an environment's build; its role is made if no delivery has made it."""
     iam, role = sandbox.client("iam"), f"{SLUG}-{name}"
-    trust = {
-        "Effect": "Allow",
-        "Action": "sts:AssumeRole",
-        "Principal": {"AWS": f"arn:aws:iam::{SHARED}:root"},
-    }
-    become = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}  # the trust is what is tried
-    existing = [each["RoleName"] for each in iam.list_roles()["Roles"]]
-    if role not in existing:
-        iam.create_role(RoleName=role, Path=BUILD_PATHS[name], AssumeRolePolicyDocument=policy(trust))
-        iam.put_role_policy(RoleName=role, PolicyName="become", PolicyDocument=policy(become))
-    keys = sandbox.client("sts").assume_role(
-        RoleArn=f"arn:aws:iam::{SHARED}:role{BUILD_PATHS[name]}{role}", RoleSessionName="build"
-    )["Credentials"]
-    return {
-        **cli_environment(),
-        **sandbox.environment(),
-        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": keys["SessionToken"],
-    }
+    if role not in [each["RoleName"] for each in iam.list_roles()["Roles"]]:
+        service = {"Service": "codebuild.amazonaws.com"}
+        trust = policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": service})
+        iam.create_role(RoleName=role, Path=BUILD_PATHS[name], AssumeRolePolicyDocument=trust)
+        # every role: whether this build may become one is up to the role's trust
+        become = policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"})
+        iam.put_role_policy(RoleName=role, PolicyName="become", PolicyDocument=become)
+    arn = f"arn:aws:iam::{SHARED}:role{BUILD_PATHS[name]}{role}"
+    return role_environment(arn, "codebuild.amazonaws.com", REGION, "build")
 
 
 def policy(statement: dict[str, Any]) -> str:
