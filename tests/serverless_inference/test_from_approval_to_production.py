@@ -256,9 +256,15 @@ def test_rollback_rejects_what_is_newer_and_the_pipeline_follows(organisation: O
     with organisation.watching("version 2 approved again"):
         organisation.decide(arn, "Approved")
     assert organisation.live_version("staging") == 2
-    with organisation.watching("rollback --to 1"):
+    asked = organisation.waits_for_approval()
+    with organisation.watching("rollback --to 1") as started:
         done = organisation.run("serverless_inference", "rollback", "--to", "1", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
+    # the question about version 2 is answered, and does not stand in the way
+    assert [each["status"] for each in organisation.executions() if each["pipelineExecutionId"] == asked] == [
+        "Failed"
+    ]
+    assert started[0]["status"] == "Succeeded"
     assert organisation.live_version("staging") == 1
     described = organisation.client("sagemaker").describe_model_package(ModelPackageName=arn)
     assert described["ModelApprovalStatus"] == "Rejected"

@@ -122,7 +122,8 @@ def test_rollback_shows_what_it_would_change_and_changes_nothing_unasked(
     make_versions(sandbox, "Rejected", "Approved", "Approved")
     done = command("rollback", "--to", "1")
     assert done.returncode == 1
-    assert "1. approve version 1 (Rejected now)\n  2. reject version 2" in done.stdout
+    assert "1. in email-router: approve version 1 (Rejected now)" in done.stdout
+    assert "2. in email-router: reject version 2 (Approved now)" in done.stdout
     assert approvals(sandbox) == {1: "Rejected", 2: "Approved", 3: "Approved"}
 
 

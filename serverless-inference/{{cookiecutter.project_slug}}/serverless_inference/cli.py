@@ -136,20 +136,26 @@ def _promote(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _rollback(settings: Settings, options: argparse.Namespace) -> int:
-    sagemaker = build.sign_in(settings).client("sagemaker")
-    group = settings.endpoint.model_package_group
+    own = build.sign_in(settings)
+    sagemaker, codepipeline = own.client("sagemaker"), own.client("codepipeline")
+    group, pipeline = settings.endpoint.model_package_group, settings.project.slug
     changes = rollback.plan(rollback.all_versions(sagemaker, group), group, options.to)
     if not changes:
         print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
         return 0
-    print(f"{group}, in the model registry:")
-    for number, change in enumerate(changes, 1):
-        print(f"  {number}. {change.in_words()}")
+    # A question about a newer version holds the pipeline up: what comes after waits until it is answered.
+    question = promote.waiting(codepipeline, pipeline)
+    words = [f"in {group}: {change.in_words()}" for change in changes]
+    if question is not None:
+        words.append(f"answer no to the question that waits: {question.summary}")
+    print("\n".join(["This will be done:", *(f"  {number}. {word}" for number, word in enumerate(words, 1))]))
     print(f"The pipeline then deploys version {options.to} to staging, and asks about production.")
     if not _agreed(options, "Do it? [y/N] "):
         return 1
     reason = f"rolled back to version {options.to}" + (f": {options.reason}" if options.reason else "")
     rollback.carry_out(sagemaker, changes, reason)
+    if question is not None:
+        promote.answer(codepipeline, pipeline, question, approve=False, comment=reason)
     print("Done. When staging has proven it: make promote")
     return 0
 

@@ -114,7 +114,7 @@ def _taken_back(build: Build, place: Place, before: Record, problem: str, say: S
 
 
 def _nothing(record: Record) -> Record:
-    """The record of an environment without an endpoint; its role, log and alarms stay to be looked at."""
+    """The record of an environment without an endpoint; its log and dashboard stay to be looked at."""
     return record._replace(model=None)
 
 

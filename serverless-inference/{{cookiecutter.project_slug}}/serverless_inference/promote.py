@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
+from botocore.exceptions import ClientError
+
 from configuration.errors import UserError
 
-from .aws import plain_errors
+from .aws import code, plain_errors
 
 STAGE, ACTION = "Production", "Approve"  # terraform/delivery/pipeline.tf
 
@@ -26,13 +28,18 @@ class Question(NamedTuple):
 
 
 def waiting(codepipeline: Any, pipeline: str) -> Question | None:
-    """The question that waits for an answer; None when none does.
+    """The question that waits for an answer; None when none does, or when there is no pipeline.
 
     Raises:
-        UserError: there is no such pipeline, or these credentials may not look at it.
+        UserError: these credentials may not look at it.
     """
     with plain_errors(f"pipeline {pipeline}"):
-        stages = codepipeline.get_pipeline_state(name=pipeline)["stageStates"]
+        try:
+            stages = codepipeline.get_pipeline_state(name=pipeline)["stageStates"]
+        except ClientError as error:
+            if code(error) == "PipelineNotFoundException":  # not registered (yet)
+                return None
+            raise
         stage = next((one for one in stages if one["stageName"] == STAGE), None)
         if stage is None:
             return None

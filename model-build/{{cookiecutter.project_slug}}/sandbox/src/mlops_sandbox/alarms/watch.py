@@ -1,7 +1,7 @@
 """Looks at the alarms: soon after data have arrived, and every few seconds.
 
-CloudWatch looks once a minute, at periods of whole minutes. Here the newest period ends at the moment of the
-look, so that what somebody tries out is seen at once.
+CloudWatch looks once a minute, at periods that are over. Here the period that has begun counts as the newest,
+so that what somebody tries out is seen at once; a sum that is to be large enough looks too small meanwhile.
 """
 
 from __future__ import annotations

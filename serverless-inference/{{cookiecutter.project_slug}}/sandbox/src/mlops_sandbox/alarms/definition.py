@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from moto.cloudwatch.models import Alarm, Dimension, MetricDataQuery, MetricDatumBase
 
@@ -43,17 +44,20 @@ class Definition:
         return timedelta(seconds=self.period * (self.rule.periods + EXTRA))
 
     def starts(self, now: datetime) -> list[datetime]:
-        """Return when the periods begin, the newest first, which ends now."""
+        """Return when the periods begin, the newest first: the one that now is in."""
         count = self.rule.periods + EXTRA
-        return [now - timedelta(seconds=self.period * (index + 1)) for index in range(count)]
+        newest = int(now.timestamp()) // self.period * self.period
+        return [datetime.fromtimestamp(newest - self.period * index, UTC) for index in range(count)]
 
     def values(self, data: Iterable[MetricDatumBase], now: datetime) -> list[float | None]:
         """Return the values of the periods, the newest first; None where there is none."""
-        by_period: list[dict[str, list[MetricDatumBase]]] = [{} for _ in self.starts(now)]
+        starts = self.starts(now)
+        by_period: list[dict[str, list[MetricDatumBase]]] = [{} for _ in starts]
         for datum in data:
-            age = (now - time_of(datum)).total_seconds()
-            index = int(age // self.period)
-            if age < 0 or index >= len(by_period):
+            moment = time_of(datum)
+            # Whole periods since the datum's own began; a datum of the future is in none.
+            index = math.ceil((starts[0] - moment).total_seconds() / self.period)
+            if moment > now or index >= len(by_period):
                 continue
             for id_, metric in self.metrics.items():
                 if metric.matches(datum):
