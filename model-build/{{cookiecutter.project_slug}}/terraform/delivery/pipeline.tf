@@ -54,49 +54,12 @@ resource "aws_codepipeline" "this" {
 }
 
 module "pipeline_role" {
-  source = "../modules/service-role"
+  source = "../modules/pipeline-role"
 
   name                     = "${local.name}-pipeline"
   description              = "CodePipeline ${local.name}: fetches the source and starts the build"
-  service                  = "codepipeline.amazonaws.com"
-  policy                   = data.aws_iam_policy_document.pipeline.json
+  source_object            = merge(local.source, { kms_key_arn = local.foundation.kms_key_arn })
+  artifacts                = { bucket_arn = module.bucket.arn, prefix = local.artifacts_prefix, kms_key_arn = local.kms_key_arn }
+  build_arns               = [module.build.arn]
   permissions_boundary_arn = local.boundary
-}
-
-data "aws_iam_policy_document" "pipeline" {
-  statement {
-    sid       = "ReadSource"
-    actions   = ["s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging"]
-    resources = ["arn:${local.partition}:s3:::${local.source.bucket}/${local.source.key}"]
-  }
-
-  statement {
-    sid       = "FindSourceAndArtifacts"
-    actions   = ["s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:ListBucket"]
-    resources = ["arn:${local.partition}:s3:::${local.source.bucket}", module.bucket.arn]
-  }
-
-  statement {
-    sid       = "DecryptSource"
-    actions   = ["kms:Decrypt", "kms:DescribeKey"]
-    resources = [local.foundation.kms_key_arn]
-  }
-
-  statement {
-    sid       = "KeepArtifacts" # CodePipeline chooses the names below its folder
-    actions   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
-    resources = ["${module.bucket.arn}/${local.artifacts_prefix}*"]
-  }
-
-  statement {
-    sid       = "EncryptArtifacts"
-    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
-    resources = [local.kms_key_arn]
-  }
-
-  statement {
-    sid       = "Build"
-    actions   = ["codebuild:BatchGetBuilds", "codebuild:StartBuild", "codebuild:StopBuild"]
-    resources = [module.build.arn]
-  }
 }
