@@ -6,30 +6,12 @@ module "events" {
   name                     = local.name
   pipeline_arn             = aws_codepipeline.this.arn
   topic_arn                = local.topic
+  source_object            = local.source
+  failure                  = "a push did not get as far as training"
   permissions_boundary_arn = local.boundary
   schedule                 = lookup(local.model, "schedule", null)
 
-  start_on = {
-    source = jsonencode({
-      source      = ["aws.s3"]
-      detail-type = ["Object Created"]
-      detail = {
-        bucket = { name = [local.source.bucket] }
-        object = { key = [local.source.key] }
-      }
-    })
-  }
-
   notices = {
-    delivery-failed = {
-      pattern = jsonencode({
-        source      = ["aws.codepipeline"]
-        detail-type = ["CodePipeline Pipeline Execution State Change"]
-        detail      = { pipeline = [local.name], state = ["FAILED"] }
-      })
-      values = { execution = "$.detail.execution-id" }
-      text   = "${local.name}: a push did not get as far as training (execution <execution>). Which action failed, and its log: https://${local.region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/${local.name}/executions/<execution>/timeline?region=${local.region}"
-    }
     training-failed = {
       pattern = jsonencode({
         source      = ["aws.sagemaker"]

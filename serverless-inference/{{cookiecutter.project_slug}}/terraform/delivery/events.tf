@@ -6,18 +6,11 @@ module "events" {
   name                     = local.name
   pipeline_arn             = aws_codepipeline.this.arn
   topic_arn                = local.topic
+  source_object            = local.source
+  failure                  = "a model was not deployed, as a build failed or a person said no"
   permissions_boundary_arn = local.boundary
 
   start_on = {
-    source = jsonencode({
-      source      = ["aws.s3"]
-      detail-type = ["Object Created"]
-      detail = {
-        bucket = { name = [local.source.bucket] }
-        object = { key = [local.source.key] }
-      }
-    })
-
     # Rejected too: what is live may be what was rejected. One change can be told several times, and an edit of a
     # version's description tells Approved again: the build that finds nothing new changes nothing.
     model = jsonencode({
@@ -28,17 +21,5 @@ module "events" {
         ModelApprovalStatus   = ["Approved", "Rejected"]
       }
     })
-  }
-
-  notices = {
-    delivery-failed = {
-      pattern = jsonencode({
-        source      = ["aws.codepipeline"]
-        detail-type = ["CodePipeline Pipeline Execution State Change"]
-        detail      = { pipeline = [local.name], state = ["FAILED"] }
-      })
-      values = { execution = "$.detail.execution-id" }
-      text   = "${local.name}: a model was not deployed (execution <execution>): a build failed, or a person said no. Which action, and its log: https://${local.region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/${local.name}/executions/<execution>/timeline?region=${local.region}"
-    }
   }
 }

@@ -5,14 +5,38 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  start_on = merge(var.start_on, var.source_object == null ? {} : {
+    source = jsonencode({
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      detail = {
+        bucket = { name = [var.source_object.bucket] }
+        object = { key = [var.source_object.key] }
+      }
+    })
+  })
+
+  console = "https://${data.aws_region.current.name}.console.aws.amazon.com/codesuite/codepipeline/pipelines/${var.name}"
+  notices = merge(var.notices, {
+    delivery-failed = {
+      pattern = jsonencode({
+        source      = ["aws.codepipeline"]
+        detail-type = ["CodePipeline Pipeline Execution State Change"]
+        detail      = { pipeline = [var.name], state = ["FAILED"] }
+      })
+      values = { execution = "$.detail.execution-id" }
+      text   = "${var.name}: ${var.failure} (execution <execution>). Which action failed, and its log: ${local.console}/executions/<execution>/timeline?region=${data.aws_region.current.name}"
+    }
+  })
+
   # fixed names, so that the role's and the queue's policies need not wait for the rules
   rules_arn   = "arn:${data.aws_partition.current.partition}:events:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:rule"
-  start_rules = [for rule in concat(keys(var.start_on), var.schedule == null ? [] : ["schedule"]) : "${local.rules_arn}/${var.name}-${rule}"]
-  all_rules   = concat(local.start_rules, [for rule in keys(var.notices) : "${local.rules_arn}/${var.name}-${rule}"])
+  start_rules = [for rule in concat(keys(local.start_on), var.schedule == null ? [] : ["schedule"]) : "${local.rules_arn}/${var.name}-${rule}"]
+  all_rules   = concat(local.start_rules, [for rule in keys(local.notices) : "${local.rules_arn}/${var.name}-${rule}"])
 }
 
 resource "aws_cloudwatch_event_rule" "start" {
-  for_each = var.start_on
+  for_each = local.start_on
 
   name          = "${var.name}-${each.key}"
   description   = "Starts the pipeline ${var.name}"
@@ -20,7 +44,7 @@ resource "aws_cloudwatch_event_rule" "start" {
 }
 
 resource "aws_cloudwatch_event_target" "start" {
-  for_each = var.start_on
+  for_each = local.start_on
 
   rule      = aws_cloudwatch_event_rule.start[each.key].name
   target_id = "pipeline"
@@ -54,7 +78,7 @@ resource "aws_cloudwatch_event_target" "schedule" {
 }
 
 resource "aws_cloudwatch_event_rule" "notice" {
-  for_each = var.notices
+  for_each = local.notices
 
   name          = "${var.name}-${each.key}"
   description   = "Tells people by ${element(split(":", var.topic_arn), 5)}"
@@ -62,7 +86,7 @@ resource "aws_cloudwatch_event_rule" "notice" {
 }
 
 resource "aws_cloudwatch_event_target" "notice" {
-  for_each = var.notices
+  for_each = local.notices
 
   rule      = aws_cloudwatch_event_rule.notice[each.key].name
   target_id = "topic"

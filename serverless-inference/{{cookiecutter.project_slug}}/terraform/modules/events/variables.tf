@@ -1,5 +1,5 @@
 variable "name" {
-  description = "What the names of rules, queue, alarm and role begin with."
+  description = "The pipeline's name; the names of rules, queue, alarm and role begin with it."
   type        = string
 }
 
@@ -8,9 +8,19 @@ variable "pipeline_arn" {
   type        = string
 }
 
+variable "source_object" {
+  description = "The archive that the pipeline takes its source from: it starts when this is written; null where it takes none from S3."
+  type = object({
+    bucket = string
+    key    = string
+  })
+  default = null
+}
+
 variable "start_on" {
-  description = "Rule's name -> event pattern as JSON: each such event starts the pipeline."
+  description = "What starts the pipeline besides: rule's name -> event pattern as JSON."
   type        = map(string)
+  default     = {}
 }
 
 variable "schedule" {
@@ -19,8 +29,13 @@ variable "schedule" {
   default     = null
 }
 
+variable "failure" {
+  description = "What an execution that failed has not done: the beginning of what people are then told."
+  type        = string
+}
+
 variable "notices" {
-  description = "Rule's name -> what people are told: the event pattern as JSON, the values that the text takes from the event (JSONPath), and the text, with <value> where one goes."
+  description = "What people are told besides: rule's name -> the event pattern as JSON, the values that the text takes from the event (JSONPath), and the text, with <value> where one goes."
   type = map(object({
     pattern = string
     values  = map(string)
