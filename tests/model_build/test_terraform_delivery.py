@@ -6,61 +6,33 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mlops_sandbox.server import Sandbox
 
-from tests.model_build.terraform_delivery import (
+from tests.terraform_delivery import (
+    BOUNDARY,
     PRODUCTION,
     REGION,
     SHARED,
     SOURCE_BUCKET,
-    Foundation,
     Terraform,
-    add_modules,
+    World,
+    applied,
     edit_yaml,
-    make_foundation,
 )
 
 pytestmark = pytest.mark.slow
 
 NAME = "email-router"
 BUCKET = f"mlops-{NAME}-{SHARED}-{REGION}"
-BOUNDARY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-
-
-class World:
-    """An applied delivery and what it was made in."""
-
-    def __init__(
-        self, repository: Path, sandbox: Sandbox, foundation: Foundation, terraform: Terraform
-    ) -> None:
-        self.repository, self.sandbox = repository, sandbox
-        self.foundation, self.terraform = foundation, terraform
-
-    def client(self, service: str) -> Any:
-        """A client of an administrator of shared services."""
-        return self.sandbox.client(service)
-
-    def trust(self, role: str) -> dict[str, Any]:
-        """The trust policy's statement of a role."""
-        document = self.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
-        (statement,) = document["Statement"]
-        return dict(statement)
 
 
 @pytest.fixture(scope="module")
 def world(generate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two accounts, a foundation with a permissions boundary, and the delivery applied by Terraform."""
     repository = generate(tmp_path_factory.mktemp("delivery"))
-    root = add_modules(repository)
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), accounts=(SHARED, PRODUCTION)) as sandbox:
-        foundation = make_foundation(sandbox, boundary=BOUNDARY)
-        terraform = Terraform(root, sandbox.environment())
-        terraform("init", "-no-color")
-        terraform.apply()
-        yield World(repository, sandbox, foundation, terraform)
+    with applied(repository, tmp_path_factory.mktemp("sandbox"), boundary=BOUNDARY) as world:
+        yield world
 
 
 def test_a_second_plan_is_empty(world: World) -> None:

@@ -14,17 +14,17 @@ import pytest
 from mlops_sandbox.access.documents import Policy, parse
 from mlops_sandbox.access.evaluator import Principal, Request, evaluate
 from mlops_sandbox.access.patterns import context_of
-from mlops_sandbox.server import Sandbox
 
-from tests.model_build.terraform_delivery import (
+from tests.terraform_delivery import (
     PRODUCTION,
     REGION,
     SHARED,
     SOURCE_BUCKET,
-    Terraform,
-    add_modules,
+    Case,
+    World,
+    applied,
+    case_name,
     edit_yaml,
-    make_foundation,
 )
 
 pytestmark = pytest.mark.slow
@@ -51,8 +51,6 @@ TO_SAGEMAKER = {"iam:PassedToService": "sagemaker.amazonaws.com"}
 BY_S3 = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
 APPROVED = {"sagemaker:ModelApprovalStatus": "Approved"}
 PENDING = {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}
-
-Case = tuple[str, str, str, dict[str, str], bool]
 
 # role, action, resource ("key": the delivery's, "foundation key": the foundation's), conditions, allowed
 CASES: list[Case] = [
@@ -224,26 +222,19 @@ PRODUCTION_CASES: list[Case] = [
 ]
 
 
-def case_name(case: Case) -> str:
-    role, action, resource, conditions, allowed = case
-    short = resource.split(":", 5)[-1]
-    values = ",".join(conditions.values())
-    return f"{role}-{'may' if allowed else 'may-not'}-{action}-{short}" + (f"-{values}" if values else "")
-
-
 class Policies:
     """The policies in the sandbox, and requests against them."""
 
-    def __init__(self, repository: Path, sandbox: Sandbox, foundation_key: str, terraform: Terraform) -> None:
-        self.repository, self.sandbox, self.terraform = repository, sandbox, terraform
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.keys = {
-            "foundation key": foundation_key,
-            "key": sandbox.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]["Arn"],
+            "foundation key": world.foundation.kms_key_arn,
+            "key": world.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]["Arn"],
         }
 
     def identity(self, role: str) -> list[Policy]:
         """The inline policies of a role; there are no others."""
-        iam, name = self.sandbox.client("iam"), f"{NAME}-{role}"
+        iam, name = self.world.client("iam"), f"{NAME}-{role}"
         return [
             parse(json.dumps(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]))
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
@@ -253,13 +244,13 @@ class Policies:
         """The policy of the bucket, key or model package group that a resource belongs to."""
         service = resource.split(":")[2] if resource.startswith("arn:") else ""
         if service == "kms":
-            return [parse(self.sandbox.client("kms").get_key_policy(KeyId=resource)["Policy"])]
+            return [parse(self.world.client("kms").get_key_policy(KeyId=resource)["Policy"])]
         if service == "s3" and resource.startswith(OURS):
-            return [parse(self.sandbox.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"])]
+            return [parse(self.world.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"])]
         if resource.startswith(
             (f"{SAGEMAKER}:model-package-group/{NAME}", f"{SAGEMAKER}:model-package/{NAME}/")
         ):
-            client = self.sandbox.client("sagemaker")
+            client = self.world.client("sagemaker")
             answer = client.get_model_package_group_policy(ModelPackageGroupName=NAME)
             return [parse(answer["ResourcePolicy"])]
         return []
@@ -286,17 +277,8 @@ def session(account: str, role: str) -> Principal:
 def policies(generate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Policies]:
     """The delivery's policies, made by Terraform in two accounts."""
     repository = generate(tmp_path_factory.mktemp("access"))
-    root = add_modules(repository)
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), accounts=(SHARED, PRODUCTION)) as sandbox:
-        foundation = make_foundation(sandbox)
-        terraform = Terraform(root, sandbox.environment())
-        terraform("init", "-no-color")
-        apply_policies(terraform)
-        yield Policies(repository, sandbox, foundation.kms_key_arn, terraform)
-
-
-def apply_policies(terraform: Terraform) -> None:
-    terraform.apply(*(f"-target={target}" for target in TARGETS))
+    with applied(repository, tmp_path_factory.mktemp("sandbox"), targets=TARGETS) as world:
+        yield Policies(world)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_name)
@@ -321,13 +303,13 @@ def test_no_allowing_statement_of_a_role_has_a_wildcard_for_its_actions(policies
 
 
 def test_data_elsewhere_and_a_vpc_in_the_yaml_are_let_in_and_nothing_else_is(policies: Policies) -> None:
-    model, project = (policies.repository / f"config/{name}.yaml" for name in ("model", "project"))
+    model, project = (policies.world.repository / f"config/{name}.yaml" for name in ("model", "project"))
     before = {path: path.read_text(encoding="utf-8") for path in (model, project)}
     model.write_text(
         before[model].replace("source: data/emails.csv", "source: s3://customers/emails/"), encoding="utf-8"
     )
     edit_yaml(project, network={"subnets": ["subnet-0a"], "security_group_ids": ["sg-0b"]})
-    apply_policies(policies.terraform)
+    policies.world.terraform.apply(*(f"-target={target}" for target in TARGETS))
     try:
         identity, principal = policies.identity("sagemaker"), session(SHARED, f"{NAME}-sagemaker")
         ec2 = f"arn:aws:ec2:{REGION}:{SHARED}"

@@ -18,7 +18,7 @@ from typing import Any
 from mlops_sandbox.access import role_environment
 from mlops_sandbox.server import Sandbox
 
-from tests.model_build.terraform_delivery import Terraform, add_modules, make_foundation
+from tests.terraform_delivery import Terraform, add_modules, make_foundation
 
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
 COLLECTION = Path(__file__).resolve().parents[2]

@@ -11,63 +11,44 @@ from typing import Any
 import pytest
 import yaml
 from mlops_sandbox.aws.events.patterns import matches
-from mlops_sandbox.server import Sandbox
 from moto.events.models import EventPattern
 
-from tests.model_build.terraform_delivery import (
+from tests.terraform_delivery import (
+    BOUNDARY,
     PRODUCTION,
     REGION,
     SHARED,
     SOURCE_BUCKET,
-    Foundation,
     Terraform,
-    add_modules,
+    World,
+    applied,
     edit_yaml,
-    make_foundation,
 )
 
 pytestmark = pytest.mark.slow
 
 NAME, GROUP = "email-router-endpoint", "email-router"
 BUCKET = f"mlops-{NAME}-{SHARED}-{REGION}"
-BOUNDARY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-class World:
-    """An applied delivery and what it was made in."""
+def stages_of(world: World) -> dict[str, Any]:
+    """The pipeline's stages by name."""
+    pipeline = world.client("codepipeline").get_pipeline(name=NAME)["pipeline"]
+    return {stage["name"]: stage for stage in pipeline["stages"]}
 
-    def __init__(
-        self, repository: Path, sandbox: Sandbox, foundation: Foundation, terraform: Terraform
-    ) -> None:
-        self.repository, self.sandbox = repository, sandbox
-        self.foundation, self.terraform = foundation, terraform
 
-    def client(self, service: str) -> Any:
-        """A client of an administrator of shared services."""
-        return self.sandbox.client(service)
-
-    def stages(self) -> dict[str, Any]:
-        """The pipeline's stages by name."""
-        pipeline = self.client("codepipeline").get_pipeline(name=NAME)["pipeline"]
-        return {stage["name"]: stage for stage in pipeline["stages"]}
-
-    def starts(self, rule: str, event: Mapping[str, Any]) -> bool:
-        """Whether a rule's pattern lets an event through."""
-        pattern = self.client("events").describe_rule(Name=f"{NAME}-{rule}")["EventPattern"]
-        return bool(matches(EventPattern.load(pattern), event))
+def lets_through(world: World, rule: str, event: Mapping[str, Any]) -> bool:
+    """Whether a rule's pattern lets an event through."""
+    pattern = world.client("events").describe_rule(Name=f"{NAME}-{rule}")["EventPattern"]
+    return bool(matches(EventPattern.load(pattern), event))
 
 
 @pytest.fixture(scope="module")
 def world(generate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two accounts, a foundation with a permissions boundary, and the delivery applied by Terraform."""
     repository = generate(tmp_path_factory.mktemp("delivery"), directory="serverless-inference")
-    root = add_modules(repository)
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), accounts=(SHARED, PRODUCTION)) as sandbox:
-        foundation = make_foundation(sandbox, boundary=BOUNDARY)
-        terraform = Terraform(root, sandbox.environment())
-        terraform("init", "-no-color")
-        terraform.apply()
-        yield World(repository, sandbox, foundation, terraform)
+    with applied(repository, tmp_path_factory.mktemp("sandbox"), boundary=BOUNDARY) as world:
+        yield world
 
 
 def test_a_second_plan_is_empty(world: World) -> None:
@@ -75,7 +56,7 @@ def test_a_second_plan_is_empty(world: World) -> None:
 
 
 def test_staging_gives_production_its_artifact(world: World) -> None:
-    stages = world.stages()
+    stages = stages_of(world)
     assert list(stages) == ["Source", "Staging", "Production"]
     (source,), (staging,) = stages["Source"]["actions"], stages["Staging"]["actions"]
     approval, production = stages["Production"]["actions"]
@@ -97,7 +78,7 @@ def test_staging_gives_production_its_artifact(world: World) -> None:
 
 
 def test_a_person_is_asked_with_what_the_test_said_and_only_about_something_new(world: World) -> None:
-    production = world.stages()["Production"]
+    production = stages_of(world)["Production"]
     (condition,) = production["beforeEntry"]["conditions"]
     assert condition["result"] == "SKIP"
     (rule,) = condition["rules"]
@@ -113,7 +94,7 @@ def test_a_person_is_asked_with_what_the_test_said_and_only_about_something_new(
 
 
 def test_what_the_pipeline_takes_from_staging_its_buildspec_exports(world: World) -> None:
-    text = json.dumps(world.stages()["Production"])
+    text = json.dumps(stages_of(world)["Production"])
     wanted = set(re.findall(r"#\{Staging\.(\w+)\}", text))
     buildspec = yaml.safe_load((world.repository / "buildspecs/staging.yml").read_text(encoding="utf-8"))
     assert wanted == {"PROMOTE", "SUMMARY", "REPORT_URL"}
@@ -142,7 +123,7 @@ def test_every_role_has_the_boundary_and_trusts_one_service_of_this_account(worl
         described = iam.get_role(RoleName=f"{NAME}-{role}")["Role"]
         assert described["PermissionsBoundary"]["PermissionsBoundaryArn"] == world.foundation.boundary_arn
         assert iam.list_attached_role_policies(RoleName=f"{NAME}-{role}")["AttachedPolicies"] == []
-        (statement,) = described["AssumeRolePolicyDocument"]["Statement"]
+        statement = world.trust(f"{NAME}-{role}")
         assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": SHARED}
         trusted[role] = statement["Principal"]["Service"]
     assert trusted == {
@@ -226,7 +207,7 @@ def decided(approval: str, group: str = GROUP) -> dict[str, Any]:
 def test_a_push_and_a_decision_about_a_model_start_the_pipeline(
     world: World, rule: str, event: dict[str, Any], starts: bool
 ) -> None:
-    assert world.starts(rule, event) is starts
+    assert lets_through(world, rule, event) is starts
     (target,) = world.client("events").list_targets_by_rule(Rule=f"{NAME}-{rule}")["Targets"]
     assert target["Arn"] == f"arn:aws:codepipeline:{REGION}:{SHARED}:{NAME}"
     assert target["DeadLetterConfig"]["Arn"].endswith(f":{NAME}-undelivered-events")
@@ -271,8 +252,8 @@ def test_another_group_in_the_yaml_is_enough_to_follow_it(world: World) -> None:
     edit_yaml(path, model_package_group="complaints")
     try:
         world.terraform.apply()
-        assert world.starts("model", decided("Approved", group="complaints"))
-        assert not world.starts("model", decided("Approved"))
+        assert lets_through(world, "model", decided("Approved", group="complaints"))
+        assert not lets_through(world, "model", decided("Approved"))
         world.terraform.assert_nothing_to_do()
     finally:
         path.write_text(before, encoding="utf-8")

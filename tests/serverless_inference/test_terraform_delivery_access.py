@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlops_sandbox.server import Sandbox, current
+from mlops_sandbox.server import current
 
 from tests.foundation.terraform_roots import may
-from tests.model_build.terraform_delivery import (
+from tests.terraform_delivery import (
     PRODUCTION,
     REGION,
     SHARED,
     SOURCE_BUCKET,
-    Terraform,
-    add_modules,
-    make_foundation,
+    Case,
+    applied,
+    case_name,
 )
 
 pytestmark = pytest.mark.slow
@@ -42,8 +42,6 @@ STAGING_ROLE = f"{ROLES[SHARED]}/mlops-deployment-staging"
 PRODUCTION_ROLE = f"{ROLES[PRODUCTION]}/mlops-deployment"
 APPROVED = {"sagemaker:ModelApprovalStatus": "Approved"}
 BY_SNS = {"kms:ViaService": f"sns.{REGION}.amazonaws.com"}
-
-Case = tuple[str, str, str, dict[str, str], bool]
 
 # role, action, resource ("key": the delivery's, "foundation key": the foundation's), conditions, allowed
 CASES: list[Case] = [
@@ -134,25 +132,13 @@ CASES: list[Case] = [
 ]
 
 
-def case_name(case: Case) -> str:
-    role, action, resource, conditions, allowed = case
-    values = ",".join(conditions.values())
-    short = resource.split(":", 4)[-1]
-    return f"{role}-{'may' if allowed else 'may-not'}-{action}-{short}" + (f"-{values}" if values else "")
-
-
 @pytest.fixture(scope="module")
 def keys(generate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The delivery's policies, made by Terraform; the ARNs of the two keys by the names that cases use."""
     repository = generate(tmp_path_factory.mktemp("access"), directory="serverless-inference")
-    root = add_modules(repository)
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), accounts=(SHARED, PRODUCTION)) as sandbox:
-        foundation = make_foundation(sandbox)
-        terraform = Terraform(root, sandbox.environment())
-        terraform("init", "-no-color")
-        terraform.apply(*(f"-target={target}" for target in TARGETS))
-        ours = sandbox.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]["Arn"]
-        yield {"key": ours, "foundation key": foundation.kms_key_arn}
+    with applied(repository, tmp_path_factory.mktemp("sandbox"), targets=TARGETS) as world:
+        ours = world.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]["Arn"]
+        yield {"key": ours, "foundation key": world.foundation.kms_key_arn}
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_name)

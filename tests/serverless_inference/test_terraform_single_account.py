@@ -10,8 +10,8 @@ import pytest
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import Images
 
-from tests.model_build.terraform_delivery import Terraform, add_modules
 from tests.serverless_inference.terraform_endpoint import SHARED, SLUG, make_environment, make_registry
+from tests.terraform_delivery import Terraform, add_modules
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""For the tests of terraform/delivery: a generated repository, a foundation made of its parts, and Terraform.
+"""For the tests of every template's terraform/delivery: a foundation made of its parts, and Terraform.
 
 The foundation's own Terraform has its own tests; here boto3 makes what a repository sees of it.
 """
@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from tests.terraform_environment import cli_environment
 
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
 SOURCE_BUCKET = f"mlops-source-{SHARED}-{REGION}"
-COLLECTION = Path(__file__).resolve().parents[2]
+BOUNDARY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+COLLECTION = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -117,4 +119,61 @@ class Terraform:
         self("plan", "-detailed-exitcode", "-no-color")
 
 
-Prepare = Callable[..., Terraform]
+@dataclass
+class World:
+    """An applied delivery and what it was made in."""
+
+    repository: Path
+    sandbox: Sandbox
+    foundation: Foundation
+    terraform: Terraform
+
+    def client(self, service: str) -> Any:
+        """A client of an administrator of shared services."""
+        return self.sandbox.client(service)
+
+    def trust(self, role: str) -> dict[str, Any]:
+        """The trust policy's statement of a role."""
+        document = self.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+        (statement,) = document["Statement"]
+        return dict(statement)
+
+
+@contextmanager
+def applied(
+    repository: Path,
+    folder: Path,
+    *,
+    production: str = PRODUCTION,
+    boundary: dict[str, Any] | None = None,
+    targets: Sequence[str] = (),
+) -> Iterator[World]:
+    """Apply a repository's delivery by Terraform to a sandbox that has what it refers to.
+
+    Args:
+        repository: generated for these accounts.
+        folder: for the sandbox.
+        production: the production account.
+        boundary: the organisation's permissions boundary, if it has one.
+        targets: what is applied, with what it needs; nothing for all.
+    """
+    root = add_modules(repository)
+    accounts = (SHARED,) if production == SHARED else (SHARED, production)
+    with Sandbox(folder, accounts=accounts) as sandbox:
+        foundation = make_foundation(sandbox, production=production, boundary=boundary)
+        terraform = Terraform(root, sandbox.environment())
+        terraform("init", "-no-color")
+        terraform.apply(*(f"-target={target}" for target in targets))
+        yield World(repository, sandbox, foundation, terraform)
+
+
+# role, action, resource, conditions, allowed
+Case = tuple[str, str, str, dict[str, str], bool]
+
+
+def case_name(case: Case) -> str:
+    """The name of a case in the name of its test."""
+    role, action, resource, conditions, allowed = case
+    values = ",".join(conditions.values())
+    short = resource.split(":", 4)[-1]
+    return f"{role}-{'may' if allowed else 'may-not'}-{action}-{short}" + (f"-{values}" if values else "")
