@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 CONTAINER_VENV ?= .venv-container
 CHECKOV_VENV ?= .venv-checkov
+# tests side by side: half of their time is waiting; a file's tests stay together, as they may share a sandbox
+WORKERS ?= 2
 export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
 
 TEMPLATE := model-build/{{cookiecutter.project_slug}}
@@ -41,7 +43,7 @@ demo: setup  ## generate a repository, train, evaluate, register and ask a real 
 	@$(VENV)/bin/python tools/demo.py
 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
-	@$(VENV)/bin/python -m pytest $(if $(SLOW),,-m "not slow")
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(if $(SLOW),,-m "not slow")
 
 check: setup-build check-terraform  ## format, lint, types, and whether the copies are in step
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
