@@ -13,7 +13,7 @@ import pytest
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import Images
 
-from tests.sandbox.endpoint_world import A, B, Endpoints
+from tests.sandbox.endpoint_world import A, B, Endpoints, wait_for
 from tests.terraform_environment import cli_environment
 
 ROOT = Path(__file__).with_name("terraform") / "endpoints"
@@ -66,6 +66,7 @@ def test_an_endpoint_does_not_drift_and_moves_without_being_replaced(
     assert len(world.sagemaker.list_models()["Models"]) == 1
 
     terraform("destroy", "-auto-approve", second, memory)
-    assert world.sagemaker.list_endpoints()["Endpoints"] == []
+    # the provider does not wait for the end of it
+    assert wait_for(lambda: world.sagemaker.list_endpoints()["Endpoints"] == [])
     scaling = world.sandbox.client("application-autoscaling")
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
