@@ -309,6 +309,16 @@ def test_push_follow_goes_on_with_the_sagemaker_execution_that_the_build_started
     assert "not good enough" in capsys.readouterr().out
 
 
+def test_push_follow_says_where_the_log_of_a_failed_build_is(folder, organisation, repository, capsys):
+    _pipeline(organisation, command="echo no such luck; false")
+    push = ["push", str(repository), "--name", "repository", "--branch", "main", "--folder", str(folder)]
+    assert main([*push, "--follow"]) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "its log: " in line]
+    *_, name = line.split()
+    assert main(["logs", name, "--folder", str(folder)]) == 0
+    assert "no such luck" in capsys.readouterr().out
+
+
 def _pipeline(organisation, *stages, command="echo the build says hello"):
     """Make a pipeline that a push starts; its first execution, which AWS starts by itself, is over."""
     world = World(organisation)

@@ -136,8 +136,16 @@ def _changes(client: Any, name: str, id_: str, pipeline: pipelines.Pipeline) -> 
                 yield stage.name, stage.status
             for action in stage.actions:
                 if action.status:
-                    detail = f" ({action.summary})" if action.summary and action.status == "Failed" else ""
-                    yield f"{stage.name}/{action.name}", action.status + detail
+                    yield f"{stage.name}/{action.name}", action.status + _reason(action)
+
+
+def _reason(action: pipelines.Action) -> str:
+    """Why an action has failed, and where a build says more."""
+    if action.status != "Failed":
+        return ""
+    reason = f" ({action.summary})" if action.summary else ""
+    is_build = ":" in action.external
+    return f"{reason}\n    its log: mlops-sandbox logs {action.external}" if is_build else reason
 
 
 def _keys(declared: dict[str, Any]) -> Iterator[str]:
