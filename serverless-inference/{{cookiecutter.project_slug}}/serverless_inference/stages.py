@@ -1,6 +1,7 @@
 """The two builds of the pipeline: staging decides and proves, production repeats what was proven."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -31,14 +32,27 @@ def staging(build: Build, say: Say) -> None:
     Raises:
         UserError: the version cannot be deployed; staging serves what it did before.
     """
+    with _alarms_told(build):
+        _staging(build, say)
+
+
+def production(build: Build, say: Say) -> None:
+    """Deploys to production exactly what staging has proven.
+
+    Raises:
+        UserError: the version was rejected since, or cannot be deployed; production stays as it was.
+    """
+    with _alarms_told(build):
+        _production(build, say)
+
+
+def _staging(build: Build, say: Say) -> None:
     group = build.settings.endpoint.model_package_group
-    sagemaker = build.own.client("sagemaker")
-    package = registry.newest_approved(sagemaker, group)
+    package = registry.newest_approved(build.own.client("sagemaker"), group)
     if package is None:
         summary = _nothing_approved(build, group)
         say(summary)
         _hand_on(build, promote=False, summary=summary, package="none")
-        tell_alarms(build, sagemaker)
         return
     say(f"{group}: the newest approved version is {package.number}")
     if problem := registry.archive_problem(build.own.client("s3"), package):
@@ -52,24 +66,17 @@ def staging(build: Build, say: Say) -> None:
     summary = f"{_proven(wanted, package, outcome)} {why}"
     say(summary)
     _hand_on(build, promote=promote, summary=summary, package=package.arn)
-    tell_alarms(build, sagemaker)
 
 
-def production(build: Build, say: Say) -> None:
-    """Deploys to production exactly what staging has proven.
-
-    Raises:
-        UserError: the version was rejected since, or cannot be deployed; production stays as it was.
-    """
+def _production(build: Build, say: Say) -> None:
     path = build.folder / f"{PRODUCTION}.json"
     where = path.relative_to(build.settings.root).as_posix()
     try:
         record = records.from_json(path.read_text(encoding="utf-8"), where)
     except FileNotFoundError:
         raise UserError(f"{where}: expected the record that the staging build makes, found none") from None
-    sagemaker = build.own.client("sagemaker")
     if record.model is not None:
-        approval = registry.describe(sagemaker, record.model.package_arn).approval
+        approval = registry.describe(build.own.client("sagemaker"), record.model.package_arn).approval
         if approval != registry.APPROVED:
             raise UserError(
                 f"{record.in_words()} is {approval} by now, and was Approved when it went through staging. "
@@ -77,16 +84,30 @@ def production(build: Build, say: Say) -> None:
             )
     deploy(build, record, say)
     say(f"production: {record.in_words()}")
-    tell_alarms(build, sagemaker)
 
 
-def tell_alarms(build: Build, sagemaker: Any) -> None:
+@contextmanager
+def _alarms_told(build: Build) -> Iterator[None]:
+    """Reports what is live once the block has ended, however it ended."""
+    try:
+        yield
+    except UserError:
+        with suppress(UserError):  # the block's own error is the one to read
+            tell_alarms(build)
+        raise
+    tell_alarms(build)
+
+
+def tell_alarms(build: Build) -> None:
     """Reports for each environment whether the live version is (still) approved; an alarm watches it."""
-    project = build.settings.project
+    project, sagemaker = build.settings.project, build.own.client("sagemaker")
+    group = build.settings.endpoint.model_package_group
     data = []
     for environment in ENVIRONMENTS:
         live = build.history.live(environment)
-        if live is None or live.model is None:
+        if (
+            live is None or live.model is None or live.model.group != group
+        ):  # another group is not ours to read
             continue
         data.append(
             {

@@ -35,7 +35,6 @@ module "build" {
   name                     = "${local.name}-${each.key}"
   description              = "${local.project.name}: ${each.value.description}"
   buildspec                = "buildspecs/${each.key}.yml"
-  environment              = { ENVIRONMENT = each.key }
   artifacts                = { bucket_arn = module.bucket.arn, prefix = local.artifacts_prefix }
   kms_key_arn              = local.kms_key_arn
   role_path                = each.value.role_path
