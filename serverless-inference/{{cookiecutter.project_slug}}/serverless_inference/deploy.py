@@ -48,7 +48,9 @@ def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
         _bring_about(place, root, record, say)
     except UserError as error:
         problem = f"{error}{_reason(place.client('sagemaker'), record.endpoint_name)}"
-        raise UserError(_taken_back(build, place, before or _nothing(record), problem, say)) from error
+        raise UserError(
+            _taken_back(build, place, record, before or _nothing(record), problem, say)
+        ) from error
     say(f"{record.endpoint_name} is in service; asking it")
     outcome = smoke.run(
         Endpoint.of(place.session, record.endpoint_name),
@@ -57,7 +59,7 @@ def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
     reports.keep(build, record, before, outcome)
     if not outcome.passed:
         problem = "\n  ".join([f"The smoke test in {environment} failed:", *outcome.problems])
-        raise UserError(_taken_back(build, place, before or _nothing(record), problem, say))
+        raise UserError(_taken_back(build, place, record, before or _nothing(record), problem, say))
     build.history.went_live(record)
     return outcome
 
@@ -98,8 +100,10 @@ def _bring_about(place: Place, root: Root, record: Record, say: Say) -> None:
     root.apply()
 
 
-def _taken_back(build: Build, place: Place, before: Record, problem: str, say: Say) -> str:
+def _taken_back(build: Build, place: Place, record: Record, before: Record, problem: str, say: Say) -> str:
     """Brings back what was live; the problem, with how that went, for a person."""
+    if record.serves_as(before):
+        return f"{problem}\nThe same was live before: there is nothing to go back to, and it stays."
     say(f"{problem}\nGoing back to {before.in_words()} in {before.environment}")
     try:
         _bring_about(place, _root(build, place, before), before, say)
