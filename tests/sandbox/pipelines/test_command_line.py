@@ -289,6 +289,8 @@ def test_ctrl_c_typed_at_a_terminal_does_the_same(cli: Cli) -> None:
                 shown += os.read(terminal, 65536)
             except OSError:  # the other end is closed
                 break
+    else:  # else a failure would be a test that never ends
+        os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 1, shown.decode()
