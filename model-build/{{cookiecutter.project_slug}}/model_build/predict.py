@@ -100,9 +100,12 @@ def _ask(
     asked = ({"inputs": record, "parameters": {"top_k": SHOWN_CLASSES}} for record in records)
     body = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in asked)
     s3.put_object(Bucket=project.bucket, Key=f"predict/{name}/input.jsonl", Body=body.encode())
-    sagemaker.create_model(
-        ModelName=name, PrimaryContainer={"ModelPackageName": package_arn}, ExecutionRoleArn=project.role_arn
-    )
+    # By its parts, not by its ARN: SageMaker deploys a version by ARN only once somebody has approved it, and
+    # here one asks the version that waits for that.
+    found = sagemaker.describe_model_package(ModelPackageName=package_arn)["InferenceSpecification"]
+    (container,) = found["Containers"]
+    parts = {key: container[key] for key in ("Image", "ModelDataUrl", "Environment")}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=parts, ExecutionRoleArn=project.role_arn)
     source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{project.bucket}/predict/{name}/input.jsonl"}
     request = {
         "TransformJobName": name,
