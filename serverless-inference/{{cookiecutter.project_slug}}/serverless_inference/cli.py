@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from configuration.errors import UserError
 
-from . import build, check, invoke, promote, rollback, stages, status
+from . import build, check, invoke, promote, registry, rollback, stages, status
 from .config import Settings
 from .load import SCHEMA_FILE, json_schema, load
 from .record import ENVIRONMENTS, STAGING
@@ -139,7 +139,7 @@ def _rollback(settings: Settings, options: argparse.Namespace) -> int:
     own = build.sign_in(settings)
     sagemaker, codepipeline = own.client("sagemaker"), own.client("codepipeline")
     group, pipeline = settings.endpoint.model_package_group, settings.project.slug
-    changes = rollback.plan(rollback.all_versions(sagemaker, group), group, options.to)
+    changes = rollback.plan(list(registry.versions(sagemaker, group)), group, options.to)
     if not changes:
         print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
         return 0

@@ -11,8 +11,8 @@ from . import texts as files
 from .aws import Session, caller, session
 from .config import Settings
 from .endpoint import MAX_BODY, Endpoint, Label, Text, encode
+from .record import ENVIRONMENTS, STAGING
 
-ENVIRONMENTS = ("staging", "production")
 MOST_TEXTS = 32
 """Texts in one request, so that it ends well within the service's 60 s on any memory size."""
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"more texts: {', '.join(files.KINDS)} (a .txt has one a line), or a folder of .eml files",
     )
-    parser.add_argument("--environment", choices=ENVIRONMENTS, default="staging", help="default: staging")
+    parser.add_argument("--environment", choices=ENVIRONMENTS, default=STAGING, help="default: staging")
     parser.add_argument("--top", type=_positive, default=3, metavar="N", help="labels to show (default: 3)")
     parser.add_argument("--json", action="store_true", help="a JSON object for each text, one a line")
 

@@ -57,9 +57,7 @@ def running_builds(codebuild: Any, project: str, own_id: str | None) -> list[str
     return [build["id"] for build in builds if build["buildStatus"] == "IN_PROGRESS"]
 
 
-def settled_status(
-    sagemaker: Any, name: str, say: Say, sleep: Callable[[float], None] = time.sleep
-) -> str | None:
+def settled_status(sagemaker: Any, name: str, say: Say) -> str | None:
     """The endpoint's status once nothing changes it any more; None when there is no endpoint.
 
     Raises:
@@ -72,7 +70,7 @@ def settled_status(
     while status in IN_TRANSITION:
         if waited >= LONGEST_TRANSITION:
             raise UserError(f"endpoint {name}: expected an end of {status} within 45 minutes, got none")
-        sleep(10)
+        time.sleep(10)
         waited += 10
         status = _status(sagemaker, name)
     return status

@@ -1,11 +1,9 @@
 """Where the reports of smoke tests are kept, and the link that an approval shows."""
 
-from typing import Any
 from urllib.parse import quote
 
 from . import report
 from .build import Build
-from .config import Settings
 from .record import Record
 from .smoke import Outcome
 
@@ -26,13 +24,10 @@ def keep(build: Build, record: Record, before: Record | None, outcome: Outcome) 
 
 def url(build: Build, environment: str) -> str:
     """The report's page in the S3 console, where a person with access opens it."""
-    return console(build.settings, key(build.execution, environment))
-
-
-def console(settings: Settings, object_key: str) -> str:
-    """The page of an object of the project's bucket in the console."""
-    project: Any = settings.project
+    project = build.settings.project
     hosts = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
     host = hosts.get(project.partition, "console.aws.amazon.com")
-    region = project.region
-    return f"https://{region}.{host}/s3/object/{project.bucket}?region={region}&prefix={quote(object_key)}"
+    prefix = quote(key(build.execution, environment))
+    return (
+        f"https://{project.region}.{host}/s3/object/{project.bucket}?region={project.region}&prefix={prefix}"
+    )

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from configuration.errors import UserError
 
-from . import registry
 from .aws import plain_errors
 from .registry import APPROVED, Version
 
@@ -64,8 +63,3 @@ def carry_out(sagemaker: Any, changes: Sequence[Change], reason: str) -> None:
             sagemaker.update_model_package(
                 ModelPackageArn=change.version.arn, ModelApprovalStatus=change.to, ApprovalDescription=reason
             )
-
-
-def all_versions(sagemaker: Any, group: str) -> list[Version]:
-    """Every version of the group, the newest first."""
-    return list(registry.versions(sagemaker, group))

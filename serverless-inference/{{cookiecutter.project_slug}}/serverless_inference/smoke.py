@@ -3,10 +3,9 @@
 Asking (`ask`) and judging (`judge`) are apart, so that a judgement can be made again from what was kept.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .config import Expectation, SmokeTest
@@ -79,15 +78,6 @@ class Outcome:
         ]
         count = len(self.test.requests)
         return f"passed {count} smoke-test request{'s' if count != 1 else ''} ({', '.join(times)})"
-
-    def to_json(self) -> str:
-        """The outcome as a file."""
-        document = {**asdict(self), "test": self.test.model_dump(mode="json"), "passed": self.passed}
-        document["answers"] = [
-            {**answer._asdict(), "ranking": [label._asdict() for label in answer.ranking]}
-            for answer in self.answers
-        ]
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def run(endpoint: Endpoint, test: SmokeTest) -> Outcome:
