@@ -19,6 +19,11 @@ COLLECTION = Path(__file__).resolve().parents[1]
 LIST = Path("tools/copies.txt")
 PROJECT = "{{cookiecutter.project_slug}}"
 
+# what only some templates share, and which
+OF_SOME = {
+    Path("shared/release"): ("serverless-inference", "batch-inference"),
+    Path("shared/pipeline"): ("model-build", "batch-inference"),
+}
 # source -> where it goes, from the folder of each template
 SHARED = {
     Path("hooks"): Path("hooks"),
@@ -28,6 +33,7 @@ SHARED = {
     Path("shared/sandbox/src"): Path(PROJECT, "sandbox/src"),
     # the sandbox applies it, so that a generated repository can rehearse its delivery by itself
     Path("shared/foundation"): Path(PROJECT, "sandbox/foundation"),
+    **{source: Path(PROJECT) for source in OF_SOME},
 }
 # folders of a template that hold copies and nothing else
 ONLY_COPIES = (Path("hooks"), Path(PROJECT, "sandbox"))
@@ -104,6 +110,7 @@ def copies(collection: Path) -> dict[Path, Path]:
         template / to / source.relative_to(shared): source
         for template in templates(collection)
         for shared, to in SHARED.items()
+        if template.name in OF_SOME.get(shared, (template.name,))
         for source in files(collection, shared)
     }
 

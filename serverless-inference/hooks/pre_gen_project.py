@@ -106,6 +106,12 @@ RULES = (
         matches(r"[A-Za-z0-9](-*[A-Za-z0-9])*", 1, 63),
     ),
     Rule(
+        "text_column",
+        "1 to 64 letters, digits and underscores, a letter first",
+        "'comment'",
+        matches(r"[A-Za-z][A-Za-z0-9_]*", 1, 64),
+    ),
+    Rule(
         "owner_email",
         "an e-mail address",
         "'mlops@example.org'",
@@ -207,11 +213,15 @@ def account_problems(fit: dict[str, Any]) -> list[Problem]:
 
 
 def bucket_problems(fit: dict[str, Any]) -> list[Problem]:
-    """The names of S3 buckets, {prefix}-{project_slug}-{account}-{region}, keep S3's rules."""
+    """The names of S3 buckets, {prefix}-{project_slug}-{account}-{region}, keep S3's rules.
+
+    Where files are answered (text_column is asked), each environment has a bucket that says which it is.
+    """
     if not {"prefix", "project_slug", "aws_region"} <= fit.keys():
         return []
     key, prefix, slug = "prefix", fit["prefix"], fit["project_slug"]
-    name = f"{prefix}-{slug}-{'0' * 12}-{fit['aws_region']}"
+    environment = f"-{max(ENVIRONMENTS, key=len)}" if "text_column" in fit else ""
+    name = f"{prefix}-{slug}{environment}-{'0' * 12}-{fit['aws_region']}"
     used = len(prefix) + len(slug)
     broken = []
     if len(name) > BUCKET_NAME_LIMIT:

@@ -108,7 +108,7 @@ def _graph(
     from sagemaker.mlops.workflow.condition_step import ConditionStep
     from sagemaker.mlops.workflow.fail_step import FailStep
 
-    from .sdk import RequestStep, definition_of
+    from pipeline_sdk.steps import RequestStep, definition_of
 
     project, model = settings.project, settings.model
     image = images.lookup(project.region)

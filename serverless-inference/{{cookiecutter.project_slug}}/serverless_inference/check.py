@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import botocore.exceptions
 
 from configuration.errors import UserError
+from release import registry
+from release.aws import Session, caller, session
+from release.environments import ENVIRONMENTS
 
-from . import registry
-from .aws import Session, caller, session
 from .config import Environment, Settings
-from .record import ENVIRONMENTS
 
 _MARKS = {True: "ok     ", False: "PROBLEM", None: "note   "}
 

@@ -1,7 +1,6 @@
 """The command line: `python -m serverless_inference COMMAND`, or `make COMMAND`."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,13 +8,14 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from configuration.errors import UserError
+from release import question, registry
+from release.asking import YES, agreed
+from release.build import sign_in
+from release.environments import ENVIRONMENTS, STAGING
 
-from . import build, check, invoke, promote, registry, rollback, stages, status
+from . import check, invoke, rollback, run, stages, status
 from .config import Settings
 from .load import SCHEMA_FILE, json_schema, load
-from .record import ENVIRONMENTS, STAGING
-
-YES = "MLOPS_YES"
 
 EXAMPLES = f"""\
 examples:
@@ -109,34 +109,24 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _status(settings: Settings, _: argparse.Namespace) -> int:
-    print(status.in_words(settings, build.sign_in(settings)))
+    print(status.in_words(settings, sign_in(settings.project)))
     return 0
 
 
 def _promote(settings: Settings, options: argparse.Namespace) -> int:
-    own = build.sign_in(settings)
-    codepipeline = own.client("codepipeline")
-    question = promote.waiting(codepipeline, settings.project.slug)
-    if question is None:
-        print("Nothing waits for an answer. What is live: make status")
-        return 1
-    print(f"{question.summary}\nThe report: {question.report}")
-    approve = options.reject is None
-    words = "Deploy this to production?" if approve else f"Refuse it ({options.reject})?"
-    if not _agreed(options, f"{words} [y/N] "):
-        return 1
-    comment = "from the command line" if approve else options.reject
-    promote.answer(codepipeline, settings.project.slug, question, approve=approve, comment=comment)
-    print(
-        "Approved. The pipeline deploys it to production now: make status"
-        if approve
-        else "Rejected. Production stays as it is. To take it out of staging, too: make rollback TO=…"
-    )
-    return 0
+    own = sign_in(settings.project)
+    status = question.promote(own, settings.project.slug, reject=options.reject, yes=options.yes)
+    if status == 0:
+        print(
+            "Approved. The pipeline deploys it to production now: make status"
+            if options.reject is None
+            else "Rejected. Production stays as it is. To take it out of staging, too: make rollback TO=…"
+        )
+    return status
 
 
 def _rollback(settings: Settings, options: argparse.Namespace) -> int:
-    own = build.sign_in(settings)
+    own = sign_in(settings.project)
     sagemaker, codepipeline = own.client("sagemaker"), own.client("codepipeline")
     group, pipeline = settings.endpoint.model_package_group, settings.project.slug
     changes = rollback.plan(list(registry.versions(sagemaker, group)), group, options.to)
@@ -144,47 +134,29 @@ def _rollback(settings: Settings, options: argparse.Namespace) -> int:
         print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
         return 0
     # A question about a newer version holds the pipeline up: what comes after waits until it is answered.
-    question = promote.waiting(codepipeline, pipeline)
+    asked = question.waiting(codepipeline, pipeline)
     words = [f"in {group}: {change.in_words()}" for change in changes]
-    if question is not None:
-        words.append(f"answer no to the question that waits: {question.summary}")
+    if asked is not None:
+        words.append(f"answer no to the question that waits: {asked.summary}")
     print("\n".join(["This will be done:", *(f"  {number}. {word}" for number, word in enumerate(words, 1))]))
     print(f"The pipeline then deploys version {options.to} to staging, and asks about production.")
-    if not _agreed(options, "Do it? [y/N] "):
+    if not agreed("Do it? [y/N] ", yes=options.yes):
         return 1
     reason = f"rolled back to version {options.to}" + (f": {options.reason}" if options.reason else "")
     rollback.carry_out(sagemaker, changes, reason)
-    if question is not None:
-        promote.answer(codepipeline, pipeline, question, approve=False, comment=reason)
+    if asked is not None:
+        question.answer(codepipeline, pipeline, asked, approve=False, comment=reason)
     print("Done. When staging has proven it: make promote")
     return 0
 
 
 def _deploy(settings: Settings, options: argparse.Namespace) -> int:
-    this = build.current(settings)
+    this = run.current(settings)
     if options.environment == STAGING:
         stages.staging(this, _say)
     else:
         stages.production(this, _say)
     return 0
-
-
-def _agreed(options: argparse.Namespace, question: str) -> bool:
-    """Whether to go on; without anybody to ask, only if that was said beforehand."""
-    if options.yes or os.environ.get(YES) == "1":
-        return True
-    if not sys.stdin.isatty():
-        print(
-            f"Nothing is changed, because there is no terminal to ask on. Without asking: --yes, or {YES}=1"
-        )
-        return False
-    try:
-        agreed = input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        agreed = False
-    if not agreed:
-        print("Nothing is changed.")
-    return agreed
 
 
 def _say(line: str) -> None:

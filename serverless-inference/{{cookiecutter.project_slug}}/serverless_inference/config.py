@@ -3,7 +3,6 @@
 Limits come from the SageMaker API (botocore's service model) unless a comment says otherwise.
 """
 
-import re
 import zoneinfo
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -13,26 +12,16 @@ from pydantic import (
     BeforeValidator,
     Field,
     StringConstraints,
-    field_validator,
     model_validator,
 )
 
 from configuration import project
 from configuration.sections import Section
+from configuration.variables import harmless
 
 # [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
 LONGEST_ANSWER_MS = 60_000
 LONGEST_COLD_START_MS = 180_000
-
-MOST_VARIABLES, LONGEST_VARIABLE = 100, 1024  # botocore: EnvironmentMap, EnvironmentValue
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIALS?)$", re.IGNORECASE)
-#: What the container, the model package or the service sets: another value breaks serving, or the choice
-#: of the model.
-_RESERVED = re.compile(
-    r"SAGEMAKER_(PROGRAM|SUBMIT_DIRECTORY|REGION|BASE_DIR|HANDLER|BIND_TO_PORT|SAFE_PORT_RANGE|MULTI_MODEL)"
-    r"|HF_MODEL_ID|AWS_.*|PATH|PYTHONPATH|PYTHONHOME|LD_PRELOAD|LD_LIBRARY_PATH"
-)
 
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
@@ -153,23 +142,12 @@ class Environment(Section):
     """Requests that it answers at a time; further ones are turned away."""
     provisioned_concurrency: ProvisionedConcurrency | None = None
     """Containers that are kept ready; null: none, and a request after a pause waits for a cold start."""
-    environment: dict[str, str] = {}
+    environment: Annotated[dict[str, str], AfterValidator(harmless)] = {}
     """Environment variables of the container; no secrets."""
     alarms: Alarms = Alarms()
     """When to be told."""
     smoke_test: SmokeTest | None = None
     """Another smoke test than the one below, for this environment."""
-
-    @field_validator("environment")
-    @classmethod
-    def _harmless(cls, variables: dict[str, str]) -> dict[str, str]:
-        if len(variables) > MOST_VARIABLES:
-            raise ValueError(f"at most {MOST_VARIABLES} variables")
-        for name, value in variables.items():
-            problem = _variable_problem(name, value)
-            if problem:
-                raise ValueError(f"{name}: {problem}")
-        return variables
 
     @model_validator(mode="after")
     def _within_max_concurrency(self) -> Self:
@@ -234,19 +212,3 @@ class Settings(Section):
 def _stop_unless_ordered(minimum: int, maximum: int) -> None:
     if minimum > maximum:
         raise ValueError(f"maximum: expected at least minimum ({minimum}), got {maximum}")
-
-
-def _variable_problem(name: str, value: str) -> str | None:
-    if not _VARIABLE.fullmatch(name) or len(name) > LONGEST_VARIABLE:
-        return "expected a name of letters, digits and underscores that does not begin with a digit"
-    if _RESERVED.fullmatch(name):
-        return "expected another variable: this one is the container's own, and changing it breaks serving"
-    if _SECRET.search(name):
-        return (
-            "expected no secret, as whoever may describe the model can read it; keep it in AWS Secrets "
-            "Manager, let inference.py read it there, and give only its ARN here, in a variable such as "
-            f"{_SECRET.sub('', name) or 'SERVICE'}_SECRET_ARN"
-        )
-    if len(value) > LONGEST_VARIABLE:
-        return f"expected at most {LONGEST_VARIABLE} characters, got {len(value)}"
-    return None

@@ -7,20 +7,22 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
+from release import locks
+from release.place import Place, enter
+from release.terraform import Root
 
-from . import record as records
 from . import recovery, reports, smoke
-from .build import Build
 from .endpoint import Endpoint
-from .place import Place, enter
 from .record import Record
+from .run import Run
 from .smoke import Outcome
-from .terraform import Root
 
 Say = Callable[[str], None]
 
+TERRAFORM = "terraform/endpoint"
 
-def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
+
+def deploy(run: Run, record: Record, say: Say) -> Outcome | None:
     """Deploys a record.
 
     Returns:
@@ -31,50 +33,48 @@ def deploy(build: Build, record: Record, say: Say) -> Outcome | None:
             again, or the message says that it is not.
     """
     environment = record.environment
-    place = enter(build.settings, build.own, environment)
-    before = build.history.live(environment)
+    place = enter(run.settings.project, run.build.own, environment)
+    before = run.history.live(environment)
     say(f"{environment}: {record.in_words()} (live: {before.in_words() if before else 'nothing'})")
-    root = _root(build, place, record)
+    root = _root(run, place, record)
     root.initialise()
-    recovery.release_stale_lock(root, place, functools.partial(build.other_builds, environment), say)
+    locks.release_stale_lock(root, place, functools.partial(run.build.other_builds, environment), say)
     if record.model is None:
         recovery.settled_status(place.client("sagemaker"), record.endpoint_name, say)
         root.plan(destroy=True)
         root.apply()
-        build.history.taken_down(environment)
+        run.history.taken_down(environment)
         say(f"{environment}: everything of {record.endpoint_name} is taken down")
         return None
     try:
         _bring_about(place, root, record, say)
     except UserError as error:
         problem = f"{error}{_reason(place.client('sagemaker'), record.endpoint_name)}"
-        raise UserError(
-            _taken_back(build, place, record, before or _nothing(record), problem, say)
-        ) from error
+        raise UserError(_taken_back(run, place, record, before or _nothing(record), problem, say)) from error
     say(f"{record.endpoint_name} is in service; asking it")
     outcome = smoke.run(
         Endpoint.of(place.session, record.endpoint_name),
-        build.settings.smoke_test(environment),
+        run.settings.smoke_test(environment),
     )
-    reports.keep(build, record, before, outcome)
+    reports.keep(run, record, before, outcome)
     if not outcome.passed:
         problem = "\n  ".join([f"The smoke test in {environment} failed:", *outcome.problems])
-        raise UserError(_taken_back(build, place, record, before or _nothing(record), problem, say))
-    build.history.went_live(record)
+        raise UserError(_taken_back(run, place, record, before or _nothing(record), problem, say))
+    run.history.went_live(record)
     return outcome
 
 
-def _root(build: Build, place: Place, record: Record) -> Root:
+def _root(run: Run, place: Place, record: Record) -> Root:
     """Terraform's root with this record as its input."""
-    build.folder.mkdir(exist_ok=True)
-    path = build.folder / f"{record.environment}.json"
-    path.write_text(records.to_json(record), encoding="utf-8")
+    run.build.folder.mkdir(exist_ok=True)
+    path = run.build.folder / f"{record.environment}.json"
+    path.write_text(record.to_json(), encoding="utf-8")
     variables = {
         "environment": record.environment,
         "deployment": str(path),
         "deployment_role_arn": place.role_arn,
     }
-    return Root(build.settings.root, place.state, variables)
+    return Root(run.settings.root / TERRAFORM, place.state, variables)
 
 
 def _bring_about(place: Place, root: Root, record: Record, say: Say) -> None:
@@ -100,13 +100,13 @@ def _bring_about(place: Place, root: Root, record: Record, say: Say) -> None:
     root.apply()
 
 
-def _taken_back(build: Build, place: Place, record: Record, before: Record, problem: str, say: Say) -> str:
+def _taken_back(run: Run, place: Place, record: Record, before: Record, problem: str, say: Say) -> str:
     """Brings back what was live; the problem, with how that went, for a person."""
     if record.serves_as(before):
         return f"{problem}\nThe same was live before: there is nothing to go back to, and it stays."
     say(f"{problem}\nGoing back to {before.in_words()} in {before.environment}")
     try:
-        _bring_about(place, _root(build, place, before), before, say)
+        _bring_about(place, _root(run, place, before), before, say)
     except UserError as error:
         return (
             f"{problem}\n{before.environment} could NOT be taken back to {before.in_words()}: {error}\n"

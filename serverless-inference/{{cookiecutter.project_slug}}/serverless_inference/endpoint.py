@@ -15,8 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from configuration.errors import UserError
-
-from .aws import Session, code, plain_errors
+from release.aws import Session, code, plain_errors
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request to a serverless endpoint. [read] Serverless Inference, feature exclusions and quotas"""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from configuration.errors import UserError
+from release.aws import Session, caller, session
+from release.environments import ENVIRONMENTS, STAGING
 
 from . import texts as files
-from .aws import Session, caller, session
 from .config import Settings
 from .endpoint import MAX_BODY, Endpoint, Label, Text, encode
-from .record import ENVIRONMENTS, STAGING
 
 MOST_TEXTS = 32
 """Texts in one request, so that it ends well within the service's 60 s on any memory size."""

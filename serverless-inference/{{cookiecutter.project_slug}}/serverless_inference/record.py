@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from configuration.errors import UserError
+from release.registry import Package
 
 from .config import Settings
-from .registry import Package
 
 VERSION = 1
-STAGING, PRODUCTION = ENVIRONMENTS = ("staging", "production")
 
 
 class Model(NamedTuple):
@@ -47,11 +46,22 @@ class Record(NamedTuple):
         """Whether both are the same endpoint; a commit that changes nothing of it does not count."""
         return other is not None and self._replace(commit="") == other._replace(commit="")
 
+    @property
+    def label(self) -> str:
+        """Names it among the records that were live before."""
+        return f"v{self.model.package_version}" if self.model else "none"
+
     def in_words(self) -> str:
         """For a person: `email-router version 3`."""
         if self.model is None:
             return "no endpoint"
         return f"{self.model.group} version {self.model.package_version}"
+
+    def to_json(self) -> str:
+        """The record as a file."""
+        document = {"version": VERSION, **self._asdict()}
+        document["model"] = self.model._asdict() if self.model else None
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def make(settings: Settings, environment: str, package: Package, commit: str) -> Record:
@@ -66,13 +76,6 @@ def make(settings: Settings, environment: str, package: Package, commit: str) ->
         commit,
         terraform_digest(settings.root / "terraform"),
     )
-
-
-def to_json(record: Record) -> str:
-    """The record as a file."""
-    document = {"version": VERSION, **record._asdict()}
-    document["model"] = record.model._asdict() if record.model else None
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str, where: str) -> Record:

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, NamedTuple
 
+from release.environments import PRODUCTION
+
 from .invoke import shorten
-from .record import PRODUCTION, Record
+from .record import Record
 from .report_style import STYLE
 from .smoke import Answer, Outcome, failing, percentile, seconds
 

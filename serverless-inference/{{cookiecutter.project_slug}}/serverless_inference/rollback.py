@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from configuration.errors import UserError
-
-from .aws import plain_errors
-from .registry import APPROVED, Version
+from release.aws import plain_errors
+from release.registry import APPROVED, Version
 
 REJECTED = "Rejected"
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from . import promote, registry
-from .aws import Session
+from release import question, registry
+from release.aws import Session
+from release.environments import ENVIRONMENTS
+
+from . import run
 from .config import Settings
-from .history import History
-from .record import ENVIRONMENTS
 
 
 def in_words(settings: Settings, own: Session) -> str:
@@ -16,17 +17,15 @@ def in_words(settings: Settings, own: Session) -> str:
         UserError: AWS does not answer, or not to these credentials.
     """
     project = settings.project
-    history = History(own.client("s3"), project.bucket)
+    history = run.history(project, own)
     lines = [_approved(own.client("sagemaker"), settings.endpoint.model_package_group)]
     for environment in ENVIRONMENTS:
         live = history.live(environment)
         words = f"{live.in_words()}, endpoint {live.endpoint_name}" if live else "nothing is live yet"
         lines.append(f"  {environment:<11} {words}")
-    question = promote.waiting(own.client("codepipeline"), project.slug)
+    asked = question.waiting(own.client("codepipeline"), project.slug)
     lines.append(
-        f"  waits       {question.summary}\n              make promote"
-        if question
-        else "  waits       nothing"
+        f"  waits       {asked.summary}\n              make promote" if asked else "  waits       nothing"
     )
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
-from serverless_inference import aws
+from release import aws
 
 ROLE = "arn:aws:iam::222222222222:role/mlops-deployment"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from configuration.errors import UserError
+from release.registry import Package
 from serverless_inference import record as records
 from serverless_inference.load import load
-from serverless_inference.registry import Package
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Package(
@@ -27,13 +27,13 @@ def record() -> records.Record:
 
 
 def test_it_survives_a_file(record: records.Record) -> None:
-    assert records.from_json(records.to_json(record), "a file") == record
+    assert records.from_json(record.to_json(), "a file") == record
 
 
 def test_it_holds_what_terraform_needs_and_nothing_that_only_the_smoke_test_needs(
     record: records.Record,
 ) -> None:
-    document = json.loads(records.to_json(record))
+    document = json.loads(record.to_json())
     assert document["version"] == 1 and document["model"]["package_version"] == 3
     assert set(document["settings"]) == {
         "memory_mb",

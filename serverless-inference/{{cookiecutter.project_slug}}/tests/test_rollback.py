@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from configuration.errors import UserError
+from release.registry import Version
 from serverless_inference import rollback
-from serverless_inference.registry import Version
 
 
 def versions(**approvals: str) -> list[Version]:

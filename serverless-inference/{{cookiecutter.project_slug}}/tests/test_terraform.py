@@ -2,7 +2,7 @@
 
 import json
 
-from serverless_inference import terraform
+from release import locks, terraform
 
 STATE = terraform.State(
     "mlops-terraform-state-1-ca",
@@ -22,9 +22,9 @@ def test_the_backend_assumes_the_deployment_role_and_locks() -> None:
 
 def test_a_lock_s_id_is_read_and_nothing_else_is_taken_for_one() -> None:
     lock = "0f6f4d47-6a5b-8c1e-3f7f-0a0a0a0a0a0a"
-    assert terraform.lock_id(json.dumps({"ID": lock, "Who": "root@build"})) == lock
+    assert locks.lock_id(json.dumps({"ID": lock, "Who": "root@build"})) == lock
     for text in ("", "{}", "[]", '{"ID": "-force"}', '{"ID": 3}'):
-        assert terraform.lock_id(text) is None
+        assert locks.lock_id(text) is None
 
 
 def test_what_a_plan_makes_for_the_first_time_is_told_from_what_it_replaces() -> None:

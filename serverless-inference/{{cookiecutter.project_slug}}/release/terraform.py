@@ -1,8 +1,7 @@
-"""Terraform in terraform/endpoint, for one environment. What it says goes to the build's log as it is."""
+"""Terraform for one environment. What it says goes to the build's log as it is."""
 
 import json
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -11,8 +10,7 @@ from typing import Any, NamedTuple
 
 from configuration.errors import UserError
 
-FOLDER = "terraform/endpoint"
-PLAN = "endpoint.tfplan"
+PLAN = "environment.tfplan"
 LOCK_TIMEOUT = "15m"  # while another build ends
 
 
@@ -34,10 +32,10 @@ class New(NamedTuple):
 
 
 class Root:
-    """The root module of a repository, with the variables of one environment."""
+    """A root module, with the variables of one environment."""
 
-    def __init__(self, repository: Path, state: State, variables: dict[str, str]) -> None:
-        self.folder = repository / FOLDER
+    def __init__(self, folder: Path, state: State, variables: dict[str, str]) -> None:
+        self.folder = folder
         self._state = state
         self._variables = [f"-var={name}={value}" for name, value in variables.items()]
 
@@ -132,15 +130,6 @@ def new_in(plan: dict[str, Any]) -> list[New]:
         for change in plan.get("resource_changes", [])
         if change["mode"] == "managed" and change["change"]["actions"] == ["create"]
     ]
-
-
-def lock_id(text: str) -> str | None:
-    """The id in a lock file of the S3 backend; None when it is none."""
-    try:
-        found = json.loads(text)["ID"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, str) and re.fullmatch(r"[0-9a-f-]{36}", found) else None
 
 
 def _command(arguments: Sequence[str]) -> list[str]:

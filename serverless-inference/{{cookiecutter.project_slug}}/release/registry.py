@@ -47,7 +47,7 @@ def versions(sagemaker: Any, group: str, approval: str | None = None) -> Iterato
         except ClientError as error:
             if code(error) == "ValidationException":  # what SageMaker says of a group that is not there
                 raise UserError(
-                    f"config/endpoint.yaml: model_package_group: expected a group of {_place(sagemaker)}, "
+                    f"model_package_group (in config/): expected a group of {_place(sagemaker)}, "
                     f"got {group!r}, which is not there; the model-build repository of that name makes it"
                 ) from None
             raise
@@ -90,7 +90,7 @@ def describe(sagemaker: Any, arn: str) -> Package:
     if len(containers) != 1 or not containers[0].get("ModelDataUrl"):
         raise UserError(
             f"{arn}: expected one container with a ModelDataUrl (a model.tar.gz), got {len(containers)} "
-            "container(s); serverless endpoints take no other models"
+            "container(s); serverless endpoints and batch transform take no other models"
         )
     return Package(
         arn,

@@ -6,9 +6,10 @@ from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
 
-from .aws import code, plain_errors
+from .asking import agreed
+from .aws import Session, code, plain_errors
 
-STAGE, ACTION = "Production", "Approve"  # terraform/delivery/pipeline.tf
+STAGE, ACTION = "Production", "Approve"  # terraform/modules/promotion
 
 
 class Question(NamedTuple):
@@ -81,3 +82,26 @@ def _what_staging_says(codepipeline: Any, pipeline: str, execution: str) -> tupl
     raise UserError(
         f"pipeline {pipeline}: execution {execution} has no staging build that says what it proved"
     )
+
+
+def promote(own: Session, pipeline: str, *, reject: str | None, yes: bool) -> int:
+    """The command: shows the question, asks the person, answers it; the exit status.
+
+    Args:
+        own: credentials of the shared services account.
+        pipeline: the CodePipeline's name.
+        reject: why the answer is no; None for yes.
+        yes: do not ask.
+    """
+    codepipeline = own.client("codepipeline")
+    asked = waiting(codepipeline, pipeline)
+    if asked is None:
+        print("Nothing waits for an answer. What is live: make status")
+        return 1
+    print(f"{asked.summary}\nThe report: {asked.report}")
+    words = "Deploy this to production?" if reject is None else f"Refuse it ({reject})?"
+    if not agreed(f"{words} [y/N] ", yes=yes):
+        return 1
+    comment = "from the command line" if reject is None else reject
+    answer(codepipeline, pipeline, asked, approve=reject is None, comment=comment)
+    return 0

@@ -1,43 +1,72 @@
 """What is live, what was, and what is proposed: records in the project's bucket, written by the builds."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from botocore.exceptions import ClientError
 
-from . import record as records
 from .aws import code, plain_errors
-from .record import PRODUCTION, Record
+from .environments import PRODUCTION
 
 FOLDER = "deployments"
 
 
-class Proposal(NamedTuple):
+class Record(Protocol):
+    """What is deployed to one environment; each template has a record of its own."""
+
+    @property
+    def environment(self) -> str:
+        """Staging or production."""
+
+    @property
+    def label(self) -> str:
+        """Names it among the records that were live before, such as `v3`."""
+
+    def in_words(self) -> str:
+        """For a person."""
+
+    def serves_as(self, other: Self | None) -> bool:
+        """Whether both come to the same; a commit that changes nothing of it does not count."""
+
+    def to_json(self) -> str:
+        """The record as a file."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Proposal(NamedTuple, Generic[R]):
     """What an execution of the pipeline asks a person to let into production."""
 
-    record: Record
+    record: R
     execution: str
 
 
-class History:
-    """The records of one project."""
+class History(Generic[R]):
+    """The records of one project.
 
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3, self._bucket = s3, bucket
+    Args:
+        s3: a client of the shared services account.
+        bucket: of the project.
+        from_json: reads a record from a file's text; the second argument says where that is, for errors.
+    """
 
-    def live(self, environment: str) -> Record | None:
-        """What has passed its smoke test last; None before that, and once it was taken down."""
+    def __init__(self, s3: Any, bucket: str, from_json: Callable[[str, str], R]) -> None:
+        self._s3, self._bucket, self._from_json = s3, bucket, from_json
+
+    def live(self, environment: str) -> R | None:
+        """What was proven last; None before that, and once it was taken down."""
         key = f"{FOLDER}/{environment}/live.json"
         text = self._read(key)
-        return None if text is None else records.from_json(text, f"s3://{self._bucket}/{key}")
+        return None if text is None else self._from_json(text, f"s3://{self._bucket}/{key}")
 
-    def went_live(self, record: Record) -> None:
+    def went_live(self, record: R) -> None:
         """Keeps the record as what is live, and among what was."""
-        text = records.to_json(record)
-        version = f"v{record.model.package_version}" if record.model else "none"
+        text = record.to_json()
         moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        self._write(f"{FOLDER}/{record.environment}/history/{moment}-{version}.json", text)
+        self._write(f"{FOLDER}/{record.environment}/history/{moment}-{record.label}.json", text)
         self._write(f"{FOLDER}/{record.environment}/live.json", text)
 
     def taken_down(self, environment: str) -> None:
@@ -45,19 +74,19 @@ class History:
         with plain_errors(f"s3://{self._bucket}"):
             self._s3.delete_object(Bucket=self._bucket, Key=f"{FOLDER}/{environment}/live.json")
 
-    def proposal(self) -> Proposal | None:
+    def proposal(self) -> Proposal[R] | None:
         """What was proposed for production last."""
         key = f"{FOLDER}/{PRODUCTION}/proposed.json"
         text = self._read(key)
         if text is None:
             return None
         document = json.loads(text)
-        found = records.from_json(json.dumps(document["record"]), f"s3://{self._bucket}/{key}")
+        found = self._from_json(json.dumps(document["record"]), f"s3://{self._bucket}/{key}")
         return Proposal(found, document["execution"])
 
-    def propose(self, proposal: Proposal) -> None:
+    def propose(self, proposal: Proposal[R]) -> None:
         """Keeps what is proposed for production, and by which execution."""
-        document = {"record": json.loads(records.to_json(proposal.record)), "execution": proposal.execution}
+        document = {"record": json.loads(proposal.record.to_json()), "execution": proposal.execution}
         self._write(f"{FOLDER}/{PRODUCTION}/proposed.json", json.dumps(document, indent=2))
 
     def put_report(self, key: str, html: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
+from configuration.project import ProjectConfig
 
 from .aws import Session, assumed, code, plain_errors
-from .config import Settings
-from .record import PRODUCTION
+from .environments import PRODUCTION
 from .terraform import State
 
 FOUNDATION_VERSION = 1
@@ -40,14 +40,19 @@ def role_name(prefix: str, environment: str) -> str:
     return f"{prefix}-deployment" if environment == PRODUCTION else f"{prefix}-deployment-{environment}"
 
 
-def enter(settings: Settings, own: Session, environment: str) -> Place:
+def account_of(project: ProjectConfig, environment: str) -> str:
+    """The AWS account that an environment is in."""
+    accounts = project.accounts
+    return accounts.production if environment == PRODUCTION else accounts.shared_services
+
+
+def enter(project: ProjectConfig, own: Session, environment: str) -> Place:
     """Assumes the deployment role and asks the foundation where the state is.
 
     Raises:
         UserError: the role does not let this build in, or there is no foundation.
     """
-    project = settings.project
-    account = settings.account(environment)
+    account = account_of(project, environment)
     role_arn = f"arn:{project.partition}:iam::{account}:role/{role_name(project.prefix, environment)}"
     session = assumed(own, role_arn, f"{project.slug}-{environment}"[:64])
     parameter = f"/{project.prefix}/foundation-{environment}"

@@ -13,7 +13,12 @@ from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.workflow.parameters import Parameter
 from sagemaker.core.workflow.properties import Properties, PropertyFile
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.retry import StepExceptionTypeEnum, StepRetryPolicy
+from sagemaker.mlops.workflow.retry import (
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
 from sagemaker.mlops.workflow.steps import CacheConfig, ConfigurableRetryStep, Step, StepTypeEnum
 
 # They announce at INFO which files of defaults they did not find, and which endpoints and keys they did.
@@ -24,6 +29,8 @@ _SHAPES = {
     "Processing": "DescribeProcessingJobResponse",
     "Training": "DescribeTrainingJobResponse",
     "RegisterModel": "DescribeModelPackageOutput",
+    "Model": "DescribeModelOutput",
+    "Transform": "DescribeTransformJobResponse",
 }
 
 
@@ -39,14 +46,34 @@ class RequestStep(ConfigurableRetryStep):
         display_name: str,
         cache_days: int | None = None,
         property_files: list[PropertyFile] | None = None,
+        wait_for_capacity_hours: int | None = None,
+        depends_on: list[Step] | None = None,
     ) -> None:
         # Throttling and faults of the service are not the data scientist's business: try again for a while.
-        retry = StepRetryPolicy(
-            exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
-            interval_seconds=10,
-            max_attempts=5,
+        retries: list[StepRetryPolicy | SageMakerJobStepRetryPolicy] = [
+            StepRetryPolicy(
+                exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
+                interval_seconds=10,
+                max_attempts=5,
+            )
+        ]
+        if wait_for_capacity_hours:
+            # All instances of the account's quota are in use: wait for other jobs to end.
+            retries.append(
+                SageMakerJobStepRetryPolicy(
+                    exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
+                    interval_seconds=60,
+                    backoff_rate=1.5,
+                    expire_after_mins=wait_for_capacity_hours * 60,
+                )
+            )
+        super().__init__(
+            name,
+            StepTypeEnum(kind),
+            display_name=display_name,
+            retry_policies=retries,
+            depends_on=depends_on,
         )
-        super().__init__(name, StepTypeEnum(kind), display_name=display_name, retry_policies=[retry])
         self._request = request
         self._cache = CacheConfig(enable_caching=True, expire_after=f"P{cache_days}D") if cache_days else None
         self.property_files = property_files or []

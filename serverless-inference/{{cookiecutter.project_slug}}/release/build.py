@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from configuration.errors import UserError
+from configuration.project import ProjectConfig
 
-from . import recovery
+from . import locks
 from .aws import Session, caller, session
-from .config import Settings
-from .history import History
 
-#: Files that the buildspec turns into exported variables, and the record that goes on to production.
+#: Files that the buildspec turns into exported variables, and the records that go on to production.
 FOLDER = "deployment"
 LONGEST_VARIABLE = 900  # characters; an approval's comment holds 1,000
 
@@ -20,65 +19,63 @@ class Build(NamedTuple):
     """One build.
 
     Attributes:
-        settings: of the repository.
+        root: the repository's top folder.
+        project: config/project.yaml.
         own: the build's own credentials, in the shared services account.
-        history: records of what is and was live.
         execution: of the pipeline; "by-hand" outside of one.
         commit: of this repository.
         build_id: of CodeBuild; None outside of it.
     """
 
-    settings: Settings
+    root: Path
+    project: ProjectConfig
     own: Session
-    history: History
     execution: str
     commit: str
     build_id: str | None
 
     def export(self, name: str, value: str) -> None:
         """Leaves a value for the buildspec, which exports it to the pipeline."""
-        folder = self.folder
-        folder.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         line = " ".join(value.split())[:LONGEST_VARIABLE]
-        (folder / name).write_text(line, encoding="utf-8")
+        (self.folder / name).write_text(line, encoding="utf-8")
 
     @property
     def folder(self) -> Path:
         """Where files for the buildspec go."""
-        return self.settings.root / FOLDER
+        return self.root / FOLDER
 
     def other_builds(self, environment: str) -> list[str]:
         """Builds that deploy to the same environment at this moment."""
-        project = f"{self.settings.project.slug}-{environment}"
-        return recovery.running_builds(self.own.client("codebuild"), project, self.build_id)
+        project = f"{self.project.slug}-{environment}"
+        return locks.running_builds(self.own.client("codebuild"), project, self.build_id)
 
 
-def current(settings: Settings) -> Build:
+def current(root: Path, project: ProjectConfig) -> Build:
     """The build that this process is part of.
 
     Raises:
         UserError: these are another account's credentials.
     """
-    own = sign_in(settings)
     return Build(
-        settings,
-        own,
-        History(own.client("s3"), settings.project.bucket),
+        root,
+        project,
+        sign_in(project),
         os.environ.get("PIPELINE_EXECUTION_ID") or "by-hand",
-        (settings.root / ".commit").read_text(encoding="utf-8").strip(),
+        (root / ".commit").read_text(encoding="utf-8").strip(),
         os.environ.get("CODEBUILD_BUILD_ID"),
     )
 
 
-def sign_in(settings: Settings) -> Session:
+def sign_in(project: ProjectConfig) -> Session:
     """The credentials of whoever runs this, if they are of the shared services account.
 
     Raises:
         UserError: there are none, or another account's.
     """
-    own = session(settings.project.region)
+    own = session(project.region)
     found = caller(own)
-    wanted = settings.project.accounts.shared_services
+    wanted = project.accounts.shared_services
     if found.account != wanted:
         raise UserError(
             f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
