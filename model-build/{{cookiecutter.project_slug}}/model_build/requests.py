@@ -6,8 +6,9 @@ collection).
 Values may be pipeline variables of the SDK wherever the service takes them.
 """
 
-import re
 from typing import Any
+
+from pipeline_sdk.storage import has_own_storage
 
 from . import arguments
 from .assets import CODE_ARCHIVE
@@ -24,9 +25,6 @@ METRICS = (
     "validation:macro_f1",
     "validation:weighted_f1",
 )
-# Families with storage inside the instance: a d after the generation (m5d, g4dn, p4d), and accelerated ones.
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/InstanceStorage.html
-_LOCAL_STORAGE = re.compile(r"^ml\.([a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|gr6|p5[a-z]*|p6[a-z0-9-]*|trn\d[a-z]*)\.")
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
 
 CONTENT_TYPES = ["application/json", "application/jsonlines", "text/csv"]
@@ -254,7 +252,7 @@ def _key(project: ProjectConfig, field: str) -> dict[str, str]:
 
 def _volume_key(project: ProjectConfig, instance_type: str) -> dict[str, str]:
     """The key of a job's volume. Storage inside an instance has its own, and the service refuses another."""
-    return {} if _LOCAL_STORAGE.match(instance_type) else _key(project, "VolumeKmsKeyId")
+    return {} if has_own_storage(instance_type) else _key(project, "VolumeKmsKeyId")
 
 
 def _vpc(project: ProjectConfig) -> Request:

@@ -6,6 +6,7 @@ timestamp (so that step caching never hits) and call IAM and STS while building.
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
@@ -101,6 +102,51 @@ class RequestStep(ConfigurableRetryStep):
         if self.property_files:
             request["PropertyFiles"] = [file.expr for file in self.property_files]
         return request
+
+
+class FunctionStep(Step):
+    """A step that calls a Lambda function which is there already.
+
+    The SDK's own LambdaStep wants a session with AWS, and warns that it does not change the function.
+
+    Args:
+        name: of the step.
+        function_arn: of the function.
+        inputs: what it is called with, pipeline variables included.
+        outputs: the names of what it returns, each a text.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function_arn: str,
+        inputs: dict[str, Any],
+        *,
+        display_name: str,
+        outputs: Sequence[str] = (),
+        depends_on: list[Step] | None = None,
+    ) -> None:
+        super().__init__(name, display_name, None, StepTypeEnum.LAMBDA, depends_on)
+        self._arn, self._inputs, self._outputs = function_arn, inputs, outputs
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the function is called with."""
+        return self._inputs
+
+    @property
+    def properties(self) -> Any:
+        """Nothing but `output`."""
+        return Properties(step_name=self.name, step=self)
+
+    def output(self, name: str) -> Any:
+        """What the function returns under a name."""
+        return Properties(step_name=self.name, step=self, path=f"OutputParameters['{name}']")
+
+    def to_request(self) -> dict[str, Any]:
+        """The step as the definition has it."""
+        declared = [{"OutputName": name, "OutputType": "String"} for name in self._outputs]
+        return {**super().to_request(), "FunctionArn": self._arn, "OutputParameters": declared}
 
 
 def definition_of(name: str, region: str, parameters: list[Parameter], steps: list[Step]) -> str:

@@ -1,0 +1,15 @@
+"""Errors that are a person's to mend: shown as lines of text, never as a traceback."""
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """Something that the reader can put right; `str(error)` says what, one problem a line."""
+
+
+class ConfigError(UserError):
+    """One or more problems in the configuration files."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))

@@ -1,0 +1,1 @@
+"""SageMaker pipelines, written as plain requests in the SDK's graph."""

@@ -1,0 +1,3 @@
+"""The two environments that a repository deploys to."""
+
+STAGING, PRODUCTION = ENVIRONMENTS = ("staging", "production")

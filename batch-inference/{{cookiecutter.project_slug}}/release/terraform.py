@@ -1,0 +1,140 @@
+"""Terraform for one environment. What it says goes to the build's log as it is."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from configuration.errors import UserError
+
+PLAN = "environment.tfplan"
+LOCK_TIMEOUT = "15m"  # while another build ends
+
+
+class State(NamedTuple):
+    """Where the environment's state is, and who may read it."""
+
+    bucket: str
+    key: str
+    region: str
+    role_arn: str
+
+
+class New(NamedTuple):
+    """Something that a plan makes: address, type, and the name that it will have (None: not known yet)."""
+
+    address: str
+    type: str
+    name: str | None
+
+
+class Root:
+    """A root module, with the variables of one environment."""
+
+    def __init__(self, folder: Path, state: State, variables: dict[str, str]) -> None:
+        self.folder = folder
+        self._state = state
+        self._variables = [f"-var={name}={value}" for name, value in variables.items()]
+
+    def initialise(self) -> None:
+        """Gets the provider and connects the state."""
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Path(folder, "backend.hcl")
+            settings.write_text(backend(self._state), encoding="utf-8")
+            # -reconfigure: the folder may have been the other environment's before
+            self._run("init", "-input=false", "-reconfigure", f"-backend-config={settings}")
+
+    def addresses(self) -> frozenset[str]:
+        """What the state holds."""
+        done = self._captured("state", "list")
+        # a state that was never written is not an error of ours
+        return frozenset(done.stdout.split()) if done.returncode == 0 else frozenset()
+
+    def adopt(self, address: str, name: str) -> None:
+        """Takes a resource that exists into the state."""
+        self._run("import", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", *self._variables, address, name)
+
+    def unlock(self, lock_id: str) -> None:
+        """Removes a lock whose owner is gone."""
+        self._run("force-unlock", "-force", lock_id)
+
+    def plan(self, *, replace: Sequence[str] = (), destroy: bool = False) -> list[New]:
+        """Plans, and shows the plan.
+
+        Args:
+            replace: addresses that are made anew.
+            destroy: take everything down instead.
+
+        Returns:
+            What the plan makes and the state does not have.
+
+        Raises:
+            UserError: Terraform ends with an error; its own words are in the log.
+        """
+        purpose = ["-destroy"] if destroy else [f"-replace={address}" for address in replace]
+        settings = ("-input=false", f"-lock-timeout={LOCK_TIMEOUT}", f"-out={PLAN}")
+        self._run("plan", *settings, *self._variables, *purpose)
+        shown = self._captured("show", "-json", PLAN)
+        if shown.returncode != 0:
+            raise UserError(
+                f"terraform show ended with exit status {shown.returncode}: {shown.stderr.strip()}"
+            )
+        return new_in(json.loads(shown.stdout))
+
+    def apply(self) -> None:
+        """Applies exactly what was planned.
+
+        Raises:
+            UserError: Terraform ends with an error; its own words are in the log.
+        """
+        try:
+            self._run("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", PLAN)
+        finally:
+            (self.folder / PLAN).unlink(missing_ok=True)
+
+    def _run(self, *arguments: str) -> None:
+        words = _command(arguments)
+        status = subprocess.run(words, cwd=self.folder, env=_environment(), check=False).returncode
+        if status != 0:
+            raise UserError(f"terraform {arguments[0]} ended with exit status {status}; why is above")
+
+    def _captured(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            _command(arguments), cwd=self.folder, env=_environment(), capture_output=True, text=True
+        )
+
+
+def backend(state: State) -> str:
+    """The settings of the S3 backend, as HCL.
+
+    Without `encrypt`: it asks S3 for its own encryption, where the bucket's default is the foundation's key.
+    """
+    settings: dict[str, object] = {
+        "bucket": state.bucket,
+        "key": state.key,
+        "region": state.region,
+        "use_lockfile": True,
+        "assume_role": {"role_arn": state.role_arn, "session_name": "deployment-state"},
+    }
+    # JSON values are HCL expressions, but for interpolation, which none of these holds
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+
+
+def new_in(plan: dict[str, Any]) -> list[New]:
+    """What a plan (`terraform show -json`) makes for the first time."""
+    return [
+        New(change["address"], change["type"], (change["change"]["after"] or {}).get("name"))
+        for change in plan.get("resource_changes", [])
+        if change["mode"] == "managed" and change["change"]["actions"] == ["create"]
+    ]
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    return ["terraform", arguments[0], *(["-no-color"] if arguments[0] != "state" else []), *arguments[1:]]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
