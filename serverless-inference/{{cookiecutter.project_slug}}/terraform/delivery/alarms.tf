@@ -20,6 +20,6 @@ resource "aws_cloudwatch_metric_alarm" "live_model_not_approved" {
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   treat_missing_data  = "ignore" # the builds report when something happens; in between the last word holds
-  alarm_actions       = [local.topic]
-  ok_actions          = [local.topic]
+  alarm_actions       = [local.foundation.notifications_topic_arn]
+  ok_actions          = [local.foundation.notifications_topic_arn]
 }

@@ -18,6 +18,39 @@ data "aws_ssm_parameter" "foundation" {
   }
 }
 
+module "promotion" {
+  source = "../modules/promotion"
+
+  project     = local.project
+  foundation  = local.foundation
+  failure     = "a model was not deployed, as a build failed or a person said no"
+  delete_data = var.delete_data
+
+  builds = {
+    staging = {
+      description = "finds the newest approved model, deploys it to staging and tests it"
+      policy      = data.aws_iam_policy_document.staging.json
+    }
+    production = {
+      description = "deploys to production what staging has tested"
+      policy      = data.aws_iam_policy_document.production.json
+    }
+  }
+
+  start_on = {
+    # Rejected too: what is live may be what was rejected. One change can be told several times, and an edit of a
+    # version's description tells Approved again: the build that finds nothing new changes nothing.
+    model = jsonencode({
+      source      = ["aws.sagemaker"]
+      detail-type = ["SageMaker Model Package State Change"]
+      detail = {
+        ModelPackageGroupName = [local.group]
+        ModelApprovalStatus   = ["Approved", "Rejected"]
+      }
+    })
+  }
+}
+
 locals {
   project = yamldecode(file("${path.module}/../../config/project.yaml"))
   group   = yamldecode(file("${path.module}/../../config/endpoint.yaml")).model_package_group
@@ -26,22 +59,15 @@ locals {
   foundation = jsondecode(data.aws_ssm_parameter.foundation.insecure_value)
 
   name      = local.project.slug
-  region    = local.project.region
   account   = local.project.accounts.shared_services
   partition = data.aws_partition.current.partition
-  boundary  = local.foundation.permissions_boundary_arn
-  topic     = local.foundation.notifications_topic_arn
-  source = {
-    bucket = local.foundation.source_bucket
-    key    = "${local.project.bitbucket.repository}/main.zip"
-  }
 
   # Where the models come from: the group, and the bucket that its model-build repository has made (a convention).
-  sagemaker = "arn:${local.partition}:sagemaker:${local.region}:${local.account}"
+  sagemaker = "arn:${local.partition}:sagemaker:${local.project.region}:${local.account}"
   registry = {
     group_arn    = "${local.sagemaker}:model-package-group/${local.group}"
     versions_arn = "${local.sagemaker}:model-package/${local.group}/*" # every version: their numbers come later
-    bucket_arn   = "arn:${local.partition}:s3:::${local.project.prefix}-${local.group}-${local.account}-${local.region}"
+    bucket_arn   = "arn:${local.partition}:s3:::${local.project.prefix}-${local.group}-${local.account}-${local.project.region}"
   }
 
   tags = merge({ project = local.name, "managed-by" = "terraform" }, local.project.tags)

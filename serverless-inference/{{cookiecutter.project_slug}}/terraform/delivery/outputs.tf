@@ -1,16 +1,16 @@
 output "pipeline" {
   description = "The CodePipeline that a push, an approved model and a rejected model start."
-  value       = aws_codepipeline.this.name
+  value       = module.promotion.pipeline
 }
 
 output "pipeline_url" {
   description = "Where to watch it."
-  value       = "https://${local.region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/${local.name}/view?region=${local.region}"
+  value       = module.promotion.pipeline_url
 }
 
 output "source" {
   description = "The object that starts the pipeline when it is written."
-  value       = "s3://${local.source.bucket}/${local.source.key}"
+  value       = module.promotion.source
 }
 
 output "model_package_group" {
@@ -20,20 +20,20 @@ output "model_package_group" {
 
 output "bucket" {
   description = "Records of deployments and reports."
-  value       = module.bucket.name
+  value       = module.promotion.bucket
 }
 
 output "kms_key_arn" {
   description = "The key that encrypts them."
-  value       = local.kms_key_arn
+  value       = module.promotion.kms_key_arn
 }
 
 output "build_role_arns" {
   description = "Environment -> the role of the build that deploys it."
-  value       = { for environment, build in module.build : environment => build.role_arn }
+  value       = module.promotion.build_role_arns
 }
 
 output "undelivered_queue_url" {
   description = "Events that could not be delivered."
-  value       = module.events.undelivered_queue_url
+  value       = module.promotion.undelivered_queue_url
 }
