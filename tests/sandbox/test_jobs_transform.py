@@ -153,17 +153,22 @@ def test_a_stop_ends_the_server(bucket, model, jobs):
     assert str(context.folder) not in subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize(
-    ("processing", "message"),
-    [
-        ({"JoinSource": "Input"}, "DataProcessing.JoinSource: expected 'None' in the sandbox, got 'Input'"),
-        ({"InputFilter": "$.x"}, r"DataProcessing.InputFilter: expected '\$' in the sandbox, got '\$.x'"),
-    ],
-)
-def test_filters_are_refused(bucket, model, jobs, processing, message):
-    bucket.put("in/a.jsonl", lines("x"))
-    with pytest.raises(JobFailed, match=message):
-        run_transform(request(bucket, model, DataProcessing=processing), jobs.context())
+@pytest.mark.slow
+@pytest.mark.usefixtures("each_way_of_paths")
+def test_two_instances_answer_their_objects_beside_the_ids(bucket, model, jobs):
+    for part in range(4):
+        records = [{"id": 10 * part + n, "inputs": f"text {n}"} for n in range(3)]
+        bucket.put(f"in/part-{part}.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    processing = {"JoinSource": "Input", "OutputFilter": "$['id','SageMakerOutput']"}
+    given = request(bucket, model, DataProcessing=processing, MaxConcurrentTransforms=2)
+    given["TransformResources"] = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
+    run_transform(given, jobs.context())
+    for part in range(4):
+        assert labels(bucket.get(f"out/part-{part}.jsonl.out")) == [
+            {"id": 10 * part + n, "SageMakerOutput": {"label": f"W text {n}", "size": 3}} for n in range(3)
+        ]
+    loaded = [line for line in jobs.lines if "loading from" in line]
+    assert {line.split()[0] for line in loaded} == {"[algo-1]", "[algo-2]"}
 
 
 def test_no_input_and_no_model_are_named(bucket, model, jobs):
