@@ -9,10 +9,12 @@ export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
 
 TEMPLATE := model-build/{{cookiecutter.project_slug}}
 SERVING := serverless-inference/{{cookiecutter.project_slug}}
+BATCH := batch-inference/{{cookiecutter.project_slug}}
 ENVIRONMENT := $(PYTHON) shared/template/tools/environment.py
 # our own Python, as ruff and mypy see it; copies that `make sync` makes are checked where they come from
 PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' '$(TEMPLATE)/tests' \
-	'$(SERVING)/serverless_inference' '$(SERVING)/examples' '$(SERVING)/tests'
+	'$(SERVING)/serverless_inference' '$(SERVING)/examples' '$(SERVING)/tests' \
+	'$(BATCH)/batch_inference' '$(BATCH)/examples' '$(BATCH)/functions' '$(BATCH)/steps' '$(BATCH)/tests'
 
 # caches stay out of the template, whose files are copied
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
@@ -52,6 +54,7 @@ check: setup-build check-terraform  ## format, lint, types, and whether the copi
 	@cd shared/sandbox && $(MYPY)/sandbox
 	@cd '$(TEMPLATE)' && $(MYPY)/model-build
 	@cd '$(SERVING)' && $(MYPY)/serverless-inference
+	@cd '$(BATCH)' && $(MYPY)/batch-inference
 	@$(VENV)/bin/python tools/sync.py --check
 
 check-terraform: setup-build  ## Terraform: format, validity, and checkov with every exception explained

@@ -15,7 +15,11 @@ PROJECT = "{{cookiecutter.project_slug}}"
 # renders
 CONDITIONAL = {"{% if cookiecutter.bitbucket_hosting == 'cloud' %}bitbucket-pipelines.yml{% endif %}"}
 LEAVES = {".bitbucket/CODEOWNERS", ".commit", "README.md", "config/project.yaml", "pyproject.toml"}
-OWN_LEAVES = {"model-build": set(), "serverless-inference": {"config/endpoint.yaml"}}
+OWN_LEAVES = {
+    "model-build": set(),
+    "serverless-inference": {"config/endpoint.yaml"},
+    "batch-inference": {"config/transform.yaml"},
+}
 JINJA = re.compile(rb"\{[{%#]")
 
 

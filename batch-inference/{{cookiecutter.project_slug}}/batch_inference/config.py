@@ -171,6 +171,8 @@ class Processing(Section):
 class Environment(Section):
     """The machines of one environment."""
 
+    enabled: bool = True
+    """false: nothing is answered; what is there is taken down by the next deployment, but for the files."""
     transform: Transform = Transform()
     """Where the model runs."""
     processing: Processing = Processing()

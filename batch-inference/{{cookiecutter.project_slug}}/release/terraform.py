@@ -12,6 +12,11 @@ from configuration.errors import UserError
 
 PLAN = "environment.tfplan"
 LOCK_TIMEOUT = "15m"  # while another build ends
+_NAMES = {
+    "aws_lambda_function": "function_name",
+    "aws_s3_bucket": "bucket",
+    "aws_sagemaker_pipeline": "pipeline_name",
+}
 
 
 class State(NamedTuple):
@@ -56,6 +61,13 @@ class Root:
     def adopt(self, address: str, name: str) -> None:
         """Takes a resource that exists into the state."""
         self._run("import", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", *self._variables, address, name)
+
+    def forget(self, prefix: str) -> list[str]:
+        """Lets the state forget what begins with an address; it stays where it is. Returns the addresses."""
+        found = sorted(address for address in self.addresses() if address.startswith(prefix))
+        if found:
+            self._run("state", "rm", f"-lock-timeout={LOCK_TIMEOUT}", *found)
+        return found
 
     def unlock(self, lock_id: str) -> None:
         """Removes a lock whose owner is gone."""
@@ -126,10 +138,16 @@ def backend(state: State) -> str:
 def new_in(plan: dict[str, Any]) -> list[New]:
     """What a plan (`terraform show -json`) makes for the first time."""
     return [
-        New(change["address"], change["type"], (change["change"]["after"] or {}).get("name"))
+        New(change["address"], change["type"], _name(change))
         for change in plan.get("resource_changes", [])
         if change["mode"] == "managed" and change["change"]["actions"] == ["create"]
     ]
+
+
+def _name(change: dict[str, Any]) -> str | None:
+    after = change["change"]["after"] or {}
+    found: str | None = after.get(_NAMES.get(change["type"], "name"))
+    return found
 
 
 def _command(arguments: Sequence[str]) -> list[str]:

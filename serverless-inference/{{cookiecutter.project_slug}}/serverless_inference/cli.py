@@ -1,16 +1,12 @@
 """The command line: `python -m serverless_inference COMMAND`, or `make COMMAND`."""
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from configuration.errors import UserError
-from release import question, registry
+from release import findings, question, registry
 from release.asking import YES, agreed
 from release.build import sign_in
+from release.command_line import CommandLine, say
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import check, invoke, rollback, run, stages, status
@@ -30,76 +26,36 @@ environment variables:
   {YES}=1                          do not ask before promote and rollback
 """
 
-Command = Callable[[Settings, argparse.Namespace], int]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0 only if it did what it was asked to."""
-    options = parser().parse_args(arguments)
-    try:
-        command: Command = options.command
-        return command(load(options.root.absolute()), options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (ClientError, BotoCoreError) as error:  # what no command has words of its own for
-        print(f"AWS: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `… | head`
-        sys.stderr.close()
-        return 0
+    return commands().run(arguments)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
-    root = argparse.ArgumentParser(
-        prog="python -m serverless_inference",
-        description="Serve the newest approved model from a serverless endpoint.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    root.add_argument(
-        "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"
-    )
-    commands = root.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            epilog=EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(command=command)
-        return sub
-
-    add("check", _check, "is the configuration right, and which version would be deployed?")
-    add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/endpoint.yaml")
-    add("status", _status, "what is live, what is approved, what waits for an answer")
-    invoke.add_arguments(add("invoke", invoke.run, "ask an endpoint about texts"))
-    asks = add(
+def commands() -> CommandLine[Settings]:
+    """All commands."""
+    about = "Serve the newest approved model from a serverless endpoint."
+    line = CommandLine("serverless_inference", about, EXAMPLES, load)
+    line.add("check", _check, "is the configuration right, and which version would be deployed?")
+    line.add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/endpoint.yaml")
+    line.add("status", _status, "what is live, what is approved, what waits for an answer")
+    invoke.add_arguments(line.add("invoke", invoke.run, "ask an endpoint about texts"))
+    asks = line.add(
         "promote", _promote, "answer the pipeline's question: what staging has proven goes to production"
     )
     asks.add_argument("--reject", metavar="REASON", help="answer no, and say why")
-    back = add("rollback", _rollback, "go back to an older version: approves it, rejects the newer ones")
+    back = line.add("rollback", _rollback, "go back to an older version: approves it, rejects the newer ones")
     back.add_argument("--to", type=int, required=True, metavar="N", help="the version that is to serve")
     back.add_argument("--reason", default="", help="is kept with the versions")
     for sub in (asks, back):
         sub.add_argument("--yes", action="store_true", help=f"do not ask (or {YES}=1)")
-    deploys = add("deploy", _deploy, "what the pipeline's builds run; not for laptops")
+    deploys = line.add("deploy", _deploy, "what the pipeline's builds run; not for laptops")
     deploys.add_argument("environment", choices=ENVIRONMENTS)
-    return root
+    return line
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
-    findings = check.check(settings)
-    for finding in findings:
-        print(finding)
-    return 1 if any(finding.good is False for finding in findings) else 0
+    return findings.shown(check.check(settings))
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:
@@ -153,11 +109,7 @@ def _rollback(settings: Settings, options: argparse.Namespace) -> int:
 def _deploy(settings: Settings, options: argparse.Namespace) -> int:
     this = run.current(settings)
     if options.environment == STAGING:
-        stages.staging(this, _say)
+        stages.staging(this, say)
     else:
-        stages.production(this, _say)
+        stages.production(this, say)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -1,11 +1,10 @@
 """What is deployed to one environment, decided once; Terraform applies it, and again to go back."""
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from configuration.errors import UserError
+from release.digest import terraform_digest
 from release.registry import Package
 
 from .config import Settings
@@ -74,7 +73,7 @@ def make(settings: Settings, environment: str, package: Package, commit: str) ->
         model if wanted.enabled else None,
         wanted.model_dump(mode="json", exclude={"enabled", "endpoint_name", "smoke_test"}),
         commit,
-        terraform_digest(settings.root / "terraform"),
+        terraform_digest(settings.root / "terraform", ("endpoint", "modules")),
     )
 
 
@@ -95,13 +94,3 @@ def from_json(text: str, where: str) -> Record:
         raise UserError(
             f"{where}: expected the record of a deployment (version {VERSION}), got something else: {error}"
         ) from None
-
-
-def terraform_digest(folder: Path) -> str:
-    """SHA-256 of the files that make an environment; what Terraform itself writes does not count."""
-    whole = hashlib.sha256()
-    for part in ("endpoint", "modules"):
-        for path in sorted((folder / part).rglob("*")):
-            if path.suffix == ".tf" or path.name == ".terraform.lock.hcl":
-                whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return whole.hexdigest()[:16]

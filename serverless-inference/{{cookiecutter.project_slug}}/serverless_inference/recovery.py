@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
 from release.aws import code, plain_errors
+from release.orphans import MISSING
+from release.orphans import orphans as found_orphans
 from release.place import Place
 from release.terraform import New
 
@@ -24,7 +26,6 @@ IN_TRANSITION = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBac
 #: "DeleteEndpoint is the only operation that can be performed on a failed endpoint." [read] DescribeEndpoint
 BEYOND_UPDATES = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
 LONGEST_TRANSITION = 45 * 60  # seconds
-MISSING = frozenset({"ValidationException", "NoSuchEntity", "ResourceNotFoundException"})
 
 
 def settled_status(sagemaker: Any, name: str, say: Say) -> str | None:
@@ -47,37 +48,9 @@ def settled_status(sagemaker: Any, name: str, say: Say) -> str | None:
 
 
 def orphans(place: Place, made: Sequence[New]) -> dict[str, str]:
-    """What a plan would make although it exists: address -> name.
-
-    Only of the types whose names are fixed; others are overwritten, or have a name of their own.
-    """
-    looks = {
-        "aws_sagemaker_endpoint": lambda name: _status(place.client("sagemaker"), name),
-        "aws_iam_role": lambda name: _role(place.client("iam"), name),
-        "aws_cloudwatch_log_group": lambda name: _log_group(place.client("logs"), name),
-    }
-    return {
-        new.address: new.name
-        for new in made
-        if new.type in looks and new.name is not None and looks[new.type](new.name) is not None
-    }
-
-
-def _role(iam: Any, name: str) -> str | None:
-    with plain_errors(f"role {name}"):
-        try:
-            return str(iam.get_role(RoleName=name)["Role"]["Arn"])
-        except ClientError as error:
-            # "denied", too: a role that is not there has no path, and these credentials reach one path only
-            if code(error) in MISSING | {"AccessDenied"}:
-                return None
-            raise
-
-
-def _log_group(logs: Any, name: str) -> str | None:
-    with plain_errors(f"log group {name}"):
-        found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    return next((group["arn"] for group in found if group["logGroupName"] == name), None)
+    """What a plan would make although it exists: address -> name."""
+    look = {"aws_sagemaker_endpoint": lambda name: _status(place.client("sagemaker"), name)}
+    return found_orphans(place, made, look)
 
 
 def _status(sagemaker: Any, name: str) -> str | None:

@@ -4,27 +4,17 @@ It is what a person reads before letting a version into production: the verdict 
 what is different from before, and how each request was answered.
 """
 
-import json
-from collections.abc import Iterator, Mapping
 from html import escape
-from typing import Any, NamedTuple
 
+from release import page as pages
 from release.environments import PRODUCTION
+from release.page import Change, changes_table, facts, leaves, page, section, table, verdict
 
 from .invoke import shorten
 from .record import Record
-from .report_style import STYLE
 from .smoke import Answer, Outcome, failing, percentile, seconds
 
 TEXT_SHOWN = 280  # characters
-
-
-class Change(NamedTuple):
-    """A difference between two deployments; a value that was not there is None."""
-
-    what: str
-    before: str | None
-    now: str | None
 
 
 def html(record: Record, before: Record | None, outcome: Outcome, *, project: str, execution: str) -> str:
@@ -37,46 +27,23 @@ def html(record: Record, before: Record | None, outcome: Outcome, *, project: st
         project: the project's name.
         execution: of the pipeline.
     """
-    title = f"{escape(project)}: {escape(record.in_words())} in {escape(record.environment)}"
-    body = [
-        f"<header><h1>{title}</h1><p>Smoke test of endpoint {escape(record.endpoint_name)}</p></header>",
-        _verdict(outcome),
-        _section("Requests", _requests(outcome)),
-        _section("How long answers took", _times(outcome)),
-        _section("What is different", _changes(record, before)),
-        _section("What was deployed", _facts(record, execution)),
-        _section("What comes next", f"<p>{escape(next_step(record, before, outcome))}</p>"),
-    ]
-    head = [
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title}</title>",
-        f"<style>{STYLE}</style>",
-    ]
-    return "\n".join(
+    return page(
+        f"{project}: {record.in_words()} in {record.environment}",
+        f"Smoke test of endpoint {record.endpoint_name}",
         [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            *head,
-            "</head>",
-            "<body><main>",
-            *body,
-            "</main></body>",
-            "</html>",
-            "",
-        ]
+            _verdict(outcome),
+            section("Requests", _requests(outcome)),
+            section("How long answers took", _times(outcome)),
+            section("What is different", _changes(record, before)),
+            section("What was deployed", _facts(record, execution)),
+            section("What comes next", f"<p>{escape(next_step(record, before, outcome))}</p>"),
+        ],
     )
 
 
 def changes(record: Record, before: Record) -> list[Change]:
     """What is different between two deployments, key by key."""
-    now, then = _flat(record), _flat(before)
-    return [
-        Change(key, then.get(key), now.get(key))
-        for key in [*now, *(key for key in then if key not in now)]
-        if now.get(key) != then.get(key)
-    ]
+    return pages.changes(_flat(record), _flat(before))
 
 
 def next_step(record: Record, before: Record | None, outcome: Outcome) -> str:
@@ -96,14 +63,11 @@ def next_step(record: Record, before: Record | None, outcome: Outcome) -> str:
 
 
 def _verdict(outcome: Outcome) -> str:
-    if outcome.passed:
-        count = len(outcome.test.requests)
-        words = f"{count} of {count} requests answered as expected; "
-        words += f"cold start {seconds(outcome.cold_start_ms)}, "
-        words += f"95 % of {len(outcome.warm)} warm answers within {seconds(outcome.p95_ms)}."
-        return f'<section class="verdict passed"><b>Passed</b><p>{escape(words)}</p></section>'
-    items = "".join(f"<li>{escape(problem)}</li>" for problem in outcome.problems)
-    return f'<section class="verdict failed"><b>Failed</b><ul>{items}</ul></section>'
+    count = len(outcome.test.requests)
+    words = f"{count} of {count} requests answered as expected; "
+    words += f"cold start {seconds(outcome.cold_start_ms)}, "
+    words += f"95 % of {len(outcome.warm)} warm answers within {seconds(outcome.p95_ms)}."
+    return verdict(outcome.problems, words)
 
 
 def _requests(outcome: Outcome) -> str:
@@ -125,7 +89,7 @@ def _requests(outcome: Outcome) -> str:
             f'<td class="number">{"" if median is None else seconds(median)}</td></tr>'
         )
     heads = ["", "Text", "Expected", "Answered", "Median"]
-    return _table(heads, rows, numbers=(0, 4))
+    return table(heads, rows, numbers=(0, 4))
 
 
 def _answer_cell(answer: Answer | None, good: bool) -> str:
@@ -150,9 +114,7 @@ def _times(outcome: Outcome) -> str:
     ]
     rows = [_time_row(name, ms, budget) for name, ms, budget in figures]
     note = f"{len(warm)} warm answers, one after another, measured where the pipeline runs, network included."
-    return f"<p>{note}</p>" + _table(
-        ["", "Took", "At most", "Share of what is allowed"], rows, numbers=(1, 2)
-    )
+    return f"<p>{note}</p>" + table(["", "Took", "At most", "Share of what is allowed"], rows, numbers=(1, 2))
 
 
 def _time_row(name: str, ms: float | None, budget: int | None) -> str:
@@ -174,17 +136,12 @@ def _changes(record: Record, before: Record | None) -> str:
     found = changes(record, before)
     if not found:
         return f"<p>Nothing: {escape(before.in_words())} was live before, with the same settings.</p>"
-    rows = [
-        f"<tr><td>{escape(each.what)}</td><td>{_value(each.before)}</td><td>{_value(each.now)}</td></tr>"
-        for each in found
-    ]
-    return _table(["", "Before", "Now"], rows)
+    return changes_table(found)
 
 
 def _facts(record: Record, execution: str) -> str:
-    facts = {**_flat(record), "endpoint": record.endpoint_name, "pipeline execution": execution}
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{_value(value)}</dd>" for name, value in facts.items())
-    return f"<dl>{items}</dl>"
+    found = {**_flat(record), "endpoint": record.endpoint_name, "pipeline execution": execution}
+    return facts(found)
 
 
 def _flat(record: Record) -> dict[str, str]:
@@ -193,35 +150,4 @@ def _flat(record: Record) -> dict[str, str]:
     found = {"model": record.in_words()}
     if model is not None:
         found |= {"model package": model.package_arn, "archive": model.data_url, "image": model.image}
-    return {**found, **dict(_leaves(record.settings)), "commit": record.commit, "terraform": record.terraform}
-
-
-def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value if isinstance(value, str) else _in_words(value)
-
-
-def _in_words(value: Any) -> str:
-    if value is None or value == {} or value == []:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _value(value: str | None) -> str:
-    return "<code>not set</code>" if value is None else f"<code>{escape(value)}</code>"
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{content}</section>"
-
-
-def _table(heads: list[str], rows: list[str], numbers: tuple[int, ...] = ()) -> str:
-    kinds = ["number" if column in numbers else "" for column in range(len(heads))]
-    cells = "".join(f'<th class="{kind}">{head}</th>' for kind, head in zip(kinds, heads, strict=True))
-    top = f"<thead><tr>{cells}</tr></thead>"
-    return f'<div class="wide"><table>{top}<tbody>{"".join(rows)}</tbody></table></div>'
+    return {**found, **dict(leaves(record.settings)), "commit": record.commit, "terraform": record.terraform}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from configuration.errors import UserError
+from release.digest import terraform_digest
 from release.registry import Package
 from serverless_inference import record as records
 from serverless_inference.load import load
@@ -72,9 +73,9 @@ def test_what_is_no_record_is_refused_by_the_name_of_its_file(text: str) -> None
 def test_the_digest_of_terraform_knows_its_files_and_not_what_terraform_writes(tmp_path: Path) -> None:
     (tmp_path / "endpoint/.terraform").mkdir(parents=True)
     (tmp_path / "endpoint/main.tf").write_text("# one")
-    before = records.terraform_digest(tmp_path)
+    before = terraform_digest(tmp_path, ("endpoint", "modules"))
     (tmp_path / "endpoint/.terraform/terraform.tfstate").write_text("{}")
     (tmp_path / "endpoint/endpoint.tfplan").write_text("plan")
-    assert records.terraform_digest(tmp_path) == before
+    assert terraform_digest(tmp_path, ("endpoint", "modules")) == before
     (tmp_path / "endpoint/main.tf").write_text("# two")
-    assert records.terraform_digest(tmp_path) != before
+    assert terraform_digest(tmp_path, ("endpoint", "modules")) != before

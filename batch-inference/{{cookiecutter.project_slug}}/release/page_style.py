@@ -1,4 +1,4 @@
-"""The look of a smoke test's report, by day and by night."""
+"""The look of pages, by day and by night."""
 
 STYLE = """
 :root {

@@ -1,0 +1,158 @@
+"""`submit`: uploads files, follows what the pipeline makes of them, and brings the answers back."""
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from configuration.errors import UserError
+from release.aws import session
+from release.environments import ENVIRONMENTS, STAGING
+
+from . import local_file, objects
+from .answers import OUTPUT, Answers, fetch
+from .config import Settings
+from .executions import Executions
+from .follow import PATIENCE, Outcome, follow
+from .local_file import LocalFile
+from .objects import Uploaded
+from .people import stop_on_other_account
+from .summary_table import table
+
+INTERRUPTED = 130  # as shells say that Ctrl-C ended a command
+EVERY = 5.0  # seconds between two lines about a long upload
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to have answered")
+    parser.add_argument("--environment", choices=ENVIRONMENTS, default=STAGING, help="default: staging")
+    parser.add_argument(
+        "--as", dest="name", metavar="NAME", help="what to call the file in the bucket, such as 2026/july.csv"
+    )
+    parser.add_argument("--no-wait", action="store_true", help="only upload; the answers come without us")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"for the answers (default: {OUTPUT}/)"
+    )
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """Uploads, follows, shows; returns 0 when every file is answered, 1 when one is not, 130 after Ctrl-C.
+
+    Raises:
+        UserError: a file is not to be uploaded, these are another account's credentials, or AWS refuses.
+    """
+    files = _checked(settings, options)
+    own = session(settings.project.region)
+    stop_on_other_account(settings, own, options.environment)
+    s3, bucket = own.client("s3"), settings.data_bucket(options.environment)
+    uploads: list[tuple[Uploaded, str]] = []
+    try:
+        for file in files:
+            uploads.append((_upload(s3, bucket, settings.transform.input.prefix, file), file.name))
+        if options.no_wait:
+            _say("The answers come without us. " + _later(uploads, options.environment))
+            return 0
+        executions = Executions(own.client("sagemaker"), settings.pipeline(options.environment))
+        advice = _where_to_look(settings, options.environment)
+        alone = len(uploads) == 1
+        followed = [(upload, "" if alone else name) for upload, name in uploads]
+        outcomes = follow(executions, followed, advice, _say)
+        names = dict(uploads)
+        return max(
+            [_show(s3, bucket, outcome, names[outcome.upload], options.output) for outcome in outcomes]
+        )
+    except KeyboardInterrupt:
+        words = "The work goes on in AWS. " + _later(uploads, options.environment)
+        _say("\n" + (words if uploads else "Nothing was uploaded."))
+        return INTERRUPTED
+
+
+def _checked(settings: Settings, options: argparse.Namespace) -> list[LocalFile]:
+    paths: Sequence[Path] = options.files
+    if options.name is not None and len(paths) > 1:
+        raise UserError(f"--as: expected one file, as it is one name, got {len(paths)} files")
+    files = [local_file.check(path, options.name or path.name, settings.transform) for path in paths]
+    names = [file.name for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(
+            f"expected files of different names, got {twice} twice; submit them one by one, with --as"
+        )
+    return files
+
+
+def _upload(s3: Any, bucket: str, prefix: str, file: LocalFile) -> Uploaded:
+    key = prefix + file.name
+    before = objects.look(s3, bucket, key)
+    _say(f"{file.path} ({size(file.size)}) to s3://{bucket}/{key}")
+    if before is not None:
+        _say(
+            f"  replaces the file of {before.moment:%Y-%m-%d %H:%M} UTC there, which the bucket keeps as an "
+            "older version"
+        )
+    return objects.upload(s3, bucket, key, file.path, _progress(file.size))
+
+
+def _progress(whole: int) -> Callable[[int], None]:
+    """Says every few seconds how far an upload is; small ones are over before."""
+    done, said, lock = 0, time.monotonic(), threading.Lock()
+
+    def progress(more: int) -> None:
+        nonlocal done, said
+        with lock:  # boto3 tells from several threads
+            done += more
+            if time.monotonic() - said >= EVERY:
+                said = time.monotonic()
+                _say(f"  {size(done)} of {size(whole)} uploaded")
+
+    return progress
+
+
+def _show(s3: Any, bucket: str, outcome: Outcome, name: str, folder: Path) -> int:
+    if outcome.problem or outcome.execution is None:
+        print(f"\n{name}: {outcome.problem}", file=sys.stderr, flush=True)
+        return 1
+    answers = fetch(s3, bucket, outcome.execution.id, folder)
+    _say(f"\n{name}\n{table(answers.summary)}\n{_where(bucket, answers)}")
+    return 0
+
+
+def _where(bucket: str, answers: Answers) -> str:
+    there = f"s3://{bucket}/{answers.summary.result_key}"
+    if not answers.published:
+        there = f"{there} holds the answers to a newer upload of this file"
+    return f"\n  {answers.path}\n  {there}"
+
+
+def _later(uploads: Sequence[tuple[Uploaded, str]], environment: str) -> str:
+    more = "" if environment == STAGING else f" --environment {environment}"
+    names = [f"'{name}'" if set(name) & set(" '()&;$") else name for _, name in uploads]
+    return "To look later:\n" + "\n".join(
+        f"  python -m batch_inference results {name}{more}" for name in names
+    )
+
+
+def _where_to_look(settings: Settings, environment: str) -> str:
+    slug = settings.project.slug
+    return (
+        f"nothing has started for {PATIENCE / 60:.0f} minutes. Look at the EventBridge rule "
+        f"{slug}-input-{environment} (is it enabled, does it see the file?), and at the queue "
+        f"{slug}-undelivered-{environment}, which holds what the rule could not deliver"
+    )
+
+
+def size(count: float) -> str:
+    """A number of bytes for a person."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
