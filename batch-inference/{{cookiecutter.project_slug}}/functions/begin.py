@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import boto3
+from botocore.config import Config
+
 import places
 import stored
-from botocore.config import Config
 from plain import Refused, explained, log
 
 LATEST = "latest"  # the pipeline's default for Version

@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
-import places
-import stored
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+import places
+import stored
 from plain import Refused, code, explained, log
 
 ATTEMPTS = 10  # at one object, while others write to it too

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
+
 from plain import Refused, code, explained
 
 PART = 256 * 1024**2  # bytes; S3 takes up to 5 GB in one request, and smaller parts are copied side by side
