@@ -1,73 +1,15 @@
-"""For the tests of terraform/endpoint: deployment roles, a registry with models, and builds that apply.
-
-What the endpoint's Terraform meets is made by Terraform too: the foundation's module for deployments, and of
-model-build's delivery the bucket, its key and the model package group with their policies.
-"""
+"""For the tests of terraform/endpoint: models that answer, and builds that apply records of endpoints."""
 
 from __future__ import annotations
 
-import io
-import json
-import shutil
-import tarfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox.access import role_environment
-from mlops_sandbox.server import Sandbox
+from tests.terraform_delivery import PRODUCTION
+from tests.terraform_deployment import GROUP, IMAGE, MODELS, Deployment, Registry, make_deployment
 
-from tests.terraform_delivery import Terraform, add_modules, make_foundation
-
-SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
-COLLECTION = Path(__file__).resolve().parents[2]
-SLUG, GROUP = "email-router-endpoint", "email-router"
-MODELS = f"mlops-{GROUP}-{SHARED}-{REGION}"
-IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu"
-BUILD_PATHS = {"staging": "/mlops/deploy-staging/", "production": "/mlops/deploy/"}
-DEPLOYMENT_ROLES = {"staging": "mlops-deployment-staging", "production": "mlops-deployment"}
-SERVICE_PATHS = {"staging": "/mlops/service-staging/", "production": "/mlops/service/"}
-
-# What the foundation's roots do for an environment, without buckets and queues, which take long.
-FOUNDATION = """
-variable "environment" { type = string }
-variable "account" { type = string }
-variable "production" { type = string }
-
-provider "aws" {}
-
-module "key" {
-  source      = "./modules/key"
-  alias       = "mlops-${var.environment}"
-  description = "Logs and notifications"
-  services    = ["cloudwatch.amazonaws.com", "sns.amazonaws.com"]
-}
-
-module "topic" {
-  source      = "./modules/topic"
-  name        = "mlops-notifications-${var.environment}"
-  kms_key_arn = module.key.arn
-  subscribers = []
-}
-
-module "deployment" {
-  source = "./modules/deployment"
-
-  environment                = var.environment
-  prefix                     = "mlops"
-  region                     = "ca-central-1"
-  account_id                 = var.account
-  shared_services_account_id = "111111111111"
-  production_account_id      = var.production
-  kms_key_arn                = module.key.arn
-  notifications_topic_arn    = module.topic.arn
-  state_bucket               = "mlops-terraform-state-${var.account}-ca-central-1"
-  state_key_arn              = module.key.arn
-  log_retention_days         = 90
-  permissions_boundary_arn   = null
-}
-"""
+SLUG = "email-router-endpoint"
 
 # Answers with the version that it is, and with an error when the text asks for one.
 INFERENCE = """
@@ -98,85 +40,31 @@ SETTINGS: dict[str, Any] = {
 
 
 @dataclass
-class Environment:
-    """One environment's root, with the credentials of its build, and the account that it is in."""
+class Environment(Deployment):
+    """An environment with an endpoint."""
 
-    name: str
-    account: str
-    repository: Path
-    terraform: Terraform
-    registry: Registry
-    sandbox: Sandbox
-    endpoint_name: str = ""
-    _record: Path = field(default=Path())
-
-    def __post_init__(self) -> None:
-        self.endpoint_name = self.endpoint_name or f"{SLUG}-{self.name}"
-        self._record = self.repository / f"{self.name}.json"
-
-    @property
-    def role_arn(self) -> str:
-        """The deployment role."""
-        return f"arn:aws:iam::{self.account}:role/{DEPLOYMENT_ROLES[self.name]}"
+    endpoint_name: str
 
     @property
     def service_role_arn(self) -> str:
         """The endpoint's role."""
-        return f"arn:aws:iam::{self.account}:role{SERVICE_PATHS[self.name]}{self.endpoint_name}-endpoint"
-
-    def client(self, service: str) -> Any:
-        """A client of the account's administrator."""
-        return self.sandbox.client(service, self.account)
+        return self.service_role(f"{self.endpoint_name}-endpoint")
 
     def record(self, version: int | None, **settings: Any) -> None:
         """Write the record of a deployment, as a build does."""
-        document = {
-            "version": 1,
-            "environment": self.name,
-            "endpoint_name": self.endpoint_name,
-            "model": None if version is None else self.registry.model(version),
-            "settings": {**SETTINGS, **settings},
-            "commit": "0123456789abcdef0123456789abcdef01234567",
-            "terraform": "0123456789abcdef",
-        }
-        self._record.write_text(json.dumps(document), encoding="utf-8")
-
-    def variables(self, **others: str) -> list[str]:
-        """Terraform's variables on the command line."""
-        given = {
-            "environment": self.name,
-            "deployment": str(self._record),
-            "deployment_role_arn": self.role_arn,
-            **others,
-        }
-        return [f"-var={name}={value}" for name, value in given.items()]
-
-    def apply(self, status: int = 0) -> str:
-        """Apply the record."""
-        return self.terraform("apply", "-auto-approve", "-no-color", *self.variables(), status=status)
+        self.write_record(
+            {
+                "endpoint_name": self.endpoint_name,
+                "model": None if version is None else model(self.registry, version),
+                "settings": {**SETTINGS, **settings},
+            }
+        )
 
     def deploy(self, version: int | None, **settings: Any) -> None:
         """Write a record, apply it, and find nothing left to do."""
         self.record(version, **settings)
         self.apply()
         self.assert_nothing_to_do()
-
-    def assert_nothing_to_do(self) -> None:
-        """Plan again: exit status 2 would be a difference."""
-        self.terraform("plan", "-detailed-exitcode", "-no-color", *self.variables())
-
-    def refusal(self, **others: str) -> str:
-        """Plan what cannot be planned; what Terraform complains of, on one line."""
-        output = self.terraform("plan", "-no-color", *self.variables(**others), status=1)
-        return " ".join(output.replace("│", " ").split())
-
-    def destroy(self) -> None:
-        """Take everything down, as a build does for an environment that is not enabled."""
-        self.terraform("destroy", "-auto-approve", "-no-color", *self.variables())
-
-    def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs."""
-        return {name: each["value"] for name, each in json.loads(self.terraform("output", "-json")).items()}
 
     def ask(self, text: str = "you") -> str:
         """What the endpoint answers."""
@@ -187,77 +75,21 @@ class Environment:
         return body.decode()
 
 
-@dataclass
-class Registry:
-    """The model package group and its bucket."""
-
-    sandbox: Sandbox
-    arns: dict[int, str] = field(default_factory=dict)
-
-    def add(self, *, archive: bool = True) -> int:
-        """Register an approved version; returns its number."""
-        number = len(self.arns) + 1
-        key = f"models/run-{number}/model.tar.gz"
-        if archive:
-            files = {"version": f"v{number}", "code/inference.py": INFERENCE}
-            self.sandbox.client("s3").put_object(Bucket=MODELS, Key=key, Body=tar(files))
-        container = {
-            "Image": IMAGE,
-            "ModelDataUrl": f"s3://{MODELS}/{key}",
-            "Environment": {
-                "SAGEMAKER_PROGRAM": "inference.py",
-                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            },
-        }
-        self.arns[number] = self.sandbox.client("sagemaker").create_model_package(
-            ModelPackageGroupName=GROUP,
-            ModelApprovalStatus="Approved",
-            InferenceSpecification={
-                "Containers": [container],
-                "SupportedContentTypes": ["text/plain"],
-                "SupportedResponseMIMETypes": ["text/plain"],
-            },
-        )["ModelPackageArn"]
-        return number
-
-    def model(self, number: int) -> dict[str, Any]:
-        """A version as the record of a deployment has it."""
-        return {
-            "package_arn": self.arns[number],
-            "group": GROUP,
-            "package_version": number,
-            "data_url": f"s3://{MODELS}/models/run-{number}/model.tar.gz",
-            "image": IMAGE,
-        }
+def add_model(registry: Registry, *, archive: bool = True) -> int:
+    """Register an approved version that answers, or one whose archive is missing; returns its number."""
+    files = {"version": f"v{len(registry.arns) + 1}", "code/inference.py": INFERENCE}
+    return registry.add(files if archive else None)
 
 
-def tar(files: dict[str, str]) -> bytes:
-    """A .tar.gz of files, by name."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return buffer.getvalue()
-
-
-def make_registry(
-    generate: Callable[..., Path], folder: Path, sandbox: Sandbox, production: str = PRODUCTION
-) -> Registry:
-    """The group, the bucket and the key of a model-build repository, with the policies that it gives them."""
-    make_foundation(sandbox, production=production)
-    root = add_modules(generate(folder, single_account=production == SHARED))
-    terraform = Terraform(root, sandbox.environment())
-    terraform("init", "-no-color")
-    targets = [
-        "module.bucket.aws_s3_bucket_policy.this",
-        "module.bucket.aws_s3_bucket_server_side_encryption_configuration.this",
-        "aws_sagemaker_model_package_group.this",
-        *(["aws_sagemaker_model_package_group_policy.this"] if production != SHARED else []),
-    ]
-    terraform.apply(*(f"-target={target}" for target in targets))
-    return Registry(sandbox)
+def model(registry: Registry, number: int) -> dict[str, Any]:
+    """A version as the record of a deployment has it."""
+    return {
+        "package_arn": registry.arns[number],
+        "group": GROUP,
+        "package_version": number,
+        "data_url": f"s3://{MODELS}/models/run-{number}/model.tar.gz",
+        "image": IMAGE,
+    }
 
 
 def make_environment(
@@ -268,48 +100,6 @@ def make_environment(
     production: str = PRODUCTION,
     endpoint_name: str = "",
 ) -> Environment:
-    """An environment as the foundation gives it to builds, and a copy of the repository for one build.
-
-    Args:
-        name: staging or production.
-        repository: generated; it is copied.
-        folder: for the copies.
-        registry: where its models come from.
-        production: the production account.
-        endpoint_name: if it is another than <slug>-<name>.
-    """
-    sandbox = registry.sandbox
-    account = SHARED if name == "staging" else production
-    foundation = folder / f"foundation-{name}"
-    shutil.copytree(COLLECTION / "shared/foundation/modules", foundation / "modules")
-    (foundation / "main.tf").write_text(FOUNDATION, encoding="utf-8")
-    applied = Terraform(foundation, sandbox.environment(account))
-    applied("init", "-no-color")
-    variables = {"environment": name, "account": account, "production": production}
-    applied.apply(*(f"-var={key}={value}" for key, value in variables.items()))
-
-    copy = folder / f"{name}-{endpoint_name or SLUG}"
-    shutil.copytree(repository, copy)
-    add_modules(copy)
-    terraform = Terraform(copy / "terraform/endpoint", build_credentials(sandbox, name))
-    terraform("init", "-no-color")
-    return Environment(name, account, copy, terraform, registry, sandbox, endpoint_name)
-
-
-def build_credentials(sandbox: Sandbox, name: str) -> dict[str, str]:
-    """Environment variables of an environment's build; its role is made if no delivery has made it."""
-    iam, role = sandbox.client("iam"), f"{SLUG}-{name}"
-    if role not in [each["RoleName"] for each in iam.list_roles()["Roles"]]:
-        service = {"Service": "codebuild.amazonaws.com"}
-        trust = policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": service})
-        iam.create_role(RoleName=role, Path=BUILD_PATHS[name], AssumeRolePolicyDocument=trust)
-        # every role: whether this build may become one is up to the role's trust
-        become = policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"})
-        iam.put_role_policy(RoleName=role, PolicyName="become", PolicyDocument=become)
-    arn = f"arn:aws:iam::{SHARED}:role{BUILD_PATHS[name]}{role}"
-    return role_environment(arn, "codebuild.amazonaws.com", REGION, "build")
-
-
-def policy(statement: dict[str, Any]) -> str:
-    """A policy of one statement, as JSON."""
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    """An environment as the foundation gives it to builds; the endpoint is <slug>-<name> unless named."""
+    made = make_deployment(name, SLUG, "endpoint", repository, folder, registry, production)
+    return Environment(**vars(made), endpoint_name=endpoint_name or f"{SLUG}-{name}")

@@ -19,19 +19,9 @@ from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import Images
 
 from tests.foundation.terraform_roots import may
-from tests.serverless_inference.terraform_endpoint import (
-    MODELS,
-    PRODUCTION,
-    REGION,
-    SHARED,
-    SLUG,
-    Environment,
-    Registry,
-    build_credentials,
-    make_environment,
-    make_registry,
-    policy,
-)
+from tests.serverless_inference.terraform_endpoint import SLUG, Environment, add_model, make_environment
+from tests.terraform_delivery import PRODUCTION, REGION, SHARED
+from tests.terraform_deployment import MODELS, Registry, build_credentials, make_registry, policy
 
 pytestmark = pytest.mark.slow
 
@@ -47,8 +37,8 @@ def registry(
     folder, images = tmp_path_factory.mktemp("registry"), Images.single(container_python)
     with Sandbox(folder / "sandbox", images, accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
         made = make_registry(generate, folder, sandbox)
-        made.add()
-        made.add()
+        add_model(made)
+        add_model(made)
         yield made
 
 
@@ -139,7 +129,7 @@ def test_other_settings_make_another_configuration(staging: Environment) -> None
 
 
 def test_a_version_that_cannot_start_leaves_the_old_one_in_service(staging: Environment) -> None:
-    broken = staging.registry.add(archive=False)
+    broken = add_model(staging.registry, archive=False)
     staging.record(broken)
     before, answer = config_of(staging)["EndpointConfigName"], staging.ask()
     output = staging.apply(status=1)
@@ -364,7 +354,7 @@ def test_the_build_of_one_environment_cannot_deploy_the_other(
 ) -> None:
     own = dict(production.terraform.environment)
     try:
-        keys = build_credentials(staging.sandbox, "staging")
+        keys = build_credentials(staging.sandbox, SLUG, "staging")
         production.terraform.environment.update(keys)
         assert "Cannot assume IAM Role" in production.refusal()
     finally:

@@ -10,8 +10,9 @@ import pytest
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import Images
 
-from tests.serverless_inference.terraform_endpoint import SHARED, SLUG, make_environment, make_registry
-from tests.terraform_delivery import Terraform, add_modules
+from tests.serverless_inference.terraform_endpoint import SLUG, add_model, make_environment
+from tests.terraform_delivery import SHARED, Terraform, add_modules
+from tests.terraform_deployment import make_registry
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +24,12 @@ def test_in_a_single_account_the_delivery_and_both_endpoints_lie_side_by_side(
     images = Images.single(container_python)
     with Sandbox(tmp_path / "sandbox", images, accounts=(SHARED,), enforce_iam=True) as sandbox:
         registry = make_registry(generate, tmp_path, sandbox, production=SHARED)
-        version = registry.add()
+        version = add_model(registry)
         delivery = Terraform(add_modules(repository), sandbox.environment())
         delivery("init", "-no-color")
-        delivery.apply("-target=module.build", "-target=module.pipeline_role")
+        delivery.apply(
+            "-target=module.promotion.module.build", "-target=module.promotion.module.pipeline_role"
+        )
         for name in ("staging", "production"):
             environment = make_environment(name, repository, tmp_path / "build", registry, production=SHARED)
             environment.deploy(version)

@@ -5,7 +5,7 @@ data "aws_partition" "current" {}
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_144:a copy in another Region is the organisation's decision: data may not leave one
   # checkov:skip=CKV_AWS_18:CloudTrail's data events record access with the caller's role; an access log would be a second bucket
-  # checkov:skip=CKV2_AWS_62:nothing waits for objects of this bucket
+  # checkov:skip=CKV2_AWS_62:events are sent where something waits for objects, see var.eventbridge
   bucket        = var.name
   force_destroy = var.delete_data
 }
@@ -86,6 +86,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 
   # S3 refuses rules on replaced versions before versioning is on
   depends_on = [aws_s3_bucket_versioning.this]
+}
+
+resource "aws_s3_bucket_notification" "this" {
+  count = var.eventbridge ? 1 : 0
+
+  bucket      = aws_s3_bucket.this.id
+  eventbridge = true
 }
 
 resource "aws_s3_bucket_policy" "this" {

@@ -30,6 +30,12 @@ variable "noncurrent_days" {
   default     = 90
 }
 
+variable "eventbridge" {
+  description = "Whether the bucket's events go to EventBridge."
+  type        = bool
+  default     = false
+}
+
 variable "delete_data" {
   description = "Whether destroying the bucket deletes what is in it; otherwise a bucket that is not empty stays."
   type        = bool

@@ -52,7 +52,7 @@ resource "aws_cloudwatch_event_target" "start" {
   role_arn  = module.role.arn
 
   dead_letter_config {
-    arn = aws_sqs_queue.undelivered.arn
+    arn = module.undelivered.arn
   }
 }
 
@@ -73,32 +73,25 @@ resource "aws_cloudwatch_event_target" "schedule" {
   role_arn  = module.role.arn
 
   dead_letter_config {
-    arn = aws_sqs_queue.undelivered.arn
+    arn = module.undelivered.arn
   }
 }
 
-resource "aws_cloudwatch_event_rule" "notice" {
-  for_each = local.notices
+module "notices" {
+  source = "../notices"
 
-  name          = "${var.name}-${each.key}"
-  description   = "Tells people by ${element(split(":", var.topic_arn), 5)}"
-  event_pattern = each.value.pattern
+  name                  = var.name
+  notices               = local.notices
+  topic_arn             = var.topic_arn
+  undelivered_queue_arn = module.undelivered.arn
 }
 
-resource "aws_cloudwatch_event_target" "notice" {
-  for_each = local.notices
+module "undelivered" {
+  source = "../undelivered"
 
-  rule      = aws_cloudwatch_event_rule.notice[each.key].name
-  target_id = "topic"
-  arn       = var.topic_arn
-
-  input_transformer {
-    input_paths = each.value.values
-    # A JSON text. Not jsonencode: it writes < and > as escapes, which EventBridge does not take for its placeholders.
-    input_template = "\"${replace(each.value.text, "\"", "\\\"")}\""
-  }
-
-  dead_letter_config {
-    arn = aws_sqs_queue.undelivered.arn
-  }
+  # SQS's own key: events of deliveries hold no secrets, and not every key lets EventBridge in
+  name      = "${var.name}-undelivered-events"
+  meaning   = "An event could not start the pipeline ${var.name}, or could not be told to people."
+  rule_arns = local.all_rules
+  topic_arn = var.topic_arn
 }

@@ -1,6 +1,6 @@
 output "undelivered_queue_url" {
   description = "The queue with events that could not be delivered."
-  value       = aws_sqs_queue.undelivered.id
+  value       = module.undelivered.url
 }
 
 output "role_arn" {

@@ -1,5 +1,6 @@
 # A role that one AWS service assumes for resources of this account, and for nobody else's: without the conditions
-# another account could have the service act as this role (the confused deputy).
+# another account could have the service act as this role (the confused deputy). Lambda alone says nothing about itself
+# when it assumes a function's role: there only those can use the role who may pass it on.
 
 data "aws_caller_identity" "current" {}
 
@@ -24,10 +25,13 @@ data "aws_iam_policy_document" "trust" {
       type        = "Service"
       identifiers = [var.service]
     }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [data.aws_caller_identity.current.account_id]
+    dynamic "condition" {
+      for_each = var.service == "lambda.amazonaws.com" ? [] : [1]
+      content {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [data.aws_caller_identity.current.account_id]
+      }
     }
     dynamic "condition" {
       for_each = length(var.source_arns) > 0 ? [1] : []

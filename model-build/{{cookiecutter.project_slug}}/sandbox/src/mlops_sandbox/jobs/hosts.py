@@ -89,26 +89,32 @@ class Cluster:
     ) -> list[Process]:
         """Start the same command on every host."""
         processes: list[Process] = []
-        several = len(self.machines) > 1
         for machine in self.machines:
-            name = machine.folder.name if several else None
-            variables = container_environment(job.context, image, environment, machine, len(self.machines))
             try:
-                processes.append(
-                    Process(
-                        self.paths.command(
-                            command, machine.ml, machine.folder / "namespace", self.hosts, machine.host
-                        ),
-                        self.paths.environment(variables, machine.ml),
-                        machine.folder,
-                        lambda line, name=name: job.log.line(line, name),  # type: ignore[misc]
-                    )
-                )
+                processes.append(self.start_on(machine, job, command, image, environment))
             except BaseException:
                 for process in processes:
                     process.kill()
                 raise
         return processes
+
+    def start_on(
+        self,
+        machine: Machine,
+        job: Work,
+        command: Sequence[str],
+        image: Image,
+        environment: Mapping[str, str],
+    ) -> Process:
+        """Start a command on one of the hosts."""
+        name = machine.folder.name if len(self.machines) > 1 else None
+        variables = container_environment(job.context, image, environment, machine, len(self.machines))
+        return Process(
+            self.paths.command(command, machine.ml, machine.folder / "namespace", self.hosts, machine.host),
+            self.paths.environment(variables, machine.ml),
+            machine.folder,
+            lambda line: job.log.line(line, name),
+        )
 
     def run(
         self, job: Job, command: Sequence[str], image: Image, environment: Mapping[str, str]

@@ -72,15 +72,16 @@ def download(client: Any, bucket: str, key: str, path: str) -> None:
         raise _failed(f"read s3://{bucket}/{key}", error) from None
 
 
-def upload(client: Any, path: str, uri: str) -> None:
-    """Write a file to an object.
+def upload(client: Any, path: str, uri: str, kms_key: str | None = None) -> None:
+    """Write a file to an object, encrypted with a key of AWS KMS if one is named.
 
     Raises:
         JobFailed: the object cannot be written.
     """
     bucket, key = split(uri)
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
     try:
-        client.upload_file(path, bucket, key)
+        client.upload_file(path, bucket, key, ExtraArgs=encryption)
     except Exception as error:  # boto3 wraps a ClientError in an S3UploadFailedError
         raise _failed(f"write {uri}", error) from None
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from mlops_sandbox.jobs import archives, multi_model_server, s3
 from mlops_sandbox.jobs.context import Work
 from mlops_sandbox.jobs.errors import JobFailed
-from mlops_sandbox.jobs.hosts import Cluster
+from mlops_sandbox.jobs.hosts import Cluster, Machine
 from mlops_sandbox.jobs.process import Process
 
 SWITCH = "MLOPS_SANDBOX_MODEL_SERVER"
@@ -94,20 +94,38 @@ def serving(job: Work, container: Container) -> Iterator[ModelServer]:
     Raises:
         JobFailed: the model cannot be fetched, or the server does not become healthy.
     """
-    cluster = Cluster.of(job, 1)
-    (machine,) = cluster.machines
-    model = machine.ml / "model"
-    model.mkdir()
-    if container.model:
-        archive = machine.folder / "model.tar.gz"
-        s3.download(job.context.client("s3"), *s3.split(container.model), str(archive))
-        archives.unpack(archive, model, container.model)
-        archive.unlink()
-    server = start(job, cluster, container)
-    try:
+    with fleet(job, container, 1) as (server,):
         yield server
+
+
+@contextmanager
+def fleet(job: Work, container: Container, count: int) -> Iterator[list[ModelServer]]:
+    """Start a server of a container on each of ``count`` hosts, together, and end them with the block.
+
+    The archive is fetched once; each host has an unpacked model of its own, which its script may write to.
+
+    Raises:
+        JobFailed: the model cannot be fetched, or a server does not become healthy; no process is left.
+    """
+    cluster = Cluster.of(job, count)
+    if container.model:
+        archive = job.folder / "model.tar.gz"
+        s3.download(job.context.client("s3"), *s3.split(container.model), str(archive))
+        for machine in cluster.machines:
+            archives.unpack(archive, machine.ml / "model", container.model)
+        archive.unlink()
+    processes: list[Process] = []
+    try:
+        begun = []
+        for machine in cluster.machines:
+            (machine.ml / "model").mkdir(exist_ok=True)
+            process, port_file = _begin(job, cluster, machine, container)
+            processes.append(process)
+            begun.append((process, port_file))
+        yield [ModelServer(_wait_healthy(job, *each), each[0]) for each in begun]
     finally:
-        server.process.kill()
+        for process in processes:
+            process.kill()
 
 
 def start(work: Work, cluster: Cluster, container: Container) -> ModelServer:
@@ -122,6 +140,16 @@ def start(work: Work, cluster: Cluster, container: Container) -> ModelServer:
         JobFailed: the image is not declared, or the server does not become healthy; no process is left.
     """
     (machine,) = cluster.machines
+    process, port_file = _begin(work, cluster, machine, container)
+    try:
+        return ModelServer(_wait_healthy(work, process, port_file), process)
+    except BaseException:
+        process.kill()
+        raise
+
+
+def _begin(work: Work, cluster: Cluster, machine: Machine, container: Container) -> tuple[Process, Path]:
+    """Start a server on one machine; returns its process and the file in which it will put its port."""
     image = work.context.images.find(container.image)
     port_file = machine.folder / "port"
     if os.environ.get(SWITCH) == "multi-model-server":
@@ -137,12 +165,7 @@ def start(work: Work, cluster: Cluster, container: Container) -> ModelServer:
     )
     if cluster.paths.unshare is None:
         environment["SAGEMAKER_BASE_DIR"] = "/opt/ml"  # rewritten, like every other value
-    (process,) = cluster.start(work, command, image, environment)
-    try:
-        return ModelServer(_wait_healthy(work, process, port_file), process)
-    except BaseException:
-        process.kill()
-        raise
+    return cluster.start_on(machine, work, command, image, environment), port_file
 
 
 def _wait_healthy(work: Work, process: Process, port_file: Path) -> str:

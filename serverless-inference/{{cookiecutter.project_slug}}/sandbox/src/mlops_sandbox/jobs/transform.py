@@ -1,29 +1,24 @@
-"""Batch transform: every object under a prefix goes through the model's server, the answers to ``KEY.out``.
+"""Batch transform: every object under a prefix goes through the model's servers, the answers to ``KEY.out``.
 
-Requests run side by side up to MaxConcurrentTransforms. One server, whatever
-TransformResources.InstanceCount says: its figure changes the time that a transform takes and nothing of its
-result.
+Each of TransformResources.InstanceCount instances is a server of its own, and an object is answered by one
+of them: SageMaker shares out objects, not lines. What an instance does is in ``transform_instance``.
 """
 
 from __future__ import annotations
 
-import gzip
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mlops_sandbox.jobs import channels, records, s3
+from mlops_sandbox.jobs import channels, transform_rules
 from mlops_sandbox.jobs.context import JobContext
 from mlops_sandbox.jobs.errors import JobFailed
 from mlops_sandbox.jobs.lifecycle import Job, running
-from mlops_sandbox.jobs.serving import Container, ModelServer, serving
-
-_MAX_PAYLOAD = 6  # MB: the default of MaxPayloadInMB
-_TIMEOUT, _RETRIES = 600, 3  # the defaults of ModelClientConfig
-#: What DataProcessing's fields mean when they change nothing.
-_NEUTRAL = {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+from mlops_sandbox.jobs.serving import Container, ModelServer, fleet
+from mlops_sandbox.jobs.transform_instance import Instance, Plan
 
 
 def run_transform(request: dict[str, Any], context: JobContext) -> dict[str, Any]:
@@ -37,79 +32,84 @@ def run_transform(request: dict[str, Any], context: JobContext) -> dict[str, Any
         What DescribeTransformJob answers for the completed job.
 
     Raises:
-        JobFailed: no data, no such model, a server that does not start, or a request that it refused. The
-            outputs
-            of the files before that one are in S3.
+        JobFailed: no data, no such model, a server that does not start or that ends, or an object that cannot
+            be answered as a whole. As on SageMaker the other objects are answered all the same, and of the
+            failing one nothing is in S3.
         JobStopped: ``context.stop`` was set.
     """
     with running("transform", request, context) as job:
-        for key, value in (request.get("DataProcessing") or {}).items():
-            if value != _NEUTRAL[key]:
-                expected = f"expected {_NEUTRAL[key]!r} in the sandbox, got {value!r}"
-                raise JobFailed(f"ClientError: DataProcessing.{key}: {expected}")
+        if problems := transform_rules.problems(request):
+            raise JobFailed(f"ClientError: {'; '.join(problems)}")
         container = _container(job, request["ModelName"])
-        source = request["TransformInput"]["DataSource"]["S3DataSource"]
-        client = context.client("s3")
-        items = channels.find(client, channels.Source.of(source))
-        with serving(job, container) as server, _pool(request) as pool:
-            for item in items:
-                job.check_stop()
-                data = _transform(job, server, pool, item)
-                with tempfile.NamedTemporaryFile(dir=job.folder) as file:
-                    file.write(data)
-                    file.flush()
-                    uri = s3.join(request["TransformOutput"]["S3OutputPath"], f"{item.path}.out")
-                    s3.upload(client, file.name, uri)
+        plan = Plan.of(job)
+        source = channels.Source.of(request["TransformInput"]["DataSource"]["S3DataSource"])
+        items = channels.find(plan.client, source)
+        # An instance that would get no object is not started here.
+        count = min(request["TransformResources"].get("InstanceCount") or 1, len(items))
+        _tell_settings(job, count)
+        with contextlib.ExitStack() as stack:
+            drivers = stack.enter_context(_pool(count))
+            pools = [stack.enter_context(_pool(transform_rules.concurrency(request))) for _ in range(count)]
+            # Ended first, so that no thread waits for an answer that nobody wants any more.
+            servers = stack.enter_context(fleet(job, container, count))
+            failures = _answer(plan, drivers, pools, servers, items)
+        if failures:
+            _fail(failures, len(items))
     return job.description
 
 
-def _pool(request: dict[str, Any]) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=request.get("MaxConcurrentTransforms") or 1)
+def _answer(
+    plan: Plan,
+    drivers: ThreadPoolExecutor,
+    pools: list[ThreadPoolExecutor],
+    servers: list[ModelServer],
+    items: list[channels.Item],
+) -> list[JobFailed]:
+    """Answer all objects; returns why some of them could not be."""
+    count = len(servers)
+    driven = []
+    try:
+        for number, (server, pool) in enumerate(zip(servers, pools, strict=True)):
+            instance = Instance(plan, server, pool, transform_rules.concurrency(plan.job.request))
+            driven.append(drivers.submit(instance.answer, items[number::count]))
+        done, _ = wait(driven, return_when=FIRST_EXCEPTION)
+        for each in done:
+            if error := each.exception():
+                raise error
+        return [failure for each in driven for failure in each.result()]
+    except BaseException:
+        plan.ending.set()
+        raise
 
 
-def _transform(job: Job, server: ModelServer, pool: ThreadPoolExecutor, item: channels.Item) -> bytes:
-    """Return the output of one file."""
-    taken, given = job.request["TransformInput"], job.request["TransformOutput"]
-    data = s3.read(job.context.client("s3"), f"s3://{item.bucket}/{item.key}")
-    if taken.get("CompressionType") == "Gzip":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise JobFailed(f"ClientError: {item.key}: expected gzip: {error}") from None
-    bodies = records.requests(
-        data,
-        split=taken.get("SplitType", "None"),
-        strategy=job.request.get("BatchStrategy", "MultiRecord"),
-        max_payload_mb=job.request.get("MaxPayloadInMB", _MAX_PAYLOAD),
-        name=item.key,
-    )
-    answers = pool.map(lambda body: _invoke(job, server, body, item.key), list(bodies))
-    return records.assemble(answers, assemble_with=given.get("AssembleWith", "None"))
+def _fail(failures: list[JobFailed], count: int) -> None:
+    """Raise the first failure, with how many objects share its fate."""
+    first, *others = failures
+    if not others:
+        raise first
+    raise JobFailed(f"{first.reason} ({len(failures)} of {count} objects failed; see the log)")
 
 
-def _invoke(job: Job, server: ModelServer, body: bytes, name: str) -> bytes:
-    """Send one request, again after a server's fault or a time-out; a refusal ends the job."""
-    config = job.request.get("ModelClientConfig") or {}
-    timeout = config.get("InvocationsTimeoutInSeconds", _TIMEOUT)
-    problem = ""
-    for _ in range(1 + config.get("InvocationsMaxRetries", _RETRIES)):
-        job.check_stop()
-        try:
-            answer = server.invoke(
-                body,
-                job.request["TransformInput"].get("ContentType", ""),
-                job.request["TransformOutput"].get("Accept", "*/*"),
-                timeout,
-            )
-        except OSError as error:
-            problem = str(error)
-            continue
-        if answer.status == 200:
-            return answer.body
-        problem = f"{answer.status}: {answer.body[:500].decode('utf-8', 'replace')}"
-        if answer.status < 500:
-            break
-    raise JobFailed(f"ClientError: {name}: bad HTTP response received from the model: {problem}")
+def _tell_settings(job: Job, count: int) -> None:
+    """Log what SageMaker logs first, and on how many instances."""
+    single = job.request.get("BatchStrategy") == "SingleRecord"
+    settings = {
+        "MaxConcurrentTransforms": transform_rules.concurrency(job.request),
+        "MaxPayloadInMB": transform_rules.payload(job.request),
+        "BatchStrategy": "SINGLE_RECORD" if single else "MULTI_RECORD",
+        "instances": count,
+    }
+    job.log.line(", ".join(f"{key}={value}" for key, value in settings.items()))
+
+
+@contextlib.contextmanager
+def _pool(size: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; what has not begun at the end of the block never does."""
+    pool = ThreadPoolExecutor(max_workers=size)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _container(job: Job, model_name: str) -> Container:

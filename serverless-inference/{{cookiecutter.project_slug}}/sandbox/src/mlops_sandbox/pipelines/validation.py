@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.validate import ParamValidator
 
+from mlops_sandbox.jobs import transform_rules
 from mlops_sandbox.pipelines import constraints
 from mlops_sandbox.pipelines.errors import suggest
 from mlops_sandbox.pipelines.expressions import Unknown
@@ -26,6 +27,8 @@ def request_problems(operation: Operation, request: Mapping[str, Any]) -> list[s
     messages += [
         f"{operation.create}: {path}: {message}" for path, message in constraints.problems(shape, filled)
     ]
+    if operation.create == "CreateTransformJob" and not messages:
+        messages = [f"{operation.create}: {message}" for message in transform_rules.problems(filled)]
     return messages
 
 

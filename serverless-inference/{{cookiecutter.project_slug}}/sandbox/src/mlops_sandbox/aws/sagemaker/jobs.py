@@ -19,7 +19,9 @@ from mlops_sandbox.access import AccessDenied, acting
 from mlops_sandbox.aws.listing import page
 from mlops_sandbox.aws.sagemaker.kinds import KINDS, JobKind, Kind
 from mlops_sandbox.aws.sagemaker.records import Record, arn, now
+from mlops_sandbox.aws.sagemaker.requests import checked
 from mlops_sandbox.gate import STATE
+from mlops_sandbox.jobs import transform_rules
 
 #: What ends each running job, by the ARN of the job.
 _running: dict[str, threading.Event] = {}
@@ -109,11 +111,23 @@ def _find(response: SageMakerResponse, names: JobKind) -> Record:
     return record
 
 
+def _transform_request(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request that the service would take.
+
+    Raises:
+        ValidationError: with every problem.
+    """
+    request = checked("CreateTransformJob", params)
+    if problems := transform_rules.problems(request):
+        raise ValidationError("; ".join(problems))
+    return request
+
+
 def _calls(kind: Kind) -> Mapping[str, Callable[[SageMakerResponse], ActionResult]]:
     names = KINDS[kind]
 
     def create(self: SageMakerResponse) -> ActionResult:
-        request = dict(self.params)
+        request = _transform_request(self.params) if kind == "transform" else dict(self.params)
         account, region, stop = self.current_account, self.region, threading.Event()
         if _runner is None:
             raise ValidationError("no sandbox is open in this process, so that nothing can run the job")

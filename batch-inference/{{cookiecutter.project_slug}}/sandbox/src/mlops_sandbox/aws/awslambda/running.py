@@ -1,0 +1,62 @@
+"""Running a function: with its role, and with its lines in CloudWatch Logs."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from moto.awslambda.models import LambdaFunction
+
+from mlops_sandbox.aws.awslambda.configuration import log_group
+
+if TYPE_CHECKING:
+    from mlops_sandbox.jobs.lambdas import Invocation
+
+
+def run(
+    function: LambdaFunction, payload: Any, stop: threading.Event | None = None
+) -> tuple[Invocation, str]:
+    """Call a function and return how it ended and what it printed.
+
+    Raises:
+        mlops_sandbox.jobs.JobStopped: ``stop`` was set before the end.
+        mlops_sandbox.access.AccessDenied: its role does not trust Lambda.
+    """
+    # Imported here: both need the installed patches.
+    from mlops_sandbox.jobs.lambdas import function_environment, invoke
+    from mlops_sandbox.server import current
+
+    environment = function_environment(function)
+    lines: list[str] = []
+    began = time.monotonic()
+    try:
+        return invoke(function, payload, current().images, environment, lines.append, stop), "\n".join(lines)
+    finally:
+        lines.append(f"REPORT Duration: {1000 * (time.monotonic() - began):.2f} ms")
+        _write(function, environment, lines)
+
+
+def _write(function: LambdaFunction, environment: dict[str, str], lines: Sequence[str]) -> None:
+    """Write a log stream as the function's role; without the permission there is no log, as on AWS."""
+    from mlops_sandbox.clients import from_environment
+
+    client = from_environment("logs", environment)
+    group = log_group(function)
+    stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
+    moment = int(time.time() * 1000)
+    # An empty message is refused; the batch is as long as one call may be.
+    entries = [{"timestamp": moment, "message": line or " "} for line in lines[-9000:]]
+    try:
+        try:
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        except client.exceptions.ResourceNotFoundException:
+            client.create_log_group(logGroupName=group)
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=entries)
+    except (ClientError, BotoCoreError):
+        pass

@@ -1,0 +1,9 @@
+"""Amazon EventBridge: what moto's lacks."""
+
+from mlops_sandbox.aws.events import delivery, patterns
+
+
+def install() -> None:
+    """Patch moto."""
+    delivery.install()
+    patterns.install()

@@ -1,0 +1,113 @@
+"""Event patterns: what EventBridge refuses, and lists of objects.
+
+moto lets an operator that does not exist match everything, so that a misspelt one is found on AWS only; and
+it does not look into lists of objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from moto.events.exceptions import InvalidEventPatternException
+from moto.events.models import EventPattern, EventPatternParser
+
+#: [read] Amazon EventBridge user guide, "Comparison operators".
+_OPERATORS = (
+    "anything-but",
+    "cidr",
+    "equals-ignore-case",
+    "exists",
+    "numeric",
+    "prefix",
+    "suffix",
+    "wildcard",
+)
+_WITHIN_ANYTHING_BUT = ("equals-ignore-case", "prefix", "suffix", "wildcard")
+
+
+def check(pattern: Any, path: str = "") -> None:
+    """Refuse what PutRule refuses.
+
+    Raises:
+        InvalidEventPatternException: an operator that does not exist, a wildcard with two stars in a row, a
+            value that is neither an object nor a list.
+    """
+    if not isinstance(pattern, Mapping):
+        raise InvalidEventPatternException(reason=f"{path or 'Filter'} is not an object")
+    for name, value in pattern.items():
+        here = f"{path}.{name}" if path else name
+        if name == "$or":
+            if not isinstance(value, list) or len(value) < 2:
+                raise InvalidEventPatternException(reason="$or must be an array of two or more objects")
+            for branch in value:
+                check(branch, path)
+        elif isinstance(value, Mapping):
+            check(value, here)
+        elif not isinstance(value, list) or not value:
+            raise InvalidEventPatternException(reason=f"'{here}' must be an object or a non-empty array")
+        else:
+            for entry in value:
+                _check_filter(entry, here)
+
+
+def _check_filter(entry: Any, path: str) -> None:
+    if isinstance(entry, list):
+        raise InvalidEventPatternException(reason=f"{path}: a match value must be a text, a number or null")
+    if not isinstance(entry, Mapping):
+        return
+    if len(entry) != 1:
+        raise InvalidEventPatternException(reason=f"{path}: only one key allowed in match expression")
+    ((operator, value),) = entry.items()
+    if operator not in _OPERATORS:
+        raise InvalidEventPatternException(reason=f"{path}: unrecognized match type {operator}")
+    if operator == "exists" and not isinstance(value, bool):
+        raise InvalidEventPatternException(reason=f"{path}: exists must be true or false")
+    nested = operator == "anything-but" and isinstance(value, Mapping)
+    if nested and (len(value) != 1 or next(iter(value)) not in _WITHIN_ANYTHING_BUT):
+        raise InvalidEventPatternException(reason=f"{path}: unsupported anything-but pattern")
+    if operator == "wildcard" and "**" in str(value):
+        raise InvalidEventPatternException(reason=f"{path}: consecutive wildcard characters")
+
+
+def matches(pattern: EventPattern, event: Mapping[str, Any]) -> bool:
+    """Tell whether a pattern matches, lists of objects included: one of the objects must fit."""
+    found = pattern.get_pattern()
+    return not found or _matches(pattern, found, json.loads(json.dumps(event)))
+
+
+def _matches(moto: EventPattern, pattern: Mapping[str, Any], node: Any) -> bool:
+    if isinstance(node, list):
+        return any(_matches(moto, pattern, item) for item in node)
+    fields: Mapping[str, Any] = node if isinstance(node, Mapping) else {}
+    for name, wanted in pattern.items():
+        if name == "$or":
+            if not any(_matches(moto, branch, node) for branch in wanted):
+                return False
+        elif isinstance(wanted, Mapping):
+            if not _matches(moto, wanted, fields.get(name)):
+                return False
+        else:
+            # An object is not a leaf: `exists` and every value look at leaves only.
+            leaf = {name: fields[name]} if name in fields and not isinstance(fields[name], Mapping) else {}
+            if not moto._does_event_match(leaf, {name: wanted}):
+                return False
+    return True
+
+
+def install() -> None:
+    """Replace moto's check and its comparison."""
+
+    def parse(self: EventPatternParser) -> dict[str, Any]:
+        if not self.pattern:
+            return {}
+        try:
+            parsed: dict[str, Any] = json.loads(self.pattern)
+        except ValueError:
+            raise InvalidEventPatternException(reason="Invalid JSON") from None
+        check(parsed)
+        return parsed
+
+    EventPatternParser.parse = parse  # type: ignore[method-assign]
+    EventPattern.matches_event = matches  # type: ignore[assignment,method-assign]

@@ -1,0 +1,10 @@
+"""Amazon S3: what moto's lacks."""
+
+from mlops_sandbox.aws.s3 import notifications, objects, policies
+
+
+def install() -> None:
+    """Patch moto."""
+    notifications.install()
+    objects.install()
+    policies.install()

@@ -1,0 +1,26 @@
+"""SageMaker jobs and Lambda functions as local processes under the container contract.
+
+A request is what the Create*Job call takes, already resolved and validated. The answer is what the matching
+Describe*Job call returns. Every job is also recorded in the sandbox's SageMaker, so plain boto3 sees it.
+"""
+
+from mlops_sandbox.jobs.context import JobContext
+from mlops_sandbox.jobs.errors import JobFailed, JobStopped
+from mlops_sandbox.jobs.images import Image, Images, ImagesError
+from mlops_sandbox.jobs.lambdas import run_lambda
+from mlops_sandbox.jobs.processing import run_processing
+from mlops_sandbox.jobs.training import run_training
+from mlops_sandbox.jobs.transform import run_transform
+
+__all__ = [
+    "Image",
+    "Images",
+    "ImagesError",
+    "JobContext",
+    "JobFailed",
+    "JobStopped",
+    "run_lambda",
+    "run_processing",
+    "run_training",
+    "run_transform",
+]

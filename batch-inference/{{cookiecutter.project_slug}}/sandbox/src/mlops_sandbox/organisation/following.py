@@ -1,0 +1,155 @@
+"""Following what a push starts: the delivery pipeline, and the SageMaker executions that its builds start."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mlops_sandbox.errors import SandboxError
+from mlops_sandbox.follow import follow as follow_execution
+from mlops_sandbox.organisation import pipelines
+from mlops_sandbox.organisation.approvals import waiting
+from mlops_sandbox.organisation.record import Organisation
+
+#: Seconds in which an execution begins after its source has changed.
+BEGIN_SECONDS = 60.0
+INTERVAL = 0.5
+_EXECUTION = re.compile(r"arn:[^:]+:sagemaker:[^:]+:\d+:pipeline/[^/]+/execution/\S+")
+_ENDED = ("Succeeded", "Failed", "Stopped", "Superseded", "Cancelled")
+Say = Callable[[str], None]
+
+
+def watchers(organisation: Organisation, key: str) -> list[str]:
+    """Return the pipelines of shared services whose source is this object."""
+    client = organisation.client("codepipeline")
+    found = []
+    for page in client.get_paginator("list_pipelines").paginate():
+        for listed in page["pipelines"]:
+            declared = client.get_pipeline(name=listed["name"])["pipeline"]
+            if key in set(_keys(declared)):
+                found.append(listed["name"])
+    return found
+
+
+def executions(organisation: Organisation, names: list[str]) -> dict[str, set[str]]:
+    """Return the ids of each pipeline's executions so far: what comes later is new."""
+    client = organisation.client("codepipeline")
+    return {
+        name: {
+            each["pipelineExecutionId"]
+            for each in client.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"]
+        }
+        for name in names
+    }
+
+
+def follow(organisation: Organisation, before: dict[str, set[str]], say: Say = print) -> bool:
+    """Show the new execution of each pipeline until it ends or waits; returns whether none has failed.
+
+    Raises:
+        SandboxError: no execution has begun in ``BEGIN_SECONDS``.
+    """
+    return all([_follow(organisation, name, known, say) for name, known in before.items()])
+
+
+def _follow(organisation: Organisation, name: str, known: set[str], say: Say) -> bool:
+    client = organisation.client("codepipeline")
+    id_ = _begun(client, name, known)
+    say(f"pipeline {name}, execution {id_}")
+    shown: dict[str, str] = {}
+    while True:
+        status = client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=id_)[
+            "pipelineExecution"
+        ]["status"]
+        pipeline = pipelines.describe(client, organisation.shared_services, name)
+        for place, state in _changes(client, name, id_, pipeline):
+            if shown.get(place) != state:
+                shown[place] = state
+                say(f"  {place}: {state}")
+        if status in _ENDED:
+            say(f"pipeline {name}: {status}")
+            return status == "Succeeded" and _follow_started(organisation, name, id_, say)
+        approvals = waiting([pipeline], [])
+        if approvals:
+            for approval in approvals:
+                say(f"waiting for approval: mlops-sandbox approve {approval.reference}")
+                for line in filter(None, [approval.text, approval.address(organisation.page)]):
+                    say(f"  {line}")
+            return True
+        time.sleep(INTERVAL)
+
+
+def _follow_started(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
+    """Follow the SageMaker executions whose ARNs the builds have exported; returns whether all succeeded."""
+    client = organisation.client("sagemaker")
+    for arn in _started(organisation.client("codepipeline"), name, id_):
+        say(f"SageMaker execution {arn.rsplit('/', 1)[-1]} (Ctrl-C ends the following, not the execution)")
+        jobs = Path(organisation.folder) / "jobs"
+        result = follow_execution(client, arn, jobs_folder=jobs, stop_on_interrupt=False)
+        if result.status != "Succeeded":
+            return False
+        for step in result.steps:
+            if package := step.get("Metadata", {}).get("RegisterModel", {}).get("Arn"):
+                reference = "/".join(package.rsplit("/", 2)[-2:])
+                say(f"waiting for approval: mlops-sandbox approve {reference}")
+    return True
+
+
+def _started(client: Any, name: str, id_: str) -> list[str]:
+    listed = client.list_action_executions(pipelineName=name, filter={"pipelineExecutionId": id_})
+    exported = [
+        value
+        for action in listed["actionExecutionDetails"]
+        for value in action.get("output", {}).get("outputVariables", {}).values()
+    ]
+    return list(dict.fromkeys(value for value in exported if _EXECUTION.fullmatch(value)))
+
+
+def _begun(client: Any, name: str, known: set[str]) -> str:
+    deadline = time.monotonic() + BEGIN_SECONDS
+    while time.monotonic() < deadline:
+        listed = client.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"]
+        new = [each["pipelineExecutionId"] for each in listed if each["pipelineExecutionId"] not in known]
+        if new:
+            return str(new[0])
+        time.sleep(INTERVAL)
+    raise SandboxError(
+        f"pipeline {name}: no execution has begun in {BEGIN_SECONDS:.0f} s; `mlops-sandbox status` shows "
+        "which rule the event of the push has reached"
+    )
+
+
+def _changes(client: Any, name: str, id_: str, pipeline: pipelines.Pipeline) -> Iterator[tuple[str, str]]:
+    """Return what each stage and action of this execution is at; what an earlier one left is passed over."""
+    state = client.get_pipeline_state(name=name)
+    ours = {
+        stage["stageName"]
+        for stage in state.get("stageStates", [])
+        if (stage.get("latestExecution") or {}).get("pipelineExecutionId") == id_
+    }
+    for stage in pipeline.stages:
+        if stage.name in ours:
+            if stage.status == "Skipped":
+                yield stage.name, stage.status
+            for action in stage.actions:
+                if action.status:
+                    yield f"{stage.name}/{action.name}", action.status + _reason(action)
+
+
+def _reason(action: pipelines.Action) -> str:
+    """Why an action has failed, and where a build says more."""
+    if action.status != "Failed":
+        return ""
+    reason = f" ({action.summary})" if action.summary else ""
+    is_build = ":" in action.external
+    return f"{reason}\n    its log: mlops-sandbox logs {action.external}" if is_build else reason
+
+
+def _keys(declared: dict[str, Any]) -> Iterator[str]:
+    for stage in declared["stages"]:
+        for action in stage["actions"]:
+            if action["actionTypeId"]["category"] == "Source":
+                yield action.get("configuration", {}).get("S3ObjectKey", "")

@@ -1,0 +1,6 @@
+"""The state of the emulated accounts, kept across processes."""
+
+from mlops_sandbox.state.pickling import reset
+from mlops_sandbox.state.store import Store
+
+__all__ = ["Store", "reset"]
