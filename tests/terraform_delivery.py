@@ -76,7 +76,8 @@ def make_foundation(
 
 def add_modules(repository: Path) -> Path:
     """Put the shared modules as they are now where `make sync` puts them; returns the root's folder."""
-    shutil.copytree(COLLECTION / "shared/template/terraform", repository / "terraform", dirs_exist_ok=True)
+    for source in ("shared/template", "shared/release"):
+        shutil.copytree(COLLECTION / source / "terraform", repository / "terraform", dirs_exist_ok=True)
     return repository / "terraform/delivery"
 
 

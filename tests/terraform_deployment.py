@@ -122,9 +122,10 @@ class Deployment:
         }
         return [f"-var={name}={value}" for name, value in given.items()]
 
-    def apply(self, status: int = 0, **others: str) -> str:
+    def apply(self, *options: str, status: int = 0, **others: str) -> str:
         """Apply the record."""
-        return self.terraform("apply", "-auto-approve", "-no-color", *self.variables(**others), status=status)
+        variables = self.variables(**others)
+        return self.terraform("apply", "-auto-approve", "-no-color", *variables, *options, status=status)
 
     def assert_nothing_to_do(self) -> None:
         """Plan again: exit status 2 would be a difference."""
