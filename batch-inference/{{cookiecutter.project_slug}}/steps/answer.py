@@ -122,13 +122,14 @@ def match(given: argparse.Namespace, parts: Sequence[Part]) -> Iterator[Matched]
             yield from match_by_position(rows, answers, given.top_labels, part.asked)
         if counted != part:
             raise StepError(
-                f"rows: {part_name(number)}: expected {part}, found {counted}: start the execution again"
+                f"rows: {part_name(number)}: expected {part.rows:,} rows, {part.asked:,} of them asked, "
+                f"found {counted.rows:,} and {counted.asked:,}: start the execution again"
             )
 
 
 def read_rows(path: Path, counted: Part) -> Iterator[dict[str, Any]]:
     """Yield the rows of a part, counted while they pass."""
-    with path.open("rb", buffering=1 << 20) as file:
+    with path.open(encoding="utf-8", newline="\n", buffering=1 << 20) as file:
         for line in file:
             row = json.loads(line)
             counted.rows += 1

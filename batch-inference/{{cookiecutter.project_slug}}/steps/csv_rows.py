@@ -8,6 +8,7 @@ with one is a character like any other, and what follows a closing quote belongs
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 NEVER_ENDS = "a quoted field that never ends"
@@ -22,7 +23,7 @@ class Rows:
         longest: characters of the longest row.
 
     Attributes:
-        lines: how many lines (or pieces) the last row took.
+        lines: how many lines the last row took.
     """
 
     def __init__(self, lines: Iterator[str], delimiter: str, longest: int) -> None:
@@ -30,7 +31,12 @@ class Rows:
         self._source = lines
         self._delimiter = delimiter
         self._longest = longest
+        # of the row that is being read: its size so far, its fields, the line or piece and the place in it
         self._size = 0
+        self._fields: list[str] = []
+        self._field = io.StringIO()
+        self._line = ""
+        self._at = 0
 
     def __iter__(self) -> Iterator[list[str] | str]:
         """Yield the fields of each row, or what is wrong with it. Lines with nothing in them are no rows."""
@@ -47,56 +53,60 @@ class Rows:
     def _row(self, line: str) -> list[str] | str:
         """Return the row that begins with this line."""
         self.lines, self._size = 1, len(line)
-        fields: list[str] = []
-        at = 0
-        while True:
-            parts: list[str] = []  # of this field
-            if line.startswith('"', at):
-                line, at = self._quoted(line, at + 1, fields, parts)
-                if not line:
+        self._fields, self._line, self._at = [], line, 0
+        another = True
+        while another:
+            self._field = io.StringIO()
+            if self._at_quote():
+                self._at += 1
+                if not self._take_quoted():
                     return NEVER_ENDS
-            end = line.find(self._delimiter, at)
-            while end < 0 and not line.endswith("\n"):
-                parts.append(line[at:].rstrip("\r\n"))
-                line, at = self._more(fields, parts), 0
-                if not line:  # that was the last line of the file
-                    break
-                end = line.find(self._delimiter)
-            if end < 0:
-                fields.append("".join([*parts, line[at:].rstrip("\r\n")]))
-                break
-            fields.append("".join([*parts, line[at:end]]))
-            at = end + 1
-        return fields if self._size <= self._longest else f"longer than {self._longest >> 20} MiB"
+            another = self._take_rest()
+        return self._fields if self._size <= self._longest else f"longer than {self._longest >> 20} MiB"
 
-    def _quoted(self, line: str, at: int, fields: list[str], parts: list[str]) -> tuple[str, int]:
-        """Add what is quoted to the parts; return the line and place behind it, or an empty line at the end."""
+    def _take_quoted(self) -> bool:
+        """Take what is quoted; false when the file ends before the quote is closed."""
         while True:
-            end = line.find('"', at)
+            end = self._line.find('"', self._at)
             if end < 0:
-                parts.append(line[at:])
-                line, at = self._more(fields, parts), 0
-                if not line:
-                    return line, at
+                self._field.write(self._line[self._at :])
+                if not self._more():
+                    return False
                 continue
-            parts.append(line[at:end])
-            at = end + 1
-            if at == len(line):  # the last line of the file, or a piece
-                more = self._more(fields, parts)
-                if not more:
-                    return line, at
-                line, at = more, 0
-            if not line.startswith('"', at):
-                return line, at
-            parts.append('"')
-            at += 1
+            self._field.write(self._line[self._at : end])
+            self._at = end + 1
+            if not self._at_quote():
+                return True
+            self._field.write('"')
+            self._at += 1
 
-    def _more(self, fields: list[str], parts: list[str]) -> str:
-        """Return the next line of this row; forget the row when it is longer than what is kept."""
-        line = next(self._source, "")
-        self.lines += bool(line)
-        self._size += len(line)
+    def _take_rest(self) -> bool:
+        """Take the field up to the delimiter or the end of the row; say whether another one follows."""
+        end = self._line.find(self._delimiter, self._at)
+        while end < 0 and not self._line.endswith("\n"):
+            self._field.write(self._line[self._at :].rstrip("\r\n"))
+            if not self._more():
+                break
+            end = self._line.find(self._delimiter)
+        rest = self._line[self._at : end] if end >= 0 else self._line[self._at :].rstrip("\r\n")
+        self._field.write(rest)
+        self._fields.append(self._field.getvalue())
+        self._at = end + 1
+        return end >= 0
+
+    def _at_quote(self) -> bool:
+        """Say whether a quote is next: in the next piece when this one has ended."""
+        if self._at == len(self._line):
+            self._more()
+        return self._line.startswith('"', self._at)
+
+    def _more(self) -> bool:
+        """Go to the next line or piece, if there is one; forget a row that is longer than what is kept."""
+        ended = self._line.endswith("\n")
+        self._line, self._at = next(self._source, ""), 0
+        self.lines += ended and bool(self._line)
+        self._size += len(self._line)
         if self._size > self._longest:
-            fields.clear()
-            parts.clear()
-        return line
+            self._fields.clear()
+            self._field = io.StringIO()
+        return bool(self._line)

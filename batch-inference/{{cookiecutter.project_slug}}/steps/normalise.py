@@ -100,8 +100,8 @@ def normalise(
 def row_line(number: int, carried: str, error: str | None, columns: list[str] | None) -> bytes:
     """Return a row as it is kept for answer.py; a row without error is asked."""
     own = f',"columns":{dump(columns)}' if columns else ""
-    asked = "false" if error else "true"
-    return to_bytes(f'{{"id":{number},"values":{carried}{own},"error":{dump(error)},"asked":{asked}}}\n')
+    rest = '"error":null,"asked":true' if error is None else f'"error":{dump(error)},"asked":false'
+    return to_bytes(f'{{"id":{number},"values":{carried}{own},{rest}}}\n')
 
 
 def make_report(reader: Reader, parts: Parts, tally: Tally) -> dict[str, Any]:
@@ -122,9 +122,8 @@ def make_report(reader: Reader, parts: Parts, tally: Tally) -> dict[str, Any]:
 def summarise(file: str, report: dict[str, Any], progress: Progress) -> None:
     """Print what was found."""
     print(
-        f"{file}: {report['rows']:,} rows, of which {report['asked']:,} are asked "
-        f"in {len(report['parts']):,} parts; {report['empty']:,} have no text, {report['bad']:,} are bad "
-        + progress.end(report["rows"])
+        f"{file}: {report['rows']:,} rows, of which {report['asked']:,} are asked, "
+        f"{report['empty']:,} have no text, {report['bad']:,} are bad " + progress.end(report["rows"])
     )
     for error, count in report["errors"].items():
         print(f"  {error}: {count:,}")
