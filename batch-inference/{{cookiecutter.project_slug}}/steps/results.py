@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, BinaryIO, cast
 
 from json_lines import dump, to_bytes
 from matching import Best
+
+_NEEDS_QUOTES = re.compile('[",\r\n]').search
 
 
 class Added:
@@ -48,18 +50,7 @@ class CsvResult:
     def __init__(self, stream: BinaryIO, columns: list[str], added: Added) -> None:
         self._stream, self._columns, self._added = stream, columns, added
         self._nothing = [None] * len(columns)
-        # Until Python 3.13 csv quotes a field with CR or LF only if that is in the line end.
-        self._row = csv.writer(self, lineterminator="\r\n").writerow
-        self._row(columns + added.columns)
-
-    def write(self, line: str) -> None:
-        """Take a line of the csv module, with CRLF."""
-        line = line[:-2] + "\n"
-        try:
-            self._stream.write(line.encode())
-        except UnicodeEncodeError:  # half of a surrogate pair, from JSON
-            whole = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-            self._stream.write(whole.encode())
+        self._write(columns + added.columns)
 
     def add(self, row: dict[str, Any], best: Best | None, error: str | None) -> None:
         """Write a row."""
@@ -67,12 +58,21 @@ class CsvResult:
         if "columns" in row:
             own = dict(zip(row["columns"], values))
             values = [own.get(name) for name in self._columns]
-        cells = [value if value is None or type(value) is str else dump(value) for value in values]
         added = self._added.values(best, error)
         for place in range(1, 2 * self._added.labels, 2):
             if added[place] is not None:
                 added[place] = f"{added[place]:.6f}"
-        self._row(cells + added)
+        self._write(values + added)
+
+    def _write(self, values: list[Any]) -> None:
+        # Not the csv module: before Python 3.13 it quotes a field with CR only where lines end in it, and that of
+        # 3.10 cannot write a NUL character.
+        line = ",".join([_field(value) for value in values]) + "\n"
+        try:
+            self._stream.write(line.encode())
+        except UnicodeEncodeError:  # half of a surrogate pair, from JSON
+            whole = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            self._stream.write(whole.encode())
 
 
 class JsonResult:
@@ -111,3 +111,14 @@ def new_file(path: Path, packed: bool) -> Iterator[BinaryIO]:
         os.replace(begun, path)
     finally:
         begun.unlink(missing_ok=True)
+
+
+def _field(value: Any) -> str:
+    """Return a JSON value as a field of a CSV: text as it is, null as nothing, the others as JSON."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else dump(value)
+    if _NEEDS_QUOTES(text):
+        text = text.replace('"', '""')
+        return f'"{text}"'
+    return text

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from execution import STEPS
 
 import failure
-from execution import STEPS
 
 
 def test_a_message_is_printed_and_left_for_sagemaker(
