@@ -264,10 +264,10 @@ def test_a_replaced_file_is_said_to_be_replaced_and_may_have_another_name(world:
     assert "replaces the file of 20" in second.stdout
     assert re.search(r"rows +2\n", second.stdout), second.stdout
     assert world.versions("input/2026/été.csv") == 2
-    (world.repository / "results/été.csv").unlink()
+    (world.repository / "results/2026/été.csv").unlink()
     shown = world.run("results", "2026/été.csv")
     assert shown.returncode == 0 and re.search(r"rows +2\n", shown.stdout), shown.stdout + shown.stderr
-    assert (world.repository / "results/été.csv").is_file()
+    assert (world.repository / "results/2026/été.csv").is_file()
 
 
 def test_without_waiting_it_says_how_to_look_later(world: World) -> None:

@@ -106,7 +106,9 @@ def _one(where: _Where, executions: Executions, name: str, folder: Path) -> int:
     for stored in where.summaries(name):
         summary = where.summary(stored)
         if summary and name in _names(where, summary):
-            answers = fetch_published(where.s3, where.bucket, summary.result_key, stored.key, folder)
+            answers = fetch_published(
+                where.s3, where.bucket, where.output, summary.result_key, stored.key, folder
+            )
             print(f"{name}, answered {stored.moment:%Y-%m-%d %H:%M} UTC\n{table(answers.summary)}")
             print(f"\n  {answers.path}\n  s3://{where.bucket}/{summary.result_key}")
             _say_newer(where, executions, summary)

@@ -16,10 +16,10 @@ from . import local_file, objects
 from .answers import OUTPUT, Answers, fetch
 from .config import Settings
 from .executions import Executions
-from .follow import PATIENCE, Outcome, follow
+from .follow import follow
 from .local_file import LocalFile
 from .objects import Uploaded
-from .people import stop_on_other_account
+from .people import stop_on_other_account, where_to_look
 from .summary_table import table
 
 INTERRUPTED = 130  # as shells say that Ctrl-C ended a command
@@ -57,18 +57,34 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             _say("The answers come without us. " + _later(uploads, options.environment))
             return 0
         executions = Executions(own.client("sagemaker"), settings.pipeline(options.environment))
-        advice = _where_to_look(settings, options.environment)
-        alone = len(uploads) == 1
-        followed = [(upload, "" if alone else name) for upload, name in uploads]
-        outcomes = follow(executions, followed, advice, _say)
-        names = dict(uploads)
-        return max(
-            [_show(s3, bucket, outcome, names[outcome.upload], options.output) for outcome in outcomes]
-        )
+        return _follow(settings, options, s3, executions, uploads)
     except KeyboardInterrupt:
         words = "The work goes on in AWS. " + _later(uploads, options.environment)
         _say("\n" + (words if uploads else "Nothing was uploaded."))
         return INTERRUPTED
+
+
+def _follow(
+    settings: Settings,
+    options: argparse.Namespace,
+    s3: Any,
+    executions: Executions,
+    uploads: Sequence[tuple[Uploaded, str]],
+) -> int:
+    """Follows all uploads to their ends, brings the answers and shows them; 1 if one has none."""
+    bucket, prefix = settings.data_bucket(options.environment), settings.transform.output.prefix
+    width = max(len(name) for _, name in uploads) if len(uploads) > 1 else 0
+    followed = [(upload, name.ljust(width) if width else "") for upload, name in uploads]
+    names, status = dict(uploads), 0
+    for outcome in follow(executions, followed, where_to_look(settings, options.environment), _say):
+        name = names[outcome.upload]
+        if outcome.problem or outcome.execution is None:
+            print(f"\n{name}: {outcome.problem}", file=sys.stderr, flush=True)
+            status = 1
+        else:
+            answers = fetch(s3, bucket, prefix, outcome.execution.id, options.output)
+            _say(f"\n{name}\n{table(answers.summary)}\n\n{_where(bucket, answers)}")
+    return status
 
 
 def _checked(settings: Settings, options: argparse.Namespace) -> list[LocalFile]:
@@ -112,20 +128,11 @@ def _progress(whole: int) -> Callable[[int], None]:
     return progress
 
 
-def _show(s3: Any, bucket: str, outcome: Outcome, name: str, folder: Path) -> int:
-    if outcome.problem or outcome.execution is None:
-        print(f"\n{name}: {outcome.problem}", file=sys.stderr, flush=True)
-        return 1
-    answers = fetch(s3, bucket, outcome.execution.id, folder)
-    _say(f"\n{name}\n{table(answers.summary)}\n{_where(bucket, answers)}")
-    return 0
-
-
 def _where(bucket: str, answers: Answers) -> str:
     there = f"s3://{bucket}/{answers.summary.result_key}"
     if not answers.published:
         there = f"{there} holds the answers to a newer upload of this file"
-    return f"\n  {answers.path}\n  {there}"
+    return f"  {answers.path}\n  {there}"
 
 
 def _later(uploads: Sequence[tuple[Uploaded, str]], environment: str) -> str:
@@ -133,15 +140,6 @@ def _later(uploads: Sequence[tuple[Uploaded, str]], environment: str) -> str:
     names = [f"'{name}'" if set(name) & set(" '()&;$") else name for _, name in uploads]
     return "To look later:\n" + "\n".join(
         f"  python -m batch_inference results {name}{more}" for name in names
-    )
-
-
-def _where_to_look(settings: Settings, environment: str) -> str:
-    slug = settings.project.slug
-    return (
-        f"nothing has started for {PATIENCE / 60:.0f} minutes. Look at the EventBridge rule "
-        f"{slug}-input-{environment} (is it enabled, does it see the file?), and at the queue "
-        f"{slug}-undelivered-{environment}, which holds what the rule could not deliver"
     )
 
 
