@@ -215,6 +215,24 @@ def test_a_bucket_name_fills_63_characters_and_no_more(
         assert broken(pre_gen, answers, **changed) == keys
 
 
+def test_where_files_are_answered_a_bucket_s_name_says_the_environment_too(
+    pre_gen: ModuleType, answers: dict[str, Any]
+) -> None:
+    room = 63 - len(f"--production-{'1' * 12}-ca-central-1")
+    for longer, keys in ((0, []), (1, ["prefix"])):
+        changed = {"text_column": "comment", "project_slug": "s" * (room - 5 + longer), "prefix": "mlops"}
+        assert broken(pre_gen, answers, **changed) == keys
+
+
+@pytest.mark.parametrize(
+    ("value", "keys"), [("comment", []), ("Text_2", []), ("", ["text_column"]), ("a b", ["text_column"])]
+)
+def test_a_column_s_name_is_one_word(
+    pre_gen: ModuleType, answers: dict[str, Any], value: str, keys: list[str]
+) -> None:
+    assert broken(pre_gen, answers, text_column=value) == keys
+
+
 def test_names_made_from_the_longest_slug_are_accepted_by_aws(pre_gen: ModuleType) -> None:
     slug = "s" * pre_gen.SLUG_LIMIT
     service = botocore.session.get_session().get_service_model("sagemaker")

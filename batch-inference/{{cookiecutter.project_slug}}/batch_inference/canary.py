@@ -5,6 +5,7 @@ So the whole way is proven: the event, the roles, the model's own code, and that
 
 import csv
 import gzip
+import io
 import json
 import tempfile
 import time
@@ -17,17 +18,17 @@ from release.aws import Session
 from release.environments import STAGING
 
 from . import objects
+from .answers import fetch
 from .config import Canary, Settings
-from .executions import SUCCEEDED, UNDER_WAY, Execution, Executions
-from .objects import Uploaded
+from .executions import Executions
+from .follow import follow
+from .people import where_to_look
+from .scripts import places
 from .summary_table import Summary
 
 Say = Callable[[str], None]
 
 FOLDER = "canary/"
-PAUSE = 5.0  # seconds between two looks
-LONGEST_START = 300.0  # seconds until the event must have started the pipeline
-LONGEST_RUN = 45 * 60.0  # seconds until it must be over; a build has 60 minutes
 
 
 class Row(NamedTuple):
@@ -85,94 +86,44 @@ def run(session: Session, settings: Settings, name: str, say: Say) -> Outcome:
     Raises:
         UserError: AWS does not answer.
     """
-    canary = settings.transform.canary
+    canary, bucket = settings.transform.canary, settings.data_bucket(STAGING)
     path = settings.root / canary.file
-    bucket = settings.data_bucket(STAGING)
     s3 = session.client("s3")
     key = f"{settings.transform.input.prefix}{FOLDER}{name}{''.join(path.suffixes)}"
     began = time.monotonic()
     upload = objects.upload(s3, bucket, key, path, lambda _: None)
-    say(f"canary: s3://{bucket}/{key} is there; waiting for its answers")
+    say(f"The canary file is at s3://{bucket}/{key}; waiting for its answers")
     executions = Executions(session.client("sagemaker"), settings.pipeline(STAGING))
-    execution = _started(executions, upload)
-    if execution is None:
-        problem = (
-            f"no execution of pipeline {settings.pipeline(STAGING)} was started for {key} within "
-            f"{LONGEST_START:.0f} s; look at the rule's dead-letter queue, "
-            f"{settings.project.slug}-undelivered-{STAGING}"
-        )
-        return Outcome((), (problem,), None, time.monotonic() - began, "")
-    problem = _followed(executions, execution, began, say)
-    if problem:
-        return Outcome((), (problem,), None, time.monotonic() - began, execution.id)
+    (end,) = follow(executions, [(upload, "canary")], where_to_look(settings, STAGING), say)
     took = time.monotonic() - began
-    summary, answers = _answers(s3, settings, bucket, key)
-    rows = tuple(_rows(path, answers, settings, canary))
-    return Outcome(rows, tuple(_judged(rows, summary, canary)), summary.model_version, took, execution.id)
-
-
-def _started(executions: Executions, upload: Uploaded) -> Execution | None:
-    deadline = time.monotonic() + LONGEST_START
-    while time.monotonic() < deadline:
-        found = executions.started_by([upload]).get(upload)
-        if found is not None:
-            return found
-        time.sleep(PAUSE)
-    return None
-
-
-def _followed(executions: Executions, execution: Execution, began: float, say: Say) -> str:
-    """Waits for the end; why it failed, or ""."""
-    deadline = time.monotonic() + LONGEST_RUN
-    told: dict[str, str] = {}
-    while time.monotonic() < deadline:
-        now, steps = executions.now(execution)
-        for step in steps:
-            if told.get(step.name) != step.status:
-                told[step.name] = step.status
-                say(f"canary: {time.monotonic() - began:5.0f} s  {step.title}: {step.status}")
-        if now.status not in UNDER_WAY:
-            if now.status == SUCCEEDED:
-                return ""
-            failed = next((step for step in steps if step.reason), None)
-            reason = f"{failed.title}: {failed.reason}" if failed else now.reason
-            return f"execution {execution.id} is {now.status}: {reason}"
-        time.sleep(PAUSE)
-    return f"execution {execution.id} was not over within {LONGEST_RUN / 60:.0f} minutes"
-
-
-def _answers(s3: Any, settings: Settings, bucket: str, key: str) -> tuple[Summary, list[dict[str, Any]]]:
-    """The summary, and the answered rows by column."""
-    prefix, output = settings.transform.input.prefix, settings.transform.output
-    begins = output.prefix + key.removeprefix(prefix)
-    found = [each.key for each in objects.below(s3, bucket, begins)]
-    summaries = [each for each in found if each.endswith(".summary.json")]
-    if not summaries:
-        raise UserError(f"s3://{bucket}/{begins}: expected the answers to the canary file, found none")
-    document = objects.read_json(s3, bucket, summaries[0]) or {}
-    summary = Summary.of(document, f"s3://{bucket}/{summaries[0]}")
+    if end.execution is None or end.problem:
+        return Outcome((), (end.problem,), None, took, end.execution.id if end.execution else "")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "answers")
-        objects.download(s3, bucket, summary.result_key, path)
-        content = path.read_bytes()
-    if output.compression == "gzip":
-        content = gzip.decompress(content)
-    return summary, read_rows(content.decode("utf-8"), output.format, ",")
+        found = fetch(s3, bucket, settings.transform.output.prefix, end.execution.id, Path(folder))
+        answers = read_rows(_plain(found.path), settings.transform.output.format, "utf-8", ",")
+    rows = tuple(_rows(path, answers, settings, canary))
+    problems = tuple(_judged(rows, found.summary, canary))
+    return Outcome(rows, problems, found.summary.model_version, took, end.execution.id)
 
 
-def read_rows(text: str, kind: str, delimiter: str) -> list[dict[str, Any]]:
+def read_rows(content: bytes, kind: str, encoding: str, delimiter: str) -> list[dict[str, Any]]:
     """The rows of a small file, by column."""
+    text = content.decode(encoding).removeprefix("\ufeff")
     if kind == "jsonl":
         return [json.loads(line) for line in text.split("\n") if line.strip()]
-    return list(csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter))
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def _plain(path: Path) -> bytes:
+    """A file's content, unpacked."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
 
 
 def _rows(path: Path, answers: Sequence[dict[str, Any]], settings: Settings, canary: Canary) -> Iterator[Row]:
     taken, columns = settings.transform.input, settings.transform.output.columns
-    content = path.read_bytes()
-    plain = gzip.decompress(content) if path.suffix == ".gz" else content
-    kind = "jsonl" if path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson")) else "csv"
-    asked = read_rows(plain.decode(taken.encoding).removeprefix("\ufeff"), kind, taken.delimiter)
+    kind = places.kind(path.name, list(taken.formats))
+    asked = read_rows(_plain(path), kind.format if kind else "csv", taken.encoding, taken.delimiter)
     if len(asked) != len(answers):
         raise UserError(f"canary: expected {len(asked)} rows as in {canary.file}, got {len(answers)}")
     for row, answer in zip(asked, answers, strict=True):

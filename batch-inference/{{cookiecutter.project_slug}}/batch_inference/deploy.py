@@ -14,8 +14,6 @@ from .run import Run
 Say = Callable[[str], None]
 
 TERRAFORM = "terraform/batch"
-DATA = "module.bucket."
-"""Addresses of what holds people's files; it is never destroyed by a deployment."""
 
 
 def deploy(run: Run, record: Record, say: Say) -> Place:
@@ -34,10 +32,15 @@ def deploy(run: Run, record: Record, say: Say) -> Place:
     root = _root(run, place, record)
     root.initialise()
     locks.release_stale_lock(root, place, functools.partial(run.build.other_builds, environment), say)
-    if record.enabled:
-        _bring_about(place, root, say)
-    else:
-        _take_down(root, record, say)
+    found = orphans(place, root.plan())
+    if found:  # what an interrupted deployment has left behind
+        for address, existing in found.items():
+            say(f"{existing} exists, and the state does not know it: taken in as {address}")
+            root.adopt(address, existing)
+        root.plan()
+    root.apply()
+    if not record.enabled:
+        say(f"s3://{record.bucket} stays, with all its files; the rest of {environment} is taken down")
     return place
 
 
@@ -51,22 +54,3 @@ def _root(run: Run, place: Place, record: Record) -> Root:
         "deployment_role_arn": place.role_arn,
     }
     return Root(run.settings.root / TERRAFORM, place.state, variables)
-
-
-def _bring_about(place: Place, root: Root, say: Say) -> None:
-    """Applies the record, whatever an interrupted deployment has left behind."""
-    found = orphans(place, root.plan())
-    if found:
-        for address, existing in found.items():
-            say(f"{existing} exists, and the state does not know it: taken in as {address}")
-            root.adopt(address, existing)
-        root.plan()
-    root.apply()
-
-
-def _take_down(root: Root, record: Record, say: Say) -> None:
-    """Destroys everything but the bucket with people's files, which stays where it is."""
-    if root.forget(DATA):
-        say(f"s3://{record.bucket} stays with all its files; enabling {record.environment} again takes it in")
-    root.plan(destroy=True)
-    root.apply()

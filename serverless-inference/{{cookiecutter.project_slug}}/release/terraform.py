@@ -62,13 +62,6 @@ class Root:
         """Takes a resource that exists into the state."""
         self._run("import", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", *self._variables, address, name)
 
-    def forget(self, prefix: str) -> list[str]:
-        """Lets the state forget what begins with an address; it stays where it is. Returns the addresses."""
-        found = sorted(address for address in self.addresses() if address.startswith(prefix))
-        if found:
-            self._run("state", "rm", f"-lock-timeout={LOCK_TIMEOUT}", *found)
-        return found
-
     def unlock(self, lock_id: str) -> None:
         """Removes a lock whose owner is gone."""
         self._run("force-unlock", "-force", lock_id)
