@@ -32,9 +32,9 @@ MOST_LABELS = 8  # colours that people can tell apart
 OTHER = "others"
 CERTAIN = 3  # comments of each label
 SHOWN = 320  # characters of a comment
-# Okabe and Ito's palette, which colour-blind people can tell apart, with an indigo for its pale yellow;
+# Okabe and Ito's palette, which colour-blind people can tell apart, with a purple for its pale yellow;
 # sentiments get the colours that people expect
-PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#332288", "#7f7f7f"]
+PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a6fd1", "#7f7f7f"]
 EXPECTED = {"positive": "#009e73", "neutral": "#9aa5b1", "negative": "#d55e00"}
 
 
@@ -133,11 +133,15 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def joined(
     first: Sequence[dict[str, str]], table: Sequence[dict[str, str]], path: Path, column: str
 ) -> list[dict[str, str]]:
-    """The rows of `table` in the order of `first`, found by their ids; an empty row where there is none."""
+    """The rows of `table` in the order of `first`, found by their ids; an empty row where there is none.
+
+    Rows that could not be read have no id in either file, and belong together in their order.
+    """
     if column not in first[0] or column not in table[0]:
         raise Unreadable(f"{path}: expected the column {column} in both files, to join them (--id-column)")
     by_id = {row[column]: row for row in table if row[column]}
-    return [by_id.get(row[column], {}) for row in first]
+    unread = (row for row in table if not row[column])
+    return [by_id.get(row[column], {}) if row[column] else next(unread, {}) for row in first]
 
 
 def comment(row: dict[str, str], options: argparse.Namespace) -> Comment:
@@ -392,7 +396,7 @@ def number(value: int | str) -> str:
 
 def key(label: str, of: dict[str, str]) -> str:
     """A cell with a label beside its colour."""
-    return f"<td>{swatch(of[label])}{escape(label)}</td>"
+    return f'<td class="key">{swatch(of[label])}{escape(label)}</td>'
 
 
 def swatch(colour: str) -> str:
@@ -460,7 +464,8 @@ th { text-align: left; color: var(--soft); font-weight: 600; font-size: 13px; wh
 th, td { padding: 7px 16px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th:last-child, td:last-child { padding-right: 0; }
 tbody tr:last-child td { border-bottom: 0; }
-.number { text-align: right; white-space: nowrap; }
+.number, .key { white-space: nowrap; }
+.number { text-align: right; }
 i { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 8px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 10px; padding: 0; list-style: none; }
 svg { display: block; width: 100%; min-width: 640px; height: auto; }

@@ -112,12 +112,14 @@ def test_two_models_answers_to_the_same_comments_are_joined_by_their_ids(
         ("2", "2026-07-01", "rude", "negative", "0.9", ""),
         ("3", "2026-07-01", "dear", "negative", "0.9", ""),
         ("4", "2026-07-01", "only here", "negative", "0.9", ""),
+        ("", "", "", "", "", "expected 4 fields, found 5"),
     )
     two = write(
         "category.csv",
         ("3", "2026-07-01", "dear", "fees", "0.9", ""),
         ("1", "2026-07-01", "good price", "fees", "0.9", ""),
         ("2", "2026-07-01", "rude", "staff", "0.9", ""),
+        ("", "", "", "", "", "expected 4 fields, found 5"),
     )
     text = page(tmp_path, one, two)
     crossed = text[text.index("Sentiment by category") :]
@@ -127,7 +129,9 @@ def test_two_models_answers_to_the_same_comments_are_joined_by_their_ids(
     assert re.search(
         r"<td>staff</td>.*?\"number\"></td><td class=\"number\">1</td><td class=\"number\">1<", crossed
     )
-    assert "not in the file" in text
+    missing = text[text.index("Category: rows without an answer") :]
+    assert re.search(r"<td>not in the file</td><td class=\"number\">1</td><td>4</td>", missing)
+    assert re.search(r"<td>expected 4 fields, found 5</td><td class=\"number\">1</td><td>row 5</td>", missing)
 
 
 def test_one_file_may_have_both_models_columns(tmp_path: Path) -> None:
