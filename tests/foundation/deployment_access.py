@@ -78,6 +78,10 @@ def _named_for_the_environment(here: Environment) -> list[Case]:
     other, arn = here.other, here.arn
     function, rule = arn("lambda", f"function:router-{here.name}"), arn("events", f"rule/router-{here.name}")
     dashboard = f"arn:aws:cloudwatch::{here.account}:dashboard/router"
+    queue, execution = (
+        arn("sqs", f"router-undelivered-{here.name}"),
+        f"pipeline/router-{here.name}/execution/0a",
+    )
     return [
         Case("cloudwatch:PutDashboard", f"{dashboard}-{here.name}", True),
         Case("cloudwatch:DeleteDashboards", f"{dashboard}-{here.name}", True),
@@ -97,6 +101,19 @@ def _named_for_the_environment(here: Environment) -> list[Case]:
         Case("sagemaker:CreatePipeline", arn("sagemaker", f"pipeline/router-{here.name}"), True),
         Case("sagemaker:UpdatePipeline", arn("sagemaker", "pipeline/router"), False),
         Case("sagemaker:StartPipelineExecution", arn("sagemaker", "pipeline/router"), False),
+        Case("sagemaker:ListPipelineExecutions", arn("sagemaker", f"pipeline/router-{here.name}"), True),
+        Case("sagemaker:ListPipelineExecutionSteps", arn("sagemaker", execution), True),
+        Case("sagemaker:ListPipelineExecutions", arn("sagemaker", "pipeline/router"), False),
+        Case("sqs:CreateQueue", queue, True),
+        Case("sqs:SetQueueAttributes", queue, True),
+        Case("sqs:TagQueue", queue, True),
+        Case("sqs:ListQueueTags", queue, True),
+        Case("sqs:DeleteQueue", queue, True),
+        Case("sqs:ReceiveMessage", queue, False),
+        Case("sqs:PurgeQueue", queue, False),
+        Case("sqs:DeleteQueue", arn("sqs", f"router-undelivered-{other.name}"), False),
+        Case("sqs:SetQueueAttributes", arn("sqs", "router-undelivered-events"), False),
+        Case("sqs:SetQueueAttributes", arn("sqs", "mlops-bitbucket"), False),
     ]
 
 
@@ -107,7 +124,10 @@ def _data(here: Environment) -> list[Case]:
     parameter = here.arn("ssm", f"parameter/mlops/foundation-{here.name}")
     return [
         Case("s3:CreateBucket", here.bucket(), True),
+        Case("s3:PutBucketNotification", here.bucket(), True),
+        Case("s3:PutLifecycleConfiguration", here.bucket(), True),
         Case("s3:PutObject", f"{here.bucket()}/input/mails.jsonl", True),
+        Case("s3:PutBucketNotification", f"arn:aws:s3:::mlops-source-{SHARED}-{REGION}", False),
         Case("s3:CreateBucket", other.bucket(), False),
         Case("s3:GetObject", f"{other.bucket()}/output/mails.jsonl.out", False),
         Case("s3:CreateBucket", "arn:aws:s3:::another-teams-data", False),
@@ -225,7 +245,16 @@ def of_service_roles(here: Environment) -> list[Case]:
             "logs:PutLogEvents", arn("logs", "log-group:/aws/sagemaker/Endpoints/router:log-stream:a"), True
         ),
         Case("cloudwatch:PutMetricData", "*", True),
+        Case("logs:PutLogEvents", arn("logs", "log-group:/aws/sagemaker/ProcessingJobs:log-stream:a"), True),
+        Case("logs:CreateLogGroup", arn("logs", "log-group:/aws/sagemaker/TransformJobs"), True),
         Case("s3:PutObject", f"{here.bucket()}/output/mails.jsonl.out", True),
+        Case("s3:AbortMultipartUpload", f"{here.bucket()}/work/1/source/data.csv", True),
+        Case("s3:GetObjectVersion", f"{here.bucket()}/input/mails.jsonl", True),
+        Case("s3:ListBucketVersions", here.bucket(), True),
+        Case("sagemaker:CreateProcessingJob", arn("sagemaker", "processing-job/any"), True),
+        Case("sagemaker:CreateModel", arn("sagemaker", "model/any"), True),
+        Case("sagemaker:DeleteModel", arn("sagemaker", "model/any"), True),
+        Case("lambda:InvokeFunction", arn("lambda", f"function:router-begin-{here.name}"), True),
         Case("sagemaker:CreateTransformJob", arn("sagemaker", "transform-job/any"), True),
         Case("sagemaker:StartPipelineExecution", arn("sagemaker", f"pipeline/router-{here.name}"), True),
         Case("secretsmanager:GetSecretValue", arn("secretsmanager", f"secret:crm-{here.name}-AbCdEf"), True),
@@ -233,6 +262,7 @@ def of_service_roles(here: Environment) -> list[Case]:
         Case("s3:PutObject", models, False),
         Case("s3:DeleteObject", models, False),
         Case("s3:PutObject", f"{here.other.bucket()}/output/mails.jsonl.out", False),
+        Case("s3:GetObjectVersion", f"{here.other.bucket()}/input/mails.jsonl", False),
         Case("s3:GetObject", f"arn:aws:s3:::mlops-router-{SHARED}-{REGION}/data/mails.csv", False),
         Case("s3:GetObject", f"arn:aws:s3:::mlops-source-{SHARED}-{REGION}/models/main.zip", False),
         Case("s3:GetObject", here.state(), False),

@@ -1,7 +1,7 @@
-# What the deployment role may do with models, endpoints, functions and events. Endpoints, and the models, alarms and logs
+# What the deployment role may do with models, endpoints, functions, events and queues. Endpoints, and the models, alarms and logs
 # that belong to them, have the names that a repository's configuration gives them, so they are bounded by their type,
 # this account and this region. What else a deployment makes ends in -<environment>: in the account of shared services
-# there are training pipelines, rules, functions and dashboards of others.
+# there are training pipelines, rules, functions, queues and dashboards of others.
 
 locals {
   sagemaker = "arn:${local.partition}:sagemaker:${var.region}:${var.account_id}"
@@ -26,6 +26,7 @@ data "aws_iam_policy_document" "models" {
       "sagemaker:DeleteTags",
       "sagemaker:Describe*",
       "sagemaker:InvokeEndpoint",
+      "sagemaker:ListPipeline*",
       "sagemaker:ListTags",
       "sagemaker:StartPipelineExecution",
       "sagemaker:StopPipelineExecution",
@@ -134,6 +135,21 @@ data "aws_iam_policy_document" "events" {
       "events:ListTargetsByRule",
     ]
     resources = ["arn:${local.partition}:events:${var.region}:${var.account_id}:rule/*-${var.environment}"]
+  }
+
+  # For events that could not be delivered: what is in them is read by people.
+  statement {
+    sid = "Queues"
+    actions = [
+      "sqs:*QueueAttributes",
+      "sqs:CreateQueue",
+      "sqs:DeleteQueue",
+      "sqs:GetQueueUrl",
+      "sqs:ListQueueTags",
+      "sqs:TagQueue",
+      "sqs:UntagQueue",
+    ]
+    resources = ["arn:${local.partition}:sqs:${var.region}:${var.account_id}:*-${var.environment}"]
   }
 
   # Any name: Application Auto Scaling makes alarms of its own with the rights of whoever puts a scaling policy.
