@@ -5,6 +5,7 @@ SageMaker gives a whole object to one instance: a file in one part would be answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,11 @@ from typing import BinaryIO
 
 SMALLEST = 256 << 10
 LARGEST = 32 << 20
+"""Bytes of the source in a part. Its requests may be larger, because a request is more than its text."""
+
+LARGEST_REQUESTS = 4 * LARGEST
+"""Bytes of the requests of a part, which only texts of a few characters can reach."""
+
 UNPACKED = 5
 """Times that a gzip file of comments is larger when it is unpacked, about."""
 
@@ -30,9 +36,19 @@ def part_name(number: int) -> str:
 
 
 def target_size(source: int, packed: bool, instances: int) -> int:
-    """Return how many bytes of the source a part should hold: two parts for each instance, within limits."""
+    """Return how many bytes of the source each part should hold.
+
+    There are two parts for each instance; more of a large file, fewer of a small one. Whenever there are more
+    parts than instances, each instance has as many as the others.
+    """
     size = source * UNPACKED if packed else source
-    return max(SMALLEST, min(LARGEST, -(-size // (2 * instances))))
+    parts = 2 * instances
+    if size > parts * LARGEST:
+        parts = instances * math.ceil(size / (instances * LARGEST))
+    parts = min(parts, max(1, size // SMALLEST))
+    if parts > instances:
+        parts -= parts % instances
+    return math.ceil(size / parts)
 
 
 class Parts:
@@ -54,7 +70,7 @@ class Parts:
             for stale in folder.glob("part-*.jsonl"):  # of an earlier run by hand
                 stale.unlink()
         self._folders = requests, rows
-        self._target, self._payload = target, payload or LARGEST
+        self._target, self._payload = target, payload or LARGEST_REQUESTS
         self._position = self._start = self._size = 0
         self.parts: list[Part] = []
         self._requests: BinaryIO | None = None

@@ -65,8 +65,8 @@ class CsvResult:
         self._write(values + added)
 
     def _write(self, values: list[Any]) -> None:
-        # Not the csv module: before Python 3.13 it quotes a field with CR only where lines end in it, and that
-        # of Python 3.10 cannot write a NUL character.
+        # Not the csv module: before Python 3.13 it leaves a field with CR unquoted when lines end in LF, and
+        # that of Python 3.10 cannot write a NUL character.
         line = ",".join([_field(value) for value in values]) + "\n"
         try:
             self._stream.write(line.encode())

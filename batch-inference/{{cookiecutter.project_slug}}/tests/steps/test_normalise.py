@@ -4,11 +4,13 @@ import csv
 import gzip
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from execution import Execution
 
+import parts
 import texts
 from failure import StepError
 from json_lines import DEEPEST
@@ -501,14 +503,19 @@ def test_a_row_longer_than_what_is_kept_is_bad_and_the_next_is_read(
 @pytest.mark.parametrize(
     ("source", "packed", "instances", "size"),
     [
-        (1000, False, 1, 256 << 10),
+        (1000, False, 1, 1000),
+        (300_000, False, 2, 300_000),
+        (600_000, False, 2, 300_000),
+        (900_000, False, 2, 450_000),  # not three parts for two instances
         (4 << 20, False, 1, 2 << 20),
         (4 << 20, False, 2, 1 << 20),
         (4 << 20, True, 2, 5 << 20),
         (10 << 30, False, 4, 32 << 20),
+        (161 << 20, False, 2, (161 << 20) // 6 + 1),  # not 5.03 parts
+        (1, False, 1, 1),
     ],
 )
-def test_a_part_is_half_of_an_instance_s_share_within_limits(
+def test_parts_are_two_for_each_instance_or_otherwise_as_many_for_each(
     source: int, packed: bool, instances: int, size: int
 ) -> None:
     assert target_size(source, packed, instances) == size
@@ -534,8 +541,18 @@ def test_a_part_that_is_one_request_is_within_the_payload(execution: Execution) 
     assert all(path.stat().st_size <= 1 << 20 for path in (execution.folder / "requests").iterdir())
 
 
+def test_the_requests_of_a_part_have_a_limit_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "LARGEST_REQUESTS", 25)
+    with parts.Parts(tmp_path / "requests", tmp_path / "rows", 1 << 20, None) as written:
+        for number in range(5):
+            written.add(b"row\n", b"0123456789" if number else b"", number)
+    assert [(part.rows, part.asked) for part in written.parts] == [(3, 2), (2, 2)]
+
+
 def test_a_part_may_have_rows_and_no_request(execution: Execution) -> None:
-    execution.put("id,text\n" + f"{'1' * 99},\n" * 3000 + "2,Kind.\n")
+    execution.put("id,text\n" + f"{'1' * 99},\n" * 6000 + "2,Kind.\n")
     report = execution.normalise()
     assert [bool(part["asked"]) for part in report["parts"]] == [False, True]
     assert [path.name for path in (execution.folder / "requests").iterdir()] == ["part-00001.jsonl"]
