@@ -86,7 +86,7 @@ class Parts:
         """
         part = self.parts[-1]
         full = self._position - self._start >= self._target
-        if part.rows and (full or self._size + len(request) > self._payload):
+        if full or self._size + len(request) > self._payload:
             self._close()
             self._begin()
             part = self.parts[-1]
