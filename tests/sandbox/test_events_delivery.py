@@ -63,6 +63,26 @@ def test_a_disabled_rule_and_one_that_does_not_match_deliver_nothing(sandbox):
         ([{"numeric": [">", 0, "<=", 5]}], 6, False),
         (["a", {"prefix": "b"}], "bc", True),
         ([{"exists": True}], {"an": "object"}, False),
+        ([{"prefix": {"equals-ignore-case": "INPUT/"}}], "input/a", True),
+        ([{"suffix": {"equals-ignore-case": ".CSV"}}], "a.csv", True),
+        ([{"suffix": {"equals-ignore-case": ".CSV"}}], "a.csv.gz", False),
+        ([{"anything-but": {"prefix": ["output/", "work/"]}}], "work/x", False),
+        ([{"anything-but": {"prefix": ["output/", "work/"]}}], "input/x", True),
+        ([{"anything-but": {"suffix": [".tmp", ".part"]}}], "a.part", False),
+        ([{"anything-but": {"suffix": [".tmp", ".part"]}}], "a.csv", True),
+        ([{"anything-but": {"wildcard": ["*/_*", "*.keep"]}}], "input/_SUCCESS", False),
+        ([{"anything-but": {"wildcard": ["*/_*", "*.keep"]}}], "input/a", True),
+        ([{"anything-but": {"equals-ignore-case": ["A", "b"]}}], "B", False),
+        ([{"anything-but": 5}], 5, False),
+        ([{"anything-but": [5, 6]}], 7, True),
+        ([{"wildcard": "input/*.csv"}], "input/a\nb c/ü.csv", True),
+        ([{"wildcard": r"input/\*.csv"}], "input/*.csv", True),
+        ([{"wildcard": r"input/\*.csv"}], "input/a.csv", False),
+        ([{"wildcard": r"a\\*"}], "a\\b", True),
+        ([{"wildcard": "*.csv"}], "a.csv.gz", False),
+        ([{"numeric": ["=", 0]}], 0, True),
+        ([{"numeric": [">", 0]}], 0, False),
+        ([{"numeric": [">", 0]}], "1", False),
     ],
 )
 def test_a_pattern_compares_as_eventbridge_does(sandbox, filters, value, matches):
@@ -80,7 +100,25 @@ def test_a_pattern_looks_into_lists_of_objects(sandbox):
 
 
 @pytest.mark.parametrize(
-    "detail", [{"a": [{"prefx": "x"}]}, {"a": "x"}, {"a": []}, {"a": [{"wildcard": "**"}]}]
+    "detail",
+    [
+        {"a": [{"prefx": "x"}]},
+        {"a": "x"},
+        {"a": []},
+        {"a": [{"wildcard": "**"}]},
+        {"a": [{"prefix": ["x", "y"]}]},
+        {"a": [{"suffix": 1}]},
+        {"a": [{"prefix": {"wildcard": "x"}}]},
+        {"a": [{"anything-but": {"numeric": [">", 1]}}]},
+        {"a": [{"anything-but": {"prefix": []}}]},
+        {"a": [{"anything-but": {"wildcard": ["a**"]}}]},
+        {"a": [{"anything-but": ["a", 1]}]},
+        {"a": [{"anything-but": [{"prefix": "a"}]}]},
+        {"a": [{"numeric": [">"]}]},
+        {"a": [{"numeric": ["!", 1]}]},
+        {"a": [{"numeric": [">", "1"]}]},
+        {"a": [{"numeric": [">", 1, "<", 2, "=", 1]}]},
+    ],
 )
 def test_a_pattern_with_a_mistake_is_refused(sandbox, detail):
     with pytest.raises(ClientError, match="InvalidEventPattern"):
@@ -189,6 +227,20 @@ def test_an_event_starts_a_sagemaker_pipeline_with_parameters_out_of_it(sandbox)
     steps = [e["detail"] for e in told if "currentStepStatus" in e["detail"]]
     assert {(step["stepName"], step["stepType"]) for step in steps} == {("stop", "Fail")}
     assert "Failed" in {step["currentStepStatus"] for step in steps}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("Object_Key", "x", r"PipelineParameterList\[0\]\.Name: expected the form"),
+        ("Key", "x" * 1025, r"Value: expected at most 1024 characters, got 1025"),
+    ],
+)
+def test_a_parameter_that_eventbridge_does_not_take_is_refused(sandbox, name, value, message):
+    parameters = {"PipelineParameterList": [{"Name": name, "Value": value}]}
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:pipeline/train"
+    with pytest.raises(ClientError, match=message):
+        make_rule(sandbox, MINE, {"Arn": arn, "SageMakerPipelineParameters": parameters})
 
 
 def test_an_approval_is_an_event_with_the_whole_package(sandbox):
