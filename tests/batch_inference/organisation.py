@@ -177,7 +177,8 @@ def batch_repository(generate: Callable[..., Path], git: Callable[..., str], fol
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     document["canary"] |= {"file": "examples/words.csv", "label_column": "team", "min_agreement_percent": 100}
     document["input"]["max_bad_percent"] = 50
-    document["production"]["transform"] |= {"instance_count": 2, "max_payload_mb": 6}
+    other = {"instance_count": 2, "max_payload_mb": 6, "split": "None", "join": "None"}
+    document["production"]["transform"] |= other  # both ways of feeding the model are in the story
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "The tiny model's words")

@@ -23,6 +23,7 @@ from mlops_sandbox import events
 from tests.batch_inference.organisation import PLACES, SLUG, Organisation, opened
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
 from tests.organisation import GROUP
+from tests.serverless_inference.variants import broken_model
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +96,8 @@ def test_with_an_approved_model_staging_answers_the_canary_and_a_person_is_asked
     (approval,) = [json.loads(body)["approval"] for body in mails_about('"approval"')]
     assert "model version 1 answered 3 rows" in approval["customData"]
     assert "3 of 3 with the right label" in approval["customData"]
-    assert "2 x ml.m5.xlarge, each with 4 request(s) of up to 6 MB at a time" in approval["customData"]
+    settings = "2 x ml.m5.xlarge, each with 4 request(s) of up to 6 MB at a time; one request for each part"
+    assert settings in approval["customData"]
     key = approval["externalEntityLink"].partition("prefix=")[2]
     report = organisation.client("s3").get_object(Bucket=RECORDS, Key=key)["Body"].read().decode()
     assert "our furnace and thank you" in report and "transform.max_payload_mb" in report
@@ -181,6 +183,17 @@ def test_two_files_at_once_each_get_their_own_answers(organisation: Organisation
     assert first.execution != second.execution
 
 
+def test_many_small_files_at_once_are_each_answered_once(organisation: Organisation) -> None:
+    # a thousand are in tests/sandbox/test_events_many.py: here each runs the whole pipeline
+    texts = {f"small/{number:02}.csv": f"{COMMENTS[number % 3]} number {number}" for number in range(8)}
+    puts = [(name, organisation.put("staging", name, comments([text]))) for name, text in texts.items()]
+    before = len(organisation.runs("staging"))
+    for (name, _), done in zip(puts, organisation.ended("staging", puts), strict=True):
+        assert done.status == "Succeeded", done.reason
+        assert [row["body"] for row in done.rows] == [texts[name]]
+    assert len(organisation.runs("staging")) <= before + len(puts)
+
+
 def test_the_same_key_twice_ends_with_the_answers_to_the_newer_upload(organisation: Organisation) -> None:
     older = organisation.put("staging", "again.csv", comments(["invoice please"]))
     newer = organisation.put("staging", "again.csv", comments(["the lift", "our furnace"]))
@@ -252,6 +265,16 @@ def test_more_bad_rows_than_declared_fail_the_file_and_publish_nothing(organisat
     assert mails_about(done.execution)
 
 
+def test_a_model_that_raises_fails_the_file_and_publishes_nothing(organisation: Organisation) -> None:
+    broken = broken_model(organisation, organisation.wait_for_version(1))
+    organisation.decide(broken, "Approved")
+    done = organisation.drop("staging", "broken.csv", comments())
+    organisation.decide(broken, "Rejected")
+    assert done.status == "Failed" and "this model cannot read" in done.reason, done.reason
+    assert "broken.csv" not in organisation.outputs("staging")
+    assert mails_about(done.execution)
+
+
 def test_json_lines_and_gzip(organisation: Organisation) -> None:
     lines = [{"id": 1, "body": COMMENTS[0], "tags": ["a", 1]}, {"id": 2, "body": COMMENTS[1]}]
     content = gzip.compress("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
@@ -262,7 +285,7 @@ def test_json_lines_and_gzip(organisation: Organisation) -> None:
 
 
 def test_a_file_whose_rows_are_in_many_parts_comes_back_in_order(organisation: Organisation) -> None:
-    # two machines share it: several parts, and every request on its own in the log of one of them
+    # two machines share it
     texts = [f"{COMMENTS[number % 3]} {number}" for number in range(12_000)]
     done = organisation.drop("production", "many.csv", comments(texts))
     assert done.status == "Succeeded", done.reason
