@@ -87,6 +87,7 @@ class Sandbox:
         self._server: Server | None = None
         self._lock = FolderLock(self.folder)
         self._store = state.Store(self.folder / "state")
+        self._saver = state.Saver(self.save)
 
     def __enter__(self) -> Sandbox:
         """Lock the folder, restore its state, start the server.
@@ -139,6 +140,7 @@ class Sandbox:
                 registry.stop_all()
                 endpoints.stop()
                 alarms.stop()
+                self._saver.close()
                 events.stop()
                 access.stop()
                 registry.start_with(None)
@@ -152,9 +154,13 @@ class Sandbox:
                 self._lock.release()
 
     def save(self) -> None:
-        """Write a snapshot, between requests. Called on exit, and after each pipeline execution."""
+        """Write a snapshot, between requests. Called on exit."""
         with self.gate.still():
             self._store.save()
+
+    def save_soon(self) -> None:
+        """Write a snapshot now, or a little later for several that ask. Called after each execution."""
+        self._saver.ask()
 
     @property
     def endpoint_url(self) -> str:

@@ -93,7 +93,7 @@ def fire(rule_arn: str) -> None:
 def _to_targets(rule: Rule, event: dict[str, Any]) -> None:
     for target in list(rule.targets):
         name = f"event {event['id']} to {target['Arn']}"
-        work.begin(name, lambda target=target: _deliver(rule, target, event))  # type: ignore[misc]
+        work.enqueue(work.DELIVERIES, name, lambda target=target: _deliver(rule, target, event))  # type: ignore[misc]
 
 
 def _deliver(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:

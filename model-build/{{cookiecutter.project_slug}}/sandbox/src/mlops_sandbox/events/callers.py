@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 from mlops_sandbox import clients, credentials
@@ -16,13 +18,21 @@ def as_role(service: str, role_arn: str, principal: str, region: str, session_na
     # Imported here: access needs the open sandbox.
     from mlops_sandbox.access import sessions
 
-    return clients.from_environment(
-        service, sessions.role_environment(role_arn, principal, region, session_name)
-    )
+    return _client(service, sessions.role_environment(role_arn, principal, region, session_name))
 
 
 def as_account(service: str, account: str, region: str) -> Any:
     """Return a boto3 client with an account's own key."""
     from mlops_sandbox.server import current
 
-    return clients.from_environment(service, credentials.environment(account, region, current().endpoint_url))
+    return _client(service, credentials.environment(account, region, current().endpoint_url))
+
+
+def _client(service: str, environment: Mapping[str, str]) -> Any:
+    """Return a client that deliveries share: a thousand events need not make a thousand of the same."""
+    return _shared(service, tuple(sorted(environment.items())))
+
+
+@functools.lru_cache(maxsize=32)
+def _shared(service: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    return clients.from_environment(service, dict(environment))

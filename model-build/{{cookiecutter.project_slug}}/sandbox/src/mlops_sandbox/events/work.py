@@ -5,12 +5,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 logger = logging.getLogger("mlops_sandbox.events")
 
 #: Seconds; a delivery is a call on loopback, and a stopped function has two seconds to end.
 _GRACE = 10.0
+
+Job = Callable[[], None]
+
+
+@dataclass
+class Lane:
+    """Work of one kind, of which so much goes on at a time and the rest waits, in order.
+
+    A thousand objects that arrive at once are a thousand deliveries, and may be as many functions.
+    """
+
+    width: int
+    waiting: deque[tuple[str, Job]] = field(default_factory=deque)
+    threads: int = 0
+
+
+#: Calls on loopback, which this process itself answers.
+DELIVERIES = Lane(8)
+#: Each is a process.
+FUNCTIONS = Lane(8)
 
 _lock = threading.Lock()
 _threads: dict[threading.Thread, bool] = {}
@@ -24,7 +46,7 @@ def open_() -> None:
     stopping.clear()
 
 
-def begin(name: str, job: Callable[[], None], *, lasting: bool = False) -> None:
+def begin(name: str, job: Job, *, lasting: bool = False) -> None:
     """Run a job in a thread; once the sandbox is closing, do nothing.
 
     Args:
@@ -35,20 +57,50 @@ def begin(name: str, job: Callable[[], None], *, lasting: bool = False) -> None:
 
     def run() -> None:
         try:
-            job()
-        except Exception:
-            # While the sandbox closes, calls fail that would have succeeded.
-            logger.log(logging.DEBUG if stopping.is_set() else logging.ERROR, name, exc_info=True)
+            _run(name, job)
         finally:
             with _lock:
                 _threads.pop(threading.current_thread(), None)
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    with _lock:
+        _start(name, run, lasting)
+
+
+def enqueue(lane: Lane, name: str, job: Job) -> None:
+    """Run a job in a thread of a lane, when its turn has come; once the sandbox is closing, do nothing."""
+
+    def run() -> None:
+        while True:
+            with _lock:
+                if stopping.is_set() or not lane.waiting:
+                    lane.threads -= 1
+                    _threads.pop(threading.current_thread(), None)
+                    return
+                here, next_job = lane.waiting.popleft()
+            _run(here, next_job)
+
     with _lock:
         if stopping.is_set():
             return
+        lane.waiting.append((name, job))
+        if lane.threads < lane.width:
+            lane.threads += 1
+            _start(name, run, False)
+
+
+def _run(name: str, job: Job) -> None:
+    try:
+        job()
+    except Exception:
+        # While the sandbox closes, calls fail that would have succeeded.
+        logger.log(logging.DEBUG if stopping.is_set() else logging.ERROR, name, exc_info=True)
+
+
+def _start(name: str, run: Job, lasting: bool) -> None:
+    """Start a thread, within the lock: one that has not started cannot be joined."""
+    if not stopping.is_set():
+        thread = threading.Thread(target=run, name=name, daemon=True)
         _threads[thread] = lasting
-        # Within the lock: a thread that has not started cannot be joined.
         thread.start()
 
 
@@ -73,10 +125,14 @@ def wait_idle(timeout: float = 30.0) -> bool:
 
 
 def close() -> None:
-    """Stop every job and wait for its end."""
+    """Stop every job and wait for its end; what waits for its turn is dropped, and logged."""
     with _lock:
         stopping.set()
         threads = list(_threads)
+        for lane in (DELIVERIES, FUNCTIONS):
+            if lane.waiting:
+                logger.warning("the sandbox closes: %d deliveries are not made", len(lane.waiting))
+            lane.waiting.clear()
     end = time.monotonic() + _GRACE
     for thread in threads:
         if thread is not threading.current_thread():

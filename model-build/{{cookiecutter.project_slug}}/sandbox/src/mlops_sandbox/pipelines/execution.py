@@ -78,10 +78,18 @@ class Execution:
         self._ended: queue.SimpleQueue[tuple[str, Outcome | None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"execution-{record.id}", daemon=True)
 
+    @property
+    def id(self) -> str:
+        """Return the execution's id."""
+        return self._record.id
+
+    def record(self) -> None:
+        """Put the first record on disk, before anything runs."""
+        with self._changing():
+            pass
+
     def start(self) -> None:
         """Begin to run."""
-        with self._changing():
-            pass  # the first record is on disk before anything runs
         self._thread.start()
 
     def join(self, timeout: float | None = None) -> bool:

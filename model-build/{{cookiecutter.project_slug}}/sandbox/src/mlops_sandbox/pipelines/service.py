@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
 import threading
@@ -20,10 +21,16 @@ from mlops_sandbox.pipelines.prepare import prepare
 from mlops_sandbox.pipelines.world import World
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
+#: How many executions run at a time; a thousand that begin at once would be a thousand times their processes.
+SWITCH = "MLOPS_SANDBOX_EXECUTIONS"
+_AT_A_TIME = 4
 
 
 class Executions:
-    """Every execution of one sandbox folder, those of earlier processes too."""
+    """Every execution of one sandbox folder, those of earlier processes too.
+
+    So many run at a time; the others wait for their turn, in order, and are Executing without a step.
+    """
 
     def __init__(
         self,
@@ -47,7 +54,10 @@ class Executions:
         self._lock = threading.Lock()
         # Held for the whole of a start, so that a token starts one execution however fast it is repeated.
         self._starting = threading.Lock()
+        # Started and not ended, in their order; and those of them whose turn has not come.
         self._running: dict[str, Execution] = {}
+        self._waiting: dict[str, Execution] = {}
+        self._limit = max(1, int(os.environ.get(SWITCH) or _AT_A_TIME))
         self._records = self._journal.load()
         for record in self._records.values():
             if mark_interrupted(record):
@@ -79,13 +89,17 @@ class Executions:
             DefinitionError: nothing was started; carries every problem.
         """
         with self._starting:
-            for earlier in self.of_pipeline(pipeline_arn):
-                if token and earlier.token == token:
-                    return earlier
+            if token and (earlier := self._started_by(pipeline_arn, token)):
+                return earlier
             record = _new_record(pipeline_arn, definition, list(given))
             record.display_name = display_name or record.display_name
             record.description, record.parallelism, record.token = description, parallelism, token
             return self._run(record)
+
+    def _started_by(self, pipeline_arn: str, token: str) -> ExecutionRecord | None:
+        with self._lock:
+            found = [r for r in self._records.values() if (r.pipeline_arn, r.token) == (pipeline_arn, token)]
+        return self.find(found[0].arn) if found else None
 
     def _run(self, record: ExecutionRecord) -> ExecutionRecord:
         checked, values = prepare(record.definition, [(p["Name"], p["Value"]) for p in record.parameters])
@@ -98,14 +112,31 @@ class Executions:
             earlier=lambda: [
                 other for other in self.of_pipeline(record.pipeline_arn) if other.id != record.id
             ],
-            finished=self._finished,
+            finished=lambda: self._ended(record.id),
             changed=self._changed,
         )
+        execution.record()
         with self._lock:
             self._records[record.id] = record
-            self._running[record.id] = execution
-        execution.start()
-        return execution.snapshot()
+            self._running[record.id] = self._waiting[record.id] = execution
+        answer = execution.snapshot()
+        self._start_waiting()
+        return answer
+
+    def _start_waiting(self) -> None:
+        """Let as many of those that wait begin as may run."""
+        while True:
+            with self._lock:
+                if not self._waiting or len(self._running) - len(self._waiting) >= self._limit:
+                    return
+                self._waiting.pop(next(iter(self._waiting))).start()
+
+    def _ended(self, id_: str) -> None:
+        """Make room for the next one; called at an execution's end, whose record no longer changes."""
+        with self._lock:
+            self._running.pop(id_, None)
+        self._start_waiting()
+        self._finished()
 
     def find(self, arn: str) -> ExecutionRecord | None:
         """Return an execution as it is now, by its ARN, or None."""
@@ -130,16 +161,23 @@ class Executions:
         with self._lock:
             execution = self._running.get(arn.rsplit("/", 1)[-1])
         if execution:
-            execution.stop()
+            self._stop([execution])
 
     def close(self) -> None:
         """Stop every running execution and wait until their jobs are gone."""
         with self._lock:
             running = list(self._running.values())
-        for execution in running:
-            execution.stop()
+        self._stop(reversed(running))  # those that wait first, so that none begins meanwhile
         for execution in running:
             execution.join()
+
+    def _stop(self, executions: Iterable[Execution]) -> None:
+        """Stop executions; one that waits for its turn has it now, and ends before its first step."""
+        for execution in executions:
+            execution.stop()
+            with self._lock:
+                if self._waiting.pop(execution.id, None):
+                    execution.start()
 
 
 def _new_record(pipeline_arn: str, definition: str, given: list[tuple[str, str]]) -> ExecutionRecord:

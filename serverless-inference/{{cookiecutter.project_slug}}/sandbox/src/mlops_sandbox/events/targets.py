@@ -143,7 +143,7 @@ def _sagemaker(call: Call) -> None:
     declared = (call.target.get("SageMakerPipelineParameters") or {}).get("PipelineParameterList") or []
     for parameter in declared:
         value = str(parameter["Value"])
-        if value.startswith("$."):
+        if value.startswith(("$.", "$[")):
             try:
                 value = _text(find(json.loads(call.text), value))
             except KeyError:

@@ -24,7 +24,7 @@ retry_delays = (1.0, 2.0)
 
 
 def later(function: LambdaFunction, payload: Any) -> None:
-    """Call a function in a thread, with further attempts if it fails."""
+    """Call a function in a thread, when its turn has come, with further attempts if it fails."""
     from mlops_sandbox.events import work
 
     def attempts() -> None:
@@ -48,7 +48,7 @@ def later(function: LambdaFunction, payload: Any) -> None:
         logger.info("function %s failed: %s", function.function_name, problem.get("errorMessage"))
         _bury(function, payload, problem)
 
-    work.begin(f"function {function.function_name}", attempts)
+    work.enqueue(work.FUNCTIONS, f"function {function.function_name}", attempts)
 
 
 def _retries(function: LambdaFunction) -> int:

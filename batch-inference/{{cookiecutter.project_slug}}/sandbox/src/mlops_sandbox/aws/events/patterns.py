@@ -1,12 +1,13 @@
 """Event patterns: what EventBridge refuses, and lists of objects.
 
-moto lets an operator that does not exist match everything, so that a misspelt one is found on AWS only; and
-it does not look into lists of objects.
+moto lets an operator that does not exist match everything, so that a misspelt one is found on AWS only; it
+does not look into lists of objects; and its wildcard stops at the end of a line, which a key may hold.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ _OPERATORS = (
     "wildcard",
 )
 _WITHIN_ANYTHING_BUT = ("equals-ignore-case", "prefix", "suffix", "wildcard")
+_COMPARISONS = ("<", "<=", "=", ">=", ">")
 
 
 def check(pattern: Any, path: str = "") -> None:
@@ -64,11 +66,64 @@ def _check_filter(entry: Any, path: str) -> None:
         raise InvalidEventPatternException(reason=f"{path}: unrecognized match type {operator}")
     if operator == "exists" and not isinstance(value, bool):
         raise InvalidEventPatternException(reason=f"{path}: exists must be true or false")
-    nested = operator == "anything-but" and isinstance(value, Mapping)
-    if nested and (len(value) != 1 or next(iter(value)) not in _WITHIN_ANYTHING_BUT):
-        raise InvalidEventPatternException(reason=f"{path}: unsupported anything-but pattern")
-    if operator == "wildcard" and "**" in str(value):
+    if operator == "numeric":
+        _check_numeric(value, path)
+    elif operator == "anything-but":
+        _check_anything_but(value, path)
+    elif operator in ("prefix", "suffix", "wildcard", "equals-ignore-case"):
+        ignoring_case = operator in ("prefix", "suffix") and isinstance(value, Mapping)
+        if ignoring_case and list(value) != ["equals-ignore-case"]:
+            raise InvalidEventPatternException(reason=f"{path}: unsupported {operator} pattern")
+        _check_text(operator, value["equals-ignore-case"] if ignoring_case else value, path)
+
+
+def _check_anything_but(value: Any, path: str) -> None:
+    """Check a value, a list of values of one kind, or one operator with a text or several."""
+    if isinstance(value, Mapping):
+        if len(value) != 1 or next(iter(value)) not in _WITHIN_ANYTHING_BUT:
+            raise InvalidEventPatternException(reason=f"{path}: unsupported anything-but pattern")
+        ((operator, texts),) = value.items()
+        if texts == []:
+            raise InvalidEventPatternException(reason=f"{path}: {operator} must not be empty")
+        for text in texts if isinstance(texts, list) else [texts]:
+            _check_text(operator, text, path)
+        return
+    values = value if isinstance(value, list) else [value]
+    kinds = {_kind(each) for each in values}
+    if len(kinds) != 1 or not kinds <= {"text", "number"}:
+        raise InvalidEventPatternException(reason=f"{path}: anything-but takes texts or numbers, not both")
+
+
+def _check_text(operator: str, value: Any, path: str) -> None:
+    if not isinstance(value, str):
+        raise InvalidEventPatternException(reason=f"{path}: {operator} match pattern must be a string")
+    if operator == "wildcard" and "**" in value:
         raise InvalidEventPatternException(reason=f"{path}: consecutive wildcard characters")
+
+
+def _check_numeric(value: Any, path: str) -> None:
+    """Check one comparison, or the two of a range: ``[">", 0, "<=", 5]``."""
+    pairs = list(zip(value[::2], value[1::2], strict=False)) if isinstance(value, list) else []
+    whole = isinstance(value, list) and len(value) in (2, 4)
+    if not whole or any(sign not in _COMPARISONS or _kind(number) != "number" for sign, number in pairs):
+        raise InvalidEventPatternException(
+            reason=f'{path}: numeric takes one comparison, or two, such as [">", 0, "<=", 5]'
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else "other"
+
+
+def _wildcard_match(item: Any, pattern: str) -> bool:
+    r"""Tell whether a text fits; ``*`` is any number of characters, ``\*`` and ``\\`` are themselves."""
+    if not isinstance(item, str):
+        return False
+    parts = re.findall(r"\\[*\\]|.", pattern, re.DOTALL)
+    expression = "".join(".*" if part == "*" else re.escape(part[-1]) for part in parts)
+    return re.fullmatch(expression, item, re.DOTALL) is not None
 
 
 def matches(pattern: EventPattern, event: Mapping[str, Any]) -> bool:
@@ -111,3 +166,4 @@ def install() -> None:
 
     EventPatternParser.parse = parse  # type: ignore[method-assign]
     EventPattern.matches_event = matches  # type: ignore[assignment,method-assign]
+    EventPattern._wildcard_match = staticmethod(_wildcard_match)  # type: ignore[method-assign]

@@ -39,7 +39,7 @@ def executions() -> Executions:
             _executions[sandbox] = Executions(
                 sandbox.folder / "executions",
                 lambda record: _world(sandbox, record),
-                finished=sandbox.save,
+                finished=sandbox.save_soon,
                 changed=state_events.Executions().saw,
             )
         return _executions[sandbox]
