@@ -26,6 +26,8 @@ def small(tmp_path: Path, sync: ModuleType) -> Path:
         "shared/foundation/production/main.tf": "# Production\n",
         "shared/foundation/production/terraform.tfvars": "litter",
         "shared/foundation/build/bridge.zip": "litter",
+        "shared/pipeline/pipeline_sdk/steps.py": "# model-build's, too\n",
+        "shared/release/release/place.py": "# not model-build's\n",
         "shared/sandbox/README.md": "# Sandbox\n",
         "shared/sandbox/pyproject.toml": "[project]\n",
         "shared/sandbox/src/mlops_sandbox/__init__.py": "",
@@ -55,6 +57,7 @@ def test_copies_have_the_bytes_and_mode_of_their_source_and_litter_stays_out(sma
     assert copied == {
         ".gitignore",
         "config/model.yaml",
+        "pipeline_sdk/steps.py",
         "sandbox/README.md",
         "sandbox/foundation/production/main.tf",
         "sandbox/pyproject.toml",
