@@ -171,6 +171,35 @@ def test_two_instances_answer_their_objects_beside_the_ids(bucket, model, jobs):
     assert {line.split()[0] for line in loaded} == {"[algo-1]", "[algo-2]"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["handler", "multi-model-server"])
+def test_a_large_payload_is_taken_and_a_large_answer_is_not(
+    bucket, model, jobs, make_archive, container_python, monkeypatch, server
+):
+    """multi-model-server takes requests up to MaxPayloadInMB, and sends answers up to 6,553,500 bytes."""
+    if server == "multi-model-server":
+        if not shutil.which("java") or not container_python.with_name("multi-model-server").is_file():
+            pytest.skip("multi-model-server or Java is not installed")
+        monkeypatch.setenv(serving.SWITCH, server)
+    code = (
+        "import os\ndef model_fn(d): return None\n"
+        "def transform_fn(model, data, kind, accept):\n"
+        "    told = [os.environ.get('SAGEMAKER_' + name) for name in ('BATCH', 'MAX_PAYLOAD_IN_MB', "
+        "'BATCH_STRATEGY', 'MAX_CONCURRENT_TRANSFORMS')]\n"
+        "    return repr(told) if data.startswith(b'short') else 'x' * 6_600_000\n"
+    )
+    bucket.put("model.tar.gz", make_archive({"code/inference.py": code}))
+    given = request(bucket, model, MaxPayloadInMB=20, given={"SplitType": "None"})
+    bucket.put("in/a", "short" + "x" * 9_000_000)
+    run_transform(given, jobs.context("a"))
+    assert bucket.get("out/a.out") == b"['true', '20', None, None]\n"
+    bucket.put("in/b", "long")
+    given["ModelClientConfig"] = {"InvocationsMaxRetries": 0}
+    with pytest.raises(JobFailed, match=r"(?s)in/b: .*500: .*Worker died"):
+        run_transform(given, jobs.context("b"))
+    assert any("Message size exceed limit" in line for line in jobs.lines)
+
+
 def test_no_input_and_no_model_are_named(bucket, model, jobs):
     with pytest.raises(JobFailed, match="no objects under s3://test-bucket/in/"):
         run_transform(request(bucket, model), jobs.context("a"))
