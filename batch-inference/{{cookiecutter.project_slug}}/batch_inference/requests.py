@@ -14,6 +14,7 @@ from .targets import Target
 Request = dict[str, Any]
 
 JSON_LINES = "application/jsonlines"
+LARGEST_ANSWER = 100 * 1024**2  # bytes; as large as the largest request
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 ASKED = "asked"
 """The folder of what SageMaker transforms. (The prefix of the folder `request` would match `requests`.)"""
@@ -103,10 +104,15 @@ def transform(settings: Settings, at: Target, model_name: Any, requests: Any, an
 def container_environment(wanted: Transform) -> dict[str, str]:
     """The variables of the model's container.
 
-    The model server of the Hugging Face images ends a request after 60 s by itself, whatever the transform
-    job allows, and a request of a transform job may hold thousands of texts.
+    The model server of the Hugging Face images has limits of its own, and a request of a transform job may
+    hold thousands of texts: it would end a request after 60 s, whatever the job allows, and its worker with
+    an answer of more than 6.5 MB.
     """
-    return {"SAGEMAKER_MODEL_SERVER_TIMEOUT": str(wanted.timeout_seconds), **wanted.environment}
+    return {
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT": str(wanted.timeout_seconds),
+        "MMS_MAX_RESPONSE_SIZE": str(LARGEST_ANSWER),
+        **wanted.environment,
+    }
 
 
 def strategy(wanted: Transform) -> str | None:

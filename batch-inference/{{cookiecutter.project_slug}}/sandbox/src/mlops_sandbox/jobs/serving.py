@@ -154,7 +154,7 @@ def _begin(work: Work, cluster: Cluster, machine: Machine, container: Container)
     port_file = machine.folder / "port"
     if os.environ.get(SWITCH) == "multi-model-server":
         seen = f"{cluster.paths.ml(machine.ml)}/model"
-        command, port = multi_model_server.command(image, machine.folder, seen)
+        command, port = multi_model_server.command(image, machine.folder, seen, container.environment)
         port_file.write_text(str(port))
         code = f"{seen}/code"
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlops_sandbox.jobs.errors import RESOURCE_LIMIT, JobFailed
@@ -17,13 +18,16 @@ from mlops_sandbox.jobs.images import Image
 _HANDLER = "sagemaker_huggingface_inference_toolkit.handler_service"
 
 
-def command(image: Image, folder: Path, model_dir: str) -> tuple[list[str], int]:
+def command(
+    image: Image, folder: Path, model_dir: str, environment: Mapping[str, str]
+) -> tuple[list[str], int]:
     """Write the configuration and return the command and the port.
 
     Args:
         image: its environment has multi-model-server; Java is on this machine.
         folder: where the configuration goes.
         model_dir: the model's folder as the server sees it.
+        environment: of the container; SAGEMAKER_MAX_PAYLOAD_IN_MB is the largest request.
 
     Raises:
         JobFailed: multi-model-server is not installed.
@@ -50,6 +54,8 @@ def command(image: Image, folder: Path, model_dir: str) -> tuple[list[str], int]
         "default_service_handler": _HANDLER,
         "vmargs": "-Xmx256m",
     }
+    if payload := int(environment.get("SAGEMAKER_MAX_PAYLOAD_IN_MB") or 0):
+        settings["max_request_size"] = str(payload * 1024 * 1024)
     properties.write_text("\n".join(f"{key}={value}" for key, value in settings.items()) + "\n", "utf-8")
     start = [str(program), "--start", "--foreground", "--model-store", "/"]
     files = ["--mms-config", str(properties), "--log-config", str(logging)]

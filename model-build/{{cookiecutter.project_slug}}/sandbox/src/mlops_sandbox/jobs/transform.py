@@ -7,7 +7,7 @@ of them: SageMaker shares out objects, not lines. What an instance does is in ``
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -102,6 +102,19 @@ def _tell_settings(job: Job, count: int) -> None:
     job.log.line(", ".join(f"{key}={value}" for key, value in settings.items()))
 
 
+def _told(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return what SageMaker tells a container ([read] "Use Your Own Inference Code with Batch Transform")."""
+    strategy = {"SingleRecord": "SINGLE_RECORD", "MultiRecord": "MULTI_RECORD"}
+    told = {
+        "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": request.get("MaxPayloadInMB"),
+        "SAGEMAKER_BATCH_STRATEGY": strategy.get(request.get("BatchStrategy") or ""),
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": request.get("MaxConcurrentTransforms"),
+    }
+    # Those that the request does not set are not passed.
+    return {key: str(value) for key, value in told.items() if value is not None}
+
+
 @contextlib.contextmanager
 def _pool(size: int) -> Iterator[ThreadPoolExecutor]:
     """Threads; what has not begun at the end of the block never does."""
@@ -128,5 +141,9 @@ def _container(job: Job, model_name: str) -> Container:
             container = {**container, "Environment": {**container.get("Environment", {}), **environment}}
     except ClientError as error:
         raise JobFailed(f"ClientError: model {model_name}: {error}") from None
-    environment = {**(container.get("Environment") or {}), **(job.request.get("Environment") or {})}
+    environment = {
+        **(container.get("Environment") or {}),
+        **(job.request.get("Environment") or {}),
+        **_told(job.request),
+    }
     return Container(container["Image"], container.get("ModelDataUrl"), environment)

@@ -1,6 +1,6 @@
 """Amazon S3: what moto's lacks."""
 
-from mlops_sandbox.aws.s3 import notifications, objects, policies
+from mlops_sandbox.aws.s3 import notifications, objects, policies, ranges
 
 
 def install() -> None:
@@ -8,3 +8,4 @@ def install() -> None:
     notifications.install()
     objects.install()
     policies.install()
+    ranges.install()

@@ -23,6 +23,11 @@ from typing import Any
 
 _MODEL_NAME = "model"
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+#: Bytes: multi-model-server's own limit of a request and of an answer, unless these variables say otherwise.
+_LIMIT = 6_553_500
+_REQUEST_LIMIT, _ANSWER_LIMIT = "MMS_MAX_REQUEST_SIZE", "MMS_MAX_RESPONSE_SIZE"
+#: MiB: batch transform sets it to MaxPayloadInMB, and the images' ``serve`` takes it for a request's limit.
+_PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 
 
 def main(port_file: str) -> int:
@@ -81,13 +86,16 @@ def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
     from mms.service import PredictionException
 
     one_at_a_time = threading.Lock()
+    payload = int(os.environ.get(_PAYLOAD) or 0) * 1024 * 1024
+    longest_request = int(os.environ.get(_REQUEST_LIMIT) or payload or _LIMIT)
+    longest_answer = int(os.environ.get(_ANSWER_LIMIT) or _LIMIT)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             if self.path == "/ping":
-                self.answer(200, json.dumps({"status": "Healthy!"}), "application/json")
+                self.answer(200, json.dumps({"status": "Healthy!"}).encode(), "application/json")
             else:
                 self.refuse(404, "ResourceNotFoundException", "Requested resource is not found")
 
@@ -95,6 +103,10 @@ def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.path != "/invocations":
                 self.refuse(404, "ResourceNotFoundException", "Requested resource is not found")
+                return
+            if len(body) > longest_request:
+                print(f"the request has {len(body)} bytes; {_REQUEST_LIMIT} is {longest_request}")
+                self.answer(413, b"", "application/json")
                 return
             request_id = str(uuid.uuid4())
             processor = RequestProcessor(dict(self.headers.items()))
@@ -111,13 +123,19 @@ def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
                 traceback.print_exc()
                 self.refuse(error.error_code, "InternalServerException", error.message)
                 return
+            if not isinstance(response, str | bytes | bytearray):
+                response = json.dumps(response, indent=2)
+            response = response.encode() if isinstance(response, str) else bytes(response)
+            if len(response) > longest_answer:
+                print(f"Message size exceed limit: {len(response)}; {_ANSWER_LIMIT} is {longest_answer}")
+                self.refuse(500, "InternalServerException", "Worker died.")
+                return
             headers = processor.get_response_headers()
             kind = processor.get_response_header("content-type") or "application/json"
             self.answer(200, response, kind, headers.get(_CUSTOM_ATTRIBUTES))
 
-        def answer(self, status: int, body: str | bytes, kind: str, attributes: str | None = None) -> None:
+        def answer(self, status: int, data: bytes, kind: str, attributes: str | None = None) -> None:
             """Send a whole answer."""
-            data = body.encode() if isinstance(body, str) else bytes(body)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             if attributes:
@@ -129,7 +147,7 @@ def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
         def refuse(self, status: int, kind: str, message: str) -> None:
             """Send an error in multi-model-server's form."""
             body = json.dumps({"code": status, "type": kind, "message": message})
-            self.answer(status, body, "application/json")
+            self.answer(status, body.encode(), "application/json")
 
         def log_message(self, format: str, *args: Any) -> None:
             """Leave the log to the handler."""

@@ -1,0 +1,24 @@
+"""What counts as an empty text in a batch is what the model reads as one."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+COLLECTION = Path(__file__).resolve().parents[2]
+
+
+def texts(template: str) -> ModuleType:
+    path = COLLECTION / template / "{{cookiecutter.project_slug}}/steps/texts.py"
+    spec = importlib.util.spec_from_file_location(f"texts_of_{template}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_character_is_empty_for_both_or_for_none() -> None:
+    batch, model = texts("batch-inference"), texts("model-build")
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        assert batch.is_empty(character) == (model.clean(character) == ""), hex(number)
