@@ -64,10 +64,11 @@ def production(run: Run, say: Say) -> None:
     folder = run.build.folder
     record = records.read(folder / f"{PRODUCTION}.json", f"{folder.name}/{PRODUCTION}.json")
     proven = records.read(folder / f"{STAGING}.json", f"{folder.name}/{STAGING}.json")
-    changes = retarget.from_json(_read(folder / SUBSTITUTIONS), f"{folder.name}/{SUBSTITUTIONS}")
-    made = retarget.retarget(_read(folder / proven.definition), changes)
+    declared = _found(folder / SUBSTITUTIONS).decode()
+    changes = retarget.from_json(declared, f"{folder.name}/{SUBSTITUTIONS}")
+    made = retarget.retarget(_found(folder / proven.definition).decode(), changes)
     _stop_unless_same(f"{folder.name}/{record.definition}", made.encode(), record.definition_sha256)
-    functions = (folder / record.functions).read_bytes()
+    functions = _found(folder / record.functions)
     digest = base64.b64encode(hashlib.sha256(functions).digest()).decode()
     if digest != record.functions_sha256:
         raise _changed(f"{folder.name}/{record.functions}", digest, record.functions_sha256)
@@ -138,9 +139,10 @@ def _proven(record: Record, outcome: Outcome | None) -> str:
     )
 
 
-def _read(path: Path) -> str:
+def _found(path: Path) -> bytes:
+    """A file that staging's build has left."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(
             f"{path.parent.name}/{path.name}: expected the file that the staging build makes, found none"
