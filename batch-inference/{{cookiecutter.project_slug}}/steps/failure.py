@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 MESSAGE_FILE = Path("/opt/ml/output/message")
-"""What a processing container leaves here becomes ``ExitMessage`` in ``DescribeProcessingJob``."""
+"""What a processing container leaves here becomes ``ExitMessage`` in ``DescribeProcessingJob``.
 
-MESSAGE_LIMIT = 1024  # characters: the length of that field
+A training container's file is ``/opt/ml/output/failure``, and the field ``FailureReason``."""
+
+MESSAGE_LIMIT = 1024  # characters: the length of both fields
 
 
 class StepError(Exception):
