@@ -17,6 +17,8 @@ from urllib.parse import quote
 import pytest
 from mlops_sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
 GROUP = "survey-sentiment"
 GROUP_ARN = f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package-group/{GROUP}"

@@ -42,6 +42,8 @@ JOBS = """
 import csv, io, json, time
 import boto3
 
+pytestmark = pytest.mark.slow
+
 def handler(event, context):
     s3, bucket, work = boto3.client("s3"), event["bucket"], "work/" + event["execution_id"]
     read = lambda key: s3.get_object(Bucket=bucket, Key=f"{work}/{key}")["Body"].read().decode()
