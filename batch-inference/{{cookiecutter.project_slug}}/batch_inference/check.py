@@ -1,5 +1,6 @@
 """Is everything there that a deployment needs? Answers on a laptop, before a push."""
 
+from configuration.errors import UserError
 from release.environments import ENVIRONMENTS, PRODUCTION, STAGING
 from release.findings import Finding, newest_model
 
@@ -29,7 +30,10 @@ def _environment(settings: Settings, name: str) -> Finding:
 def _canary(settings: Settings) -> Finding:
     canary = settings.transform.canary
     path = settings.root / canary.file
-    local_file.check(path, path.name, settings.transform)
+    try:
+        local_file.check(path, path.name, settings.transform)
+    except UserError as error:
+        return Finding(False, f"{error}; put rows of your own there, or name another file (canary.file)")
     return Finding(True, f"the canary file, {canary.file}, can be read as config/transform.yaml says")
 
 
