@@ -51,6 +51,15 @@ def handler(event, context):
     assert jobs.lines == ["called"]
 
 
+def test_what_a_function_prints_is_in_its_log_group(make_function, jobs, sandbox):
+    arn = make_function(
+        {"app.py": "def handler(e, c):\n    print('seen', e['x'])\n    return {}"}, Timeout=20
+    )
+    run_lambda(arn, {"x": 4}, jobs.context())
+    events = sandbox.client("logs").filter_log_events(logGroupName="/aws/lambda/resolve")["events"]
+    assert "seen 4" in [event["message"] for event in events]
+
+
 @pytest.mark.parametrize(
     ("code", "handler", "reason"),
     [

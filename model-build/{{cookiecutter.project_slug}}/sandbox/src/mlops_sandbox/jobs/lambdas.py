@@ -52,15 +52,17 @@ def run_lambda(function_arn: str, payload: Any, context: JobContext) -> dict[str
             object.
         JobStopped: ``context.stop`` was set.
     """
+    # Imported here: it needs the installed patches.
+    from mlops_sandbox.aws.awslambda.running import run
+
     context.folder.mkdir(parents=True, exist_ok=True)
     log = JobLog(context.folder / "log.txt", context.name, context.log)
     try:
         function = _find(function_arn)
         try:
-            environment = function_environment(function)
+            invocation, _ = run(function, payload, context.stop, context.images, log.line)
         except AccessDenied as error:
             raise JobFailed(f"Lambda function {function.function_name} failed: {error}") from None
-        invocation = invoke(function, payload, context.images, environment, log.line, stop=context.stop)
     finally:
         log.close()
     if invocation.error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,25 @@ from moto.awslambda.models import LambdaFunction
 from mlops_sandbox.aws.awslambda.configuration import log_group
 
 if TYPE_CHECKING:
+    from mlops_sandbox.jobs.images import Images
     from mlops_sandbox.jobs.lambdas import Invocation
 
 
 def run(
-    function: LambdaFunction, payload: Any, stop: threading.Event | None = None
+    function: LambdaFunction,
+    payload: Any,
+    stop: threading.Event | None = None,
+    images: Images | None = None,
+    on_line: Callable[[str], None] | None = None,
 ) -> tuple[Invocation, str]:
     """Call a function and return how it ended and what it printed.
+
+    Args:
+        function: to call.
+        payload: its event.
+        stop: ends it early.
+        images: say which Python runs it; those of the server that runs here unless given.
+        on_line: is told what it prints, too, line by line.
 
     Raises:
         mlops_sandbox.jobs.JobStopped: ``stop`` was set before the end.
@@ -34,8 +46,15 @@ def run(
     environment = function_environment(function)
     lines: list[str] = []
     began = time.monotonic()
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if on_line is not None:
+            on_line(line)
+
     try:
-        return invoke(function, payload, current().images, environment, lines.append, stop), "\n".join(lines)
+        declared = images or current().images
+        return invoke(function, payload, declared, environment, take, stop), "\n".join(lines)
     finally:
         lines.append(f"REPORT Duration: {1000 * (time.monotonic() - began):.2f} ms")
         _write(function, environment, lines)
