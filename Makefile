@@ -71,6 +71,8 @@ sync:  ## copy hooks/, shared/template/ and shared/sandbox/ into the templates
 bench: setup  ## measure ours beside what one would use instead (a few minutes)
 	@$(CONTAINER_VENV)/bin/python benchmarks/preprocess.py
 	@$(VENV)/bin/python benchmarks/endpoint.py
+	@$(VENV)/bin/python benchmarks/batch_steps.py
+	@$(VENV)/bin/python benchmarks/batch.py --model tiny --rows 1000 10000 100000
 
 clean:  ## remove environments, caches and the demo
 	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
