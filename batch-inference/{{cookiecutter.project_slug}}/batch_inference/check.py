@@ -6,6 +6,7 @@ from release.findings import Finding, newest_model
 
 from . import definition, local_file, package, report, retarget
 from .config import Settings
+from .load import TRANSFORM_FILE
 from .targets import target
 
 
@@ -16,7 +17,7 @@ def check(settings: Settings) -> list[Finding]:
         *(_environment(settings, name) for name in ENVIRONMENTS),
         _canary(settings),
         _definition(settings),
-        newest_model(settings.project, settings.transform.model_package_group),
+        newest_model(settings.project, settings.transform.model_package_group, file=TRANSFORM_FILE),
     ]
 
 

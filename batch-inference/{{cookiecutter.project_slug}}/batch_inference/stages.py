@@ -16,6 +16,7 @@ from . import canary, definition, package, report, retarget
 from . import record as records
 from .canary import Outcome
 from .deploy import TERRAFORM, deploy
+from .load import TRANSFORM_FILE
 from .record import Record
 from .run import Run
 from .targets import target
@@ -108,7 +109,9 @@ def _tried(run: Run, session: object, record: Record, say: Say) -> Outcome | Non
     """What became of the canary file; None when there is nothing that could answer it."""
     if not record.enabled:
         return None
-    package_ = registry.newest_approved(run.build.own.client("sagemaker"), record.model_package_group)
+    package_ = registry.newest_approved(
+        run.build.own.client("sagemaker"), record.model_package_group, file=TRANSFORM_FILE
+    )
     if package_ is None:
         say(f"No version of {record.model_package_group} is approved yet: the canary file is not sent")
         return None

@@ -8,6 +8,7 @@ from release.environments import ENVIRONMENTS
 
 from . import run
 from .config import Settings
+from .load import TRANSFORM_FILE
 
 
 def in_words(settings: Settings, own: Session) -> str:
@@ -33,7 +34,7 @@ def in_words(settings: Settings, own: Session) -> str:
 
 
 def _approved(sagemaker: Any, group: str) -> str:
-    package = registry.newest_approved(sagemaker, group)
+    package = registry.newest_approved(sagemaker, group, file=TRANSFORM_FILE)
     if package is None:
         return f"  {group}: no version is approved, so no file can be answered"
     return f"  {group}: version {package.number} is the newest approved one, and answers the next file"

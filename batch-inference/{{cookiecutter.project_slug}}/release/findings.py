@@ -37,8 +37,8 @@ def shown(findings: list[Finding]) -> int:
     return 1 if any(finding.good is False for finding in findings) else 0
 
 
-def newest_model(project: ProjectConfig, group: str) -> Finding:
-    """Whether a version of the group is approved and complete, if there are credentials to look with."""
+def newest_model(project: ProjectConfig, group: str, *, file: str) -> Finding:
+    """Whether a version of the group that `file` names is approved and complete, as far as one may look."""
     what = f"model package group {group}"
     try:
         own = _own(project)
@@ -49,7 +49,7 @@ def newest_model(project: ProjectConfig, group: str) -> Finding:
         if found.account != wanted:
             text = f"not looked at, as the AWS credentials are account {found.account}'s and not {wanted}'s"
             return Finding(None, f"{what}: {text}")
-        package = registry.newest_approved(own.client("sagemaker"), group)
+        package = registry.newest_approved(own.client("sagemaker"), group, file=file)
         if package is None:
             return Finding(None, f"{what}: no version is approved yet: nothing to deploy")
         if problem := registry.archive_problem(own.client("s3"), package):

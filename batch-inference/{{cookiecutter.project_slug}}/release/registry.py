@@ -34,8 +34,14 @@ class Package(NamedTuple):
     image: str
 
 
-def versions(sagemaker: Any, group: str, approval: str | None = None) -> Iterator[Version]:
+def versions(sagemaker: Any, group: str, approval: str | None = None, *, file: str) -> Iterator[Version]:
     """The group's versions, the newest first, page by page; of one approval status if that is given.
+
+    Args:
+        sagemaker: the client.
+        group: its name.
+        approval: of the versions that are wanted.
+        file: the configuration file that names the group, for the error when there is none.
 
     Raises:
         UserError: there is no such group, or AWS does not answer.
@@ -47,7 +53,7 @@ def versions(sagemaker: Any, group: str, approval: str | None = None) -> Iterato
         except ClientError as error:
             if code(error) == "ValidationException":  # what SageMaker says of a group that is not there
                 raise UserError(
-                    f"model_package_group (in config/): expected a group of {_place(sagemaker)}, "
+                    f"{file}: model_package_group: expected a group of {_place(sagemaker)}, "
                     f"got {group!r}, which is not there; the model-build repository of that name makes it"
                 ) from None
             raise
@@ -66,13 +72,13 @@ def versions(sagemaker: Any, group: str, approval: str | None = None) -> Iterato
                 )
 
 
-def newest_approved(sagemaker: Any, group: str) -> Package | None:
+def newest_approved(sagemaker: Any, group: str, *, file: str) -> Package | None:
     """The version that is to serve; None while there is none.
 
     Raises:
         UserError: as `versions`, and as `describe`.
     """
-    for version in versions(sagemaker, group, APPROVED):
+    for version in versions(sagemaker, group, APPROVED, file=file):
         if version.usable:
             return describe(sagemaker, version.arn)
     return None

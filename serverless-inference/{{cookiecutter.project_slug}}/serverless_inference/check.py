@@ -4,6 +4,7 @@ from release.environments import ENVIRONMENTS
 from release.findings import Finding, newest_model
 
 from .config import Environment, Settings
+from .load import ENDPOINT_FILE
 
 
 def check(settings: Settings) -> list[Finding]:
@@ -11,7 +12,7 @@ def check(settings: Settings) -> list[Finding]:
     return [
         Finding(True, "config/project.yaml and config/endpoint.yaml are valid"),
         *(_environment(settings, name) for name in ENVIRONMENTS),
-        newest_model(settings.project, settings.endpoint.model_package_group),
+        newest_model(settings.project, settings.endpoint.model_package_group, file=ENDPOINT_FILE),
     ]
 
 

@@ -11,7 +11,7 @@ from release.environments import ENVIRONMENTS, STAGING
 
 from . import check, invoke, rollback, run, stages, status
 from .config import Settings
-from .load import SCHEMA_FILE, json_schema, load
+from .load import ENDPOINT_FILE, SCHEMA_FILE, json_schema, load
 
 EXAMPLES = f"""\
 examples:
@@ -85,7 +85,7 @@ def _rollback(settings: Settings, options: argparse.Namespace) -> int:
     own = sign_in(settings.project)
     sagemaker, codepipeline = own.client("sagemaker"), own.client("codepipeline")
     group, pipeline = settings.endpoint.model_package_group, settings.project.slug
-    changes = rollback.plan(list(registry.versions(sagemaker, group)), group, options.to)
+    changes = rollback.plan(list(registry.versions(sagemaker, group, file=ENDPOINT_FILE)), group, options.to)
     if not changes:
         print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
         return 0

@@ -16,6 +16,7 @@ from release.registry import Package
 
 from . import record as records
 from .deploy import deploy
+from .load import ENDPOINT_FILE
 from .record import Record
 from .run import Run
 from .smoke import Outcome
@@ -49,7 +50,7 @@ def production(run: Run, say: Say) -> None:
 
 def _staging(run: Run, say: Say) -> None:
     group = run.settings.endpoint.model_package_group
-    package = registry.newest_approved(run.build.own.client("sagemaker"), group)
+    package = registry.newest_approved(run.build.own.client("sagemaker"), group, file=ENDPOINT_FILE)
     if package is None:
         summary = _nothing_approved(run, group)
         say(summary)

@@ -8,6 +8,7 @@ from release.environments import ENVIRONMENTS
 
 from . import run
 from .config import Settings
+from .load import ENDPOINT_FILE
 
 
 def in_words(settings: Settings, own: Session) -> str:
@@ -31,6 +32,6 @@ def in_words(settings: Settings, own: Session) -> str:
 
 
 def _approved(sagemaker: Any, group: str) -> str:
-    package = registry.newest_approved(sagemaker, group)
+    package = registry.newest_approved(sagemaker, group, file=ENDPOINT_FILE)
     words = f"version {package.number} is the newest approved one" if package else "no version is approved"
     return f"  {group}: {words}"
