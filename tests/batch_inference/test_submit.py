@@ -25,6 +25,8 @@ from mlops_sandbox import Sandbox
 
 from tests.sandbox.events_support import make_role, make_rule
 
+pytestmark = pytest.mark.slow
+
 SHARED, REGION, SLUG, GROUP = "111111111111", "ca-central-1", "survey-batch", "survey-sentiment"
 BUCKET, PIPELINE = f"mlops-{SLUG}-staging-{SHARED}-{REGION}", f"{SLUG}-staging"
 IMAGE = "763104351884.dkr.ecr.ca-central-1.amazonaws.com/huggingface-pytorch-inference:2.6.0"
@@ -42,7 +44,6 @@ JOBS = """
 import csv, io, json, time
 import boto3
 
-pytestmark = pytest.mark.slow
 
 def handler(event, context):
     s3, bucket, work = boto3.client("s3"), event["bucket"], "work/" + event["execution_id"]
