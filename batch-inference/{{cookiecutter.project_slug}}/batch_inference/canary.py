@@ -21,8 +21,7 @@ from . import objects
 from .answers import fetch
 from .config import Canary, Settings
 from .executions import Executions
-from .follow import follow
-from .people import where_to_look
+from .follow import follow, where_to_look
 from .scripts import places
 from .summary_table import Summary
 

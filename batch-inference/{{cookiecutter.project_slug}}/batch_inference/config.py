@@ -18,9 +18,9 @@ from release.place import account_of
 #: [read] CreateTransformJob: "MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100 MB"
 MOST_MB_AT_ONCE = 100
 LONGEST_BUCKET_NAME = 63  # [read] S3, bucket naming rules
-LONGEST_ARGUMENT = 256  # botocore: ContainerArgument; a column's name is one
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
+# goes to the steps as an argument, --version-column=NAME, of at most 256 characters (ContainerArgument)
 _Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 _Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*/$", max_length=100)]
 _InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]

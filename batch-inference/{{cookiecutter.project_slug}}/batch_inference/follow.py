@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from .config import Settings
 from .executions import SUCCEEDED, UNDER_WAY, Execution, Executions, Step
 from .objects import Uploaded
 
@@ -63,10 +64,11 @@ class Follower:
             elif step.ended is not None:
                 self._line(elapsed, _ended(step))
             self._said[step.name] = step.status
-        running = [step for step in steps if step.ended is None and step.started]
+        running = [(step.title, step.started) for step in steps if step.ended is None and step.started]
         if running and elapsed - self._quiet_since >= SILENCE:
-            took = (datetime.now(UTC) - running[-1].started).total_seconds()  # type: ignore[operator]
-            self._line(elapsed, f"{running[-1].title} … for {duration(took)} so far")
+            title, started = running[-1]
+            took = (datetime.now(UTC) - started).total_seconds()
+            self._line(elapsed, f"{title} … for {duration(took)} so far")
         if execution.status not in UNDER_WAY:
             problem = "" if execution.status == SUCCEEDED else _problem(execution, steps)
             self.outcome = Outcome(self.upload, execution, problem)
@@ -127,6 +129,16 @@ def follow(
             return outcomes
         pause = SHORTEST if said > before else min(pause * 1.5, LONGEST)
         wait(pause)
+
+
+def where_to_look(settings: Settings, environment: str) -> str:
+    """What to do when an upload has started nothing."""
+    slug = settings.project.slug
+    return (
+        f"nothing has started for {PATIENCE / 60:.0f} minutes. Look at the EventBridge rule "
+        f"{slug}-input-{environment} (is it enabled, does it see the file?), and at the queue "
+        f"{slug}-undelivered-{environment}, which holds what the rule could not deliver"
+    )
 
 
 def duration(seconds: float) -> str:

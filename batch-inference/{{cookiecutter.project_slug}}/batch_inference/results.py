@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from configuration.errors import UserError
-from release.aws import session
+from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import objects
@@ -15,7 +15,6 @@ from .answers import OUTPUT, fetch_published
 from .config import Settings
 from .executions import SUCCEEDED, UNDER_WAY, Execution, Executions
 from .objects import Stored
-from .people import stop_on_other_account
 from .scripts import places
 from .summary_table import Summary, columns, plain, table
 
@@ -39,7 +38,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         UserError: these are another account's credentials, or AWS refuses.
     """
     own = session(settings.project.region)
-    stop_on_other_account(settings, own, options.environment)
+    stop_on_other_account(own, settings.account(options.environment), f"that of {options.environment}")
     s3, bucket = own.client("s3"), settings.data_bucket(options.environment)
     executions = Executions(own.client("sagemaker"), settings.pipeline(options.environment))
     where = _Where(s3, bucket, settings.transform.input.prefix, settings.transform.output.prefix)

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from configuration.errors import UserError
-from release.aws import session
+from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import local_file, objects
 from .answers import OUTPUT, Answers, fetch
 from .config import Settings
 from .executions import Executions
-from .follow import follow
+from .follow import follow, where_to_look
 from .local_file import LocalFile
 from .objects import Uploaded
-from .people import stop_on_other_account, where_to_look
 from .summary_table import table
 
 INTERRUPTED = 130  # as shells say that Ctrl-C ended a command
@@ -47,7 +46,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """
     files = _checked(settings, options)
     own = session(settings.project.region)
-    stop_on_other_account(settings, own, options.environment)
+    stop_on_other_account(own, settings.account(options.environment), f"that of {options.environment}")
     s3, bucket = own.client("s3"), settings.data_bucket(options.environment)
     uploads: list[tuple[Uploaded, str]] = []
     try:

@@ -75,6 +75,25 @@ def caller(own: Session) -> Caller:
     return Caller(found["Account"], found["Arn"])
 
 
+def stop_on_other_account(own: Session, wanted: str, whose: str) -> None:
+    """Looks whose credentials these are before anything is read or written.
+
+    Args:
+        own: the credentials.
+        wanted: the account that they have to be of.
+        whose: what that account is, for the error.
+
+    Raises:
+        UserError: another account's, or none.
+    """
+    found = caller(own)
+    if found.account != wanted:
+        raise UserError(
+            f"AWS credentials: expected account {wanted} ({whose}), got account {found.account} "
+            f"({found.arn}); choose other credentials, for example with AWS_PROFILE"
+        )
+
+
 def code(error: ClientError) -> str:
     """AWS's name for an error, such as AccessDenied."""
     return str(error.response.get("Error", {}).get("Code", ""))

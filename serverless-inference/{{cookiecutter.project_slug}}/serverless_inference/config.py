@@ -18,6 +18,7 @@ from pydantic import (
 from configuration import project
 from configuration.sections import Section
 from configuration.variables import harmless
+from release.place import account_of
 
 # [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
 LONGEST_ANSWER_MS = 60_000
@@ -205,8 +206,7 @@ class Settings(Section):
 
     def account(self, name: str) -> str:
         """The AWS account that one environment is in."""
-        accounts = self.project.accounts
-        return {"staging": accounts.shared_services, "production": accounts.production}[name]
+        return account_of(self.project, name)
 
 
 def _stop_unless_ordered(minimum: int, maximum: int) -> None:

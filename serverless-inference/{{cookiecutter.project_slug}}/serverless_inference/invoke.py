@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from configuration.errors import UserError
-from release.aws import Session, caller, session
+from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import texts as files
@@ -42,7 +42,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     if not asked:
         raise UserError('expected texts, or --file FILE, got neither; such as: invoke "Where is my order?"')
     own = session(settings.project.region)
-    _stop_on_other_account(settings, own, options.environment)
+    stop_on_other_account(own, settings.account(options.environment), f"the {options.environment} endpoint's")
     endpoint = Endpoint.of(own, settings.endpoint_name(options.environment))
     rankings = [ranking for batch in batches(asked) for ranking in endpoint.ask(batch, options.top).rankings]
     if options.json:
@@ -92,15 +92,6 @@ def shorten(text: Text, width: int = SHOWN) -> str:
     line = "".join(c if c.isprintable() else " " for c in " | ".join(parts))
     line = " ".join(line.split())
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
-
-
-def _stop_on_other_account(settings: Settings, own: Session, environment: str) -> None:
-    found, wanted = caller(own), settings.account(environment)
-    if found.account != wanted:
-        raise UserError(
-            f"AWS credentials: expected account {wanted} (the {environment} endpoint's), got account "
-            f"{found.account} ({found.arn}); choose other credentials, for example with AWS_PROFILE"
-        )
 
 
 def _positive(text: str) -> int:

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from configuration.errors import UserError
 from configuration.project import ProjectConfig
 
 from . import locks
-from .aws import Session, caller, session
+from .aws import Session, session, stop_on_other_account
 
 #: Files that the buildspec turns into exported variables, and the records that go on to production.
 FOLDER = "deployment"
@@ -74,11 +73,6 @@ def sign_in(project: ProjectConfig) -> Session:
         UserError: there are none, or another account's.
     """
     own = session(project.region)
-    found = caller(own)
     wanted = project.accounts.shared_services
-    if found.account != wanted:
-        raise UserError(
-            f"AWS credentials: expected account {wanted} (accounts.shared_services in config/project.yaml), "
-            f"got account {found.account} ({found.arn})"
-        )
+    stop_on_other_account(own, wanted, "accounts.shared_services in config/project.yaml")
     return own
