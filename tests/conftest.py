@@ -104,9 +104,13 @@ def generate(template_repository: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def generated(generate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository that default answers give. For reading: tests share it."""
-    return generate(tmp_path_factory.mktemp("generated"))
+def generated(
+    generate: Callable[..., Path], git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """The repository that default answers give. For reading: tests share it, and nothing may write into it."""
+    repository = generate(tmp_path_factory.mktemp("generated"))
+    yield repository
+    assert git(repository, "status", "--porcelain", "--ignored") == "", "a test wrote into what tests share"
 
 
 @pytest.fixture(scope="session")

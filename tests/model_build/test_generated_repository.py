@@ -9,6 +9,12 @@ import pytest
 from tests.model_build.conftest import Run, command_environment
 
 
+@pytest.fixture(scope="module")
+def repository(generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of its own: what runs in it leaves caches behind."""
+    return generate(tmp_path_factory.mktemp("own"))
+
+
 def pytest_in(repository: Path, python: Path | str, folder: str, container_python: Path) -> None:
     done = subprocess.run(
         [str(python), "-m", "pytest", "-q", folder],
@@ -20,22 +26,22 @@ def pytest_in(repository: Path, python: Path | str, folder: str, container_pytho
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-def test_its_tests_of_configuration_and_definition_pass(generated: Path, container_python: Path) -> None:
-    pytest_in(generated, sys.executable, "tests/build", container_python)
+def test_its_tests_of_configuration_and_definition_pass(repository: Path, container_python: Path) -> None:
+    pytest_in(repository, sys.executable, "tests/build", container_python)
 
 
-def test_its_tests_of_the_steps_pass(generated: Path, container_python: Path) -> None:
-    pytest_in(generated, container_python, "tests/steps", container_python)
+def test_its_tests_of_the_steps_pass(repository: Path, container_python: Path) -> None:
+    pytest_in(repository, container_python, "tests/steps", container_python)
 
 
-def test_check_finds_everything_in_order(generated: Path, model_build: Run) -> None:
-    done = model_build(generated, "check")
+def test_check_finds_everything_in_order(repository: Path, model_build: Run) -> None:
+    done = model_build(repository, "check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROBLEM" not in done.stdout
 
 
-def test_describe_names_steps_machines_and_thresholds(generated: Path, model_build: Run) -> None:
-    text = model_build(generated, "describe").stdout
+def test_describe_names_steps_machines_and_thresholds(repository: Path, model_build: Run) -> None:
+    text = model_build(repository, "describe").stdout
     for expected in (
         "Preprocess",
         "ml.g5.xlarge, spot",
@@ -46,14 +52,14 @@ def test_describe_names_steps_machines_and_thresholds(generated: Path, model_bui
 
 
 def test_the_definition_is_the_same_in_another_process_and_folder(
-    generated: Path, generate, model_build: Run, tmp_path: Path
+    repository: Path, generate, model_build: Run, tmp_path: Path
 ) -> None:
     elsewhere = generate(tmp_path)
-    first, second = (model_build(place, "definition").stdout for place in (generated, elsewhere))
+    first, second = (model_build(place, "definition").stdout for place in (repository, elsewhere))
     # the two repositories have commits of their own
     commits = [
         subprocess.run(["git", "rev-parse", "HEAD"], cwd=place, capture_output=True, text=True).stdout.strip()
-        for place in (generated, elsewhere)
+        for place in (repository, elsewhere)
     ]
     assert first and first.replace(commits[0], "") == second.replace(commits[1], "")
 
@@ -70,17 +76,17 @@ def test_the_definition_is_the_same_in_another_process_and_folder(
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(
-    generated: Path, model_build: Run, arguments: list[str], message: str
+    repository: Path, model_build: Run, arguments: list[str], message: str
 ) -> None:
-    done = model_build(generated, *arguments)
+    done = model_build(repository, *arguments)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_credentials_run_says_how_to_get_them(generated: Path, model_build: Run, monkeypatch) -> None:
+def test_without_credentials_run_says_how_to_get_them(repository: Path, model_build: Run, monkeypatch) -> None:
     monkeypatch.setenv("HOME", "/nonexistent")
-    done = model_build(generated, "status")
+    done = model_build(repository, "status")
     assert done.returncode == 1
     assert "aws sso login" in done.stderr or "credentials" in done.stderr
     assert "Traceback" not in done.stderr
