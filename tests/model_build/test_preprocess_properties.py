@@ -82,7 +82,8 @@ def test_nothing_is_lost_and_nothing_is_in_two_sets(
         if report is None:
             return
         sets = {name: pq.read_table(folder / name / "data.parquet").to_pylist() for name in SETS}
-        names = json.loads((folder / "report" / "labels.json").read_text(encoding="utf-8"))["labels"]
+        content = json.loads((folder / "report" / "labels.json").read_text(encoding="utf-8"))
+        names = content["targets"][0]["labels"]
 
     kept = [row for part in sets.values() for row in part]
     assert len(data) == report["input"]["rows"] == len(kept) + sum(report["input"]["dropped"].values())

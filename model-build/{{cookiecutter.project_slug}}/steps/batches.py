@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
 from failure import StepError
 from inference import pad, tokenise
+from targets import Target, as_columns, column_names, field_names, from_json
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """``labels.json`` of a channel: class names in the order of their ids, and what the text is made of."""
+    """``labels.json`` of a channel: the targets with their labels, and what the text is made of."""
 
-    labels: list[str]
+    targets: tuple[Target, ...]
     text: dict[str, Any]
 
     @classmethod
@@ -29,21 +31,33 @@ class LabelSet:
         """Read ``labels.json``.
 
         Raises:
-            StepError: it is missing, unreadable, or names fewer than two classes or one twice.
+            StepError: it is missing, unreadable, or names too few labels or one twice.
         """
         path = folder / "labels.json"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            labels, text = list(content["labels"]), dict(content["text"])
+            targets, text = content["targets"], dict(content["text"])
         except FileNotFoundError:
             raise StepError(
                 f"{path}: not found; expected the folder that preprocess.py wrote for this set"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise StepError(f'{path}: expected {{"labels": [...], "text": {{...}}}}, got {error!r}') from None
-        if len(labels) < 2 or len(set(labels)) < len(labels):
-            raise StepError(f"{path}: expected two or more different labels, got {labels[:10]}")
-        return cls(labels, text)
+            raise StepError(
+                f'{path}: expected {{"targets": [...], "text": {{...}}}}, got {error!r}'
+            ) from None
+        try:
+            return cls(from_json(targets), text)
+        except (KeyError, TypeError) as error:
+            raise StepError(
+                f"{path}: targets: expected name, kind and labels of each, got {error!r}"
+            ) from None
+        except ValueError as error:
+            raise StepError(f"{path}: {error}") from None
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the head's columns, in their order."""
+        return column_names(self.targets)
 
 
 def same_labels(one: Path, other: Path) -> LabelSet:
@@ -60,6 +74,8 @@ def same_labels(one: Path, other: Path) -> LabelSet:
         difference = f"only {one} has {sorted(only_first)[:10]}, only {other} has {sorted(only_second)[:10]}"
     elif first.labels != second.labels:
         difference = "the order of the labels"
+    elif first.targets != second.targets:
+        difference = "names or kinds of the targets"
     else:
         difference = f"text columns {first.text} and {second.text}"
     raise StepError(
@@ -67,32 +83,49 @@ def same_labels(one: Path, other: Path) -> LabelSet:
     )
 
 
-def read_examples(
-    folder: Path, labels: Sequence[str], batch_rows: int = 8192
-) -> Iterator[dict[str, list[Any]]]:
-    """Yield a channel as ``{"text": [...], "label": [...], "row": [...]}``, some thousands of rows at a time.
+@dataclass(frozen=True)
+class Examples:
+    """Some rows of a set.
+
+    Attributes:
+        texts: of the rows.
+        truth: for each target its labels: ids, int64 of shape (rows,), for kind ``one``; bool of shape
+            (rows, labels) for kind ``several``.
+        rows: numbers of the rows in the input data, int64 of shape (rows,).
+    """
+
+    texts: list[str]
+    truth: list[np.ndarray]
+    rows: np.ndarray
+
+
+def read_examples(folder: Path, targets: Sequence[Target], batch_rows: int = 8192) -> Iterator[Examples]:
+    """Yield a channel, some thousands of rows at a time.
+
+    Its Parquet file has the columns ``text``, ``row`` and for each target its label ids: ``label`` for one
+    target, ``NAME.label`` for each of several; int32 for kind ``one``, a list of int32 for kind ``several``.
 
     Raises:
-        StepError: there is no Parquet file, a column is missing, a label is outside ``labels``, or there is
+        StepError: there is no Parquet file, a column is missing, a label is none of the target's, or there is
         no row at all.
     """
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise StepError(f"{folder}: no Parquet file; expected data.parquet as preprocess.py writes it")
+    fields = field_names(targets, "label")
     rows = 0
     for path in files:
         try:
             with pq.ParquetFile(path) as file:
-                missing = {"text", "label", "row"} - set(file.schema_arrow.names)
+                found = file.schema_arrow.names
+                missing = [name for name in ("text", *fields, "row") if name not in found]
                 if missing:
                     raise StepError(
-                        f"{path}: expected the columns text, label and row; missing: {sorted(missing)}"
+                        f"{path}: expected the columns text, {', '.join(fields)} and row; missing: {missing}"
                     )
-                for batch in file.iter_batches(batch_rows, columns=["text", "label", "row"]):
-                    columns = batch.to_pydict()
-                    _check(columns, labels, path)
+                for batch in file.iter_batches(batch_rows, columns=["text", *fields, "row"]):
                     rows += batch.num_rows
-                    yield columns
+                    yield _examples(batch, targets, fields, path)
         except pa.ArrowInvalid as error:
             raise StepError(f"{path}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
     if rows == 0:
@@ -101,15 +134,57 @@ def read_examples(
         )
 
 
-def _check(columns: dict[str, list[Any]], labels: Sequence[str], path: Path) -> None:
-    for text, label, row in zip(columns["text"], columns["label"], columns["row"], strict=True):
+def read_all(folder: Path, targets: Sequence[Target]) -> Examples:
+    """Return a whole channel; errors as in ``read_examples``."""
+    parts = list(read_examples(folder, targets))
+    return Examples(
+        [text for part in parts for text in part.texts],
+        [np.concatenate([part.truth[index] for part in parts]) for index in range(len(targets))],
+        np.concatenate([part.rows for part in parts]),
+    )
+
+
+def _examples(
+    batch: pa.RecordBatch, targets: Sequence[Target], fields: Sequence[str], path: Path
+) -> Examples:
+    rows = batch.column("row").to_numpy(zero_copy_only=False)
+    texts = batch.column("text").to_pylist()
+    for text, row in zip(texts, rows, strict=True):
         if not isinstance(text, str):
             raise StepError(f"{path}: row {row}: expected text, got {text!r}")
-        if not isinstance(label, int) or not 0 <= label < len(labels):
-            raise StepError(
-                f"{path}: row {row}: label id {label!r} is not in labels.json, whose {len(labels)} "
-                f"labels have the ids 0 to {len(labels) - 1}"
-            )
+    truth = [
+        _truth(
+            batch.column(field),
+            target,
+            rows,
+            f"{path}: row {{row}}: {'' if field == 'label' else field + ': '}",
+        )
+        for field, target in zip(fields, targets, strict=True)
+    ]
+    return Examples(texts, truth, rows)
+
+
+def _truth(column: pa.Array, target: Target, rows: np.ndarray, where: str) -> np.ndarray:
+    """Return a target's part of ``Examples.truth``; ``where`` begins a message, with ``{row}`` in it."""
+    several = target.kind == "several"
+    expected = "a list of ids" if several else "an id"
+    is_list = pa.types.is_list(column.type)
+    if is_list != several or not pa.types.is_integer(column.type.value_type if is_list else column.type):
+        raise StepError(f"{where.format(row=rows[0])}expected {expected} in labels.json, got {column.type}")
+    of_row = pc.list_parent_indices(column).to_numpy() if several else np.arange(len(rows))
+    ids = column.flatten() if several else column
+    values: np.ndarray = pc.fill_null(ids, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    bad = np.flatnonzero((values < 0) | (values >= len(target.labels)))
+    if len(bad):
+        raise StepError(
+            f"{where.format(row=rows[of_row[bad[0]]])}label id {ids[int(bad[0])].as_py()!r} is not in "
+            f"labels.json, whose {len(target.labels)} labels have the ids 0 to {len(target.labels) - 1}"
+        )
+    if not several:
+        return values
+    truth = np.zeros((len(rows), len(target.labels)), bool)
+    truth[of_row, values] = True
+    return truth
 
 
 @dataclass(frozen=True)
@@ -119,7 +194,8 @@ class TokenisedTexts:
     Attributes:
         ids: every text's token ids one after the other, int32.
         ends: where each text ends in ``ids``, int64 of shape (texts,).
-        labels: label ids, int64 of shape (texts,).
+        labels: what the head is to answer: for one target of kind ``one`` the label's id, int64 of shape
+            (texts,); else bool of shape (texts, columns of the head) (targets.py: ``as_columns``).
     """
 
     ids: np.ndarray
@@ -128,16 +204,17 @@ class TokenisedTexts:
 
     @classmethod
     def read(
-        cls, folder: Path, labels: Sequence[str], tokenizer: Any, max_length: int, truncation: str
+        cls, folder: Path, targets: Sequence[Target], tokenizer: Any, max_length: int, truncation: str
     ) -> TokenisedTexts:
         """Tokenise a channel, cut by the truncation policy; errors as in ``read_examples``."""
-        ids, lengths, label_ids = [], [], []
-        for columns in read_examples(folder, labels):
-            tokenised = tokenise(tokenizer, columns["text"], max_length, truncation)
+        ids, lengths, labels = [], [], []
+        for examples in read_examples(folder, targets):
+            tokenised = tokenise(tokenizer, examples.texts, max_length, truncation)
             ids.append(np.fromiter((token for text in tokenised for token in text), dtype=np.int32))
             lengths.append(np.fromiter(map(len, tokenised), dtype=np.int64))
-            label_ids.append(np.asarray(columns["label"], dtype=np.int64))
-        return cls(np.concatenate(ids), np.cumsum(np.concatenate(lengths)), np.concatenate(label_ids))
+            plain = len(targets) == 1 and targets[0].kind == "one"
+            labels.append(examples.truth[0] if plain else as_columns(targets, examples.truth))
+        return cls(np.concatenate(ids), np.cumsum(np.concatenate(lengths)), np.concatenate(labels))
 
     def by_length(self) -> TokenisedTexts:
         """Return the same texts with the shortest first: batches drawn in order then hold little padding."""
@@ -154,8 +231,8 @@ class TokenisedTexts:
         """Return the number of texts."""
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Return the token ids and the label id of one text.
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the token ids and the labels of one text.
 
         Raises:
             IndexError: there is none with this number.
@@ -163,15 +240,22 @@ class TokenisedTexts:
         if not 0 <= index < len(self):
             raise IndexError(index)
         start = self.ends[index - 1] if index > 0 else 0
-        return self.ids[start : self.ends[index]], int(self.labels[index])
+        return self.ids[start : self.ends[index]], self.labels[index]
 
 
-def collator(pad_id: int) -> Callable[[list[tuple[np.ndarray, int]]], dict[str, torch.Tensor]]:
-    """Return the function that pads a list of examples to the longest of them and adds ``labels``."""
+Example = tuple[np.ndarray, np.ndarray]
 
-    def collate(examples: list[tuple[np.ndarray, int]]) -> dict[str, torch.Tensor]:
+
+def collator(pad_id: int) -> Callable[[list[Example]], dict[str, torch.Tensor]]:
+    """Return the function that pads a list of examples to the longest of them and adds ``labels``.
+
+    Ids of labels are int64; several columns are float32, which is what the sigmoid's loss takes.
+    """
+
+    def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
         batch = pad([ids for ids, _ in examples], pad_id)
-        return {**batch, "labels": torch.tensor([label for _, label in examples])}
+        labels = torch.from_numpy(np.stack([label for _, label in examples]))
+        return {**batch, "labels": labels.float() if labels.ndim > 1 else labels}
 
     return collate
 

@@ -29,19 +29,21 @@ import pyarrow.parquet as pq
 
 import evaluate_settings
 from archive import check_labels, predict, unpack
-from batches import LabelSet, read_examples
+from batches import LabelSet, read_all
 from evaluation import Evaluation, Examples, quality_report, surest_mistakes
 from failure import run
 from gate import apply_thresholds, gate_message
 from metrics import calibration, class_scores, confusion_matrix, estimates
 from report import page
+from targets import Target
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Evaluate as the command line says; return the exit code."""
     settings = evaluate_settings.parse(arguments, (__doc__ or "").splitlines()[0])
-    labels = LabelSet.read(settings.test).labels
-    examples = read_test_set(settings.test, labels)
+    label_set = LabelSet.read(settings.test)
+    labels = label_set.labels
+    examples = read_test_set(settings.test, label_set.targets)
     with tempfile.TemporaryDirectory() as folder:
         model = unpack(settings.model, Path(folder))
         check_labels(model, labels)
@@ -57,16 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def read_test_set(folder: Path, labels: Sequence[str]) -> Examples:
+def read_test_set(folder: Path, targets: Sequence[Target]) -> Examples:
     """Read the whole test set; errors as in ``read_examples``."""
-    texts: list[str] = []
-    label_ids: list[int] = []
-    rows: list[int] = []
-    for columns in read_examples(folder, labels):
-        texts += columns["text"]
-        label_ids += columns["label"]
-        rows += columns["row"]
-    return Examples(texts, np.asarray(label_ids, dtype=np.int64), rows)
+    found = read_all(folder, targets)
+    return Examples(found.texts, found.truth[0], found.rows.tolist())
 
 
 def measure(

@@ -54,6 +54,7 @@ from preprocess_settings import Settings, parse_arguments
 from selection import Selection, select
 from sets import draw, write_sets
 from splits import SETS
+from targets import Target
 from textstats import TextStatistics
 from wording import listed
 
@@ -147,7 +148,10 @@ def _input(intake: Intake, dropped: dict[str, int]) -> dict[str, Any]:
 
 def publish(scratch: Path, labels: list[str], columns: Columns, report: dict[str, Any], output: Path) -> None:
     """Move the finished sets to their places, with labels.json beside each, and write the report."""
-    content = {"labels": labels, "text": {"columns": list(columns.text), "join": columns.join}}
+    content = {
+        "targets": [Target(columns.label, "one", tuple(labels)).as_json()],
+        "text": {"columns": list(columns.text), "join": columns.join},
+    }
     for name in (*SETS, "report"):
         (output / name).mkdir(exist_ok=True)
         _write_json(output / name / "labels.json", content)

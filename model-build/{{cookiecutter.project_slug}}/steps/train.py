@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     say(f"base model {settings.base_model}: {model.num_parameters() / 1e6:.1f} million parameters")
     started = time.perf_counter()
     train, validation = (
-        TokenisedTexts.read(folder, label_set.labels, tokenizer, settings.max_length, settings.truncation)
+        TokenisedTexts.read(folder, label_set.targets, tokenizer, settings.max_length, settings.truncation)
         for folder in (settings.train, settings.validation)
     )
     say(f"tokenised in {time.perf_counter() - started:.1f} s")
@@ -278,6 +278,10 @@ def write_model(folder: Path, model: Any, tokenizer: Any, settings: Settings, la
         "truncation": settings.truncation,
         "text": label_set.text,
         "labels": label_set.labels,
+        "targets": [
+            {**target.as_json(), "temperature": 1.0, "review_below": None, "decide_at": None}
+            for target in label_set.targets
+        ],
     }
     text = json.dumps(serving, indent=2, ensure_ascii=False) + "\n"
     (folder / "serving.json").write_text(text, encoding="utf-8")

@@ -74,10 +74,8 @@ def run(tmp_path: Path, data: Path) -> Run:
                 arguments += [f"--{name.replace('_', '-')}", str(item)]
         preprocess.main(arguments)
         report = json.loads((options["output"] / "report" / "data_report.json").read_text(encoding="utf-8"))
-        labels = json.loads((options["output"] / "train" / "labels.json").read_text(encoding="utf-8"))[
-            "labels"
-        ]
-        return Result(options["output"], report, labels)
+        content = json.loads((options["output"] / "train" / "labels.json").read_text(encoding="utf-8"))
+        return Result(options["output"], report, content["targets"][0]["labels"])
 
     return run
 
@@ -108,7 +106,8 @@ def test_the_layout_that_training_and_evaluation_read(run: Run, data: Path) -> N
         assert table.schema.remove_metadata() == pa.schema(
             [("text", pa.string()), ("label", pa.int32()), ("row", pa.int64())]
         )
-    expected = {"labels": ["alarm", "billing"], "text": {"columns": ["text"], "join": "blank_line"}}
+    target = {"name": "label", "kind": "one", "labels": ["alarm", "billing"]}
+    expected = {"targets": [target], "text": {"columns": ["text"], "join": "blank_line"}}
     for name in (*SETS, "report"):
         assert json.loads((result.folder / name / "labels.json").read_text()) == expected
     assert [path.name for path in sorted(result.folder.iterdir())] == [

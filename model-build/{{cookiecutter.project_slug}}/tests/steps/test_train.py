@@ -25,6 +25,7 @@ from checkpoints import last_complete
 from failure import StepError
 from inference import tokenise
 from precision import choose_precision
+from targets import Target
 
 # --- the model ------------------------------------------------------------------------------------
 
@@ -48,6 +49,16 @@ def test_the_model_folder_holds_what_serving_needs_and_nothing_else(trained: Pat
         "truncation": "head_tail",
         "text": tiny.TEXT,
         "labels": tiny.LABELS,
+        "targets": [
+            {
+                "name": "team",
+                "kind": "one",
+                "labels": tiny.LABELS,
+                "temperature": 1.0,
+                "review_below": None,
+                "decide_at": None,
+            }
+        ],
     }
     config = json.loads((model / "config.json").read_text())
     assert config["id2label"] == {"0": "billing", "1": "elevators", "2": "gas"}
@@ -267,12 +278,13 @@ def _remove_labels(sets: Path) -> None:
 
 
 def _damage_labels(sets: Path) -> None:
-    (sets / "train/labels.json").write_text('{"labels": ')
+    (sets / "train/labels.json").write_text('{"targets": ')
 
 
 def _one_label(sets: Path) -> None:
     for name in ("train", "validation"):
-        (sets / name / "labels.json").write_text(json.dumps({"labels": ["gas"], "text": tiny.TEXT}))
+        target = {"name": "team", "kind": "one", "labels": ["gas"]}
+        (sets / name / "labels.json").write_text(json.dumps({"targets": [target], "text": tiny.TEXT}))
 
 
 def _other_labels(sets: Path) -> None:
@@ -305,7 +317,7 @@ def _not_parquet(sets: Path) -> None:
     ("damage", "message"),
     [
         (_remove_labels, "validation/labels.json: not found; expected the folder that preprocess.py wrote"),
-        (_damage_labels, r'train/labels.json: expected \{"labels": '),
+        (_damage_labels, r'train/labels.json: expected \{"targets": '),
         (_one_label, r"expected two or more different labels, got \['gas'\]"),
         (_other_labels, r"labels.json of .* differ \(.*only .*validation has \['general'\]\)"),
         (_other_order, r"labels.json of .* differ \(the order of the labels\)"),
@@ -447,7 +459,9 @@ def test_long_texts_are_cut_by_the_policy_and_keep_their_special_tokens(
 
 def test_tokenised_texts_come_back_as_they_went_in(sets: Path, base_model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base_model)
-    texts = TokenisedTexts.read(sets / "train", tiny.LABELS, tokenizer, 32, "head")
+    texts = TokenisedTexts.read(
+        sets / "train", [Target("team", "one", tuple(tiny.LABELS))], tokenizer, 32, "head"
+    )
     rows = tiny.examples(96, seed=0)
     assert len(texts) == 96
     for index in (0, 1, 95):

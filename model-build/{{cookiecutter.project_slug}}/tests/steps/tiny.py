@@ -91,5 +91,6 @@ def write_set(folder: Path, rows: Sequence[tuple[str, str]], labels: Sequence[st
         "row": pa.array(range(1, len(rows) + 1), pa.int64()),
     }
     pq.write_table(pa.table(table), folder / "data.parquet")
-    (folder / "labels.json").write_text(json.dumps({"labels": list(labels), "text": TEXT}), encoding="utf-8")
+    content = {"targets": [{"name": "team", "kind": "one", "labels": list(labels)}], "text": TEXT}
+    (folder / "labels.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
