@@ -35,15 +35,20 @@ class Accounts(Section):
     """The two AWS accounts; the same id twice means one account for everything."""
 
     shared_services: _AccountId
+    """Trains models, registers them, and has staging."""
     production: _AccountId
+    """Runs what was approved."""
 
 
 class Bitbucket(Section):
     """Where the repository lives."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+    """Bitbucket's address; of Bitbucket Cloud with the workspace."""
     project_key: _Text
+    """The key of the Bitbucket project."""
     repository: _Text
+    """The repository's name in it."""
 
 
 class ProjectConfig(Section):
@@ -53,20 +58,29 @@ class ProjectConfig(Section):
     folders: ClassVar[tuple[str, ...]] = ()
 
     name: _Text
+    """What people call it."""
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=32)]
+    """What AWS calls it: pipelines, roles, buckets and the model package group begin with it."""
     prefix: Annotated[
         str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=16)
     ]
+    """What the names of the organisation's shared resources begin with; the foundation's prefix."""
     description: str
+    """One line about it."""
     owner_email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
+    """Who answers for it."""
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$")]
+    """The AWS region of everything."""
     accounts: Accounts
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
+    """The repository's own bucket, in the shared services account."""
     bitbucket: Bitbucket
     kms_key_arn: _KmsKeyArn | None = None
+    """Encrypts volumes and outputs; null: the key alias/<slug>, which registering makes."""
     tags: dict[
         Annotated[str, StringConstraints(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]
     ] = Field(default_factory=dict)
+    """On everything that is created, such as {cost-centre: "1234"}."""
 
     @field_validator("slug")
     @classmethod
