@@ -99,6 +99,9 @@ CASES: list[Case] = [
             "UpdatePipeline",
         )
     ],
+    ("build", "sagemaker:ListModelPackages", f"{SAGEMAKER}:model-package-group/{NAME}", {}, True),
+    ("build", "sagemaker:DescribeModelPackage", f"{SAGEMAKER}:model-package/{NAME}/1", {}, True),
+    ("build", "sagemaker:DescribeModelPackage", f"{SAGEMAKER}:model-package/other/1", {}, False),
     ("build", "iam:PassRole", f"{ROLE}sagemaker", TO_SAGEMAKER, True),
     ("build", "iam:PassRole", f"{ROLE}sagemaker", {"iam:PassedToService": "lambda.amazonaws.com"}, False),
     ("build", "iam:PassRole", f"{ROLE}build", TO_SAGEMAKER, False),

@@ -1,5 +1,7 @@
 """The command lines of the step scripts, from `config/model.yaml`; every value is text for the API."""
 
+from typing import Any
+
 from .config import ModelConfig
 
 INPUT = "/opt/ml/processing/input"
@@ -56,6 +58,15 @@ def evaluate(config: ModelConfig, title: str) -> list[str]:
         bound, value = bound_of(threshold.at_least, threshold.at_most)
         arguments += [f"--{bound.replace('_', '-')}", f"{metric}={value:g}"]
     return arguments
+
+
+def comparison(config: ModelConfig, live_package: Any, live_commit: Any) -> list[Any]:
+    """Arguments of steps/evaluate.py about the live model; both may be pipeline variables."""
+    found = ["--live-package", live_package, "--live-commit", live_commit]
+    if config.comparison.not_worse_by is not None:
+        limit = f"{config.comparison.metric}={config.comparison.not_worse_by:g}"
+        found += ["--not-worse-by", limit]
+    return found
 
 
 def bound_of(at_least: float | None, at_most: float | None) -> tuple[str, float]:

@@ -160,12 +160,19 @@ def _run_on(
 
 def _start(settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, say: Say) -> str:
     """Publish and start the pipeline; returns the execution's ARN."""
-    from . import pipeline
+    from . import live, pipeline
     from .definition import build
 
     built = build(settings)
-    parameters = _parameters(options.parameter, built.parameters)
+    given = _parameters(options.parameter, built.parameters)
     pipeline.publish(built, settings.project, s3, sagemaker, say)
+    champion = live.package(settings.project, sagemaker)
+    say(
+        "compares with the live model: none yet, no version is approved"
+        if champion is None
+        else f"compares with the live model: version {champion['ModelPackageVersion']}"
+    )
+    parameters = {**live.parameters(champion, s3), **given}
     return pipeline.start(settings.project, sagemaker, parameters)
 
 

@@ -142,6 +142,28 @@ class Compute(Section):
     evaluate: Processing = Processing()
 
 
+class Comparison(Section):
+    """Champion and challenger: how a new model has to do beside the live one, on the same test rows."""
+
+    metric: Literal["macro_f1", "accuracy"] = "macro_f1"
+    not_worse_by: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+
+_Statement = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+
+
+class Card(Section):
+    """What only people know, for the model card; what is null is said to be not stated."""
+
+    purpose: _Statement | None = None
+    intended_uses: _Statement | None = None
+    not_for: _Statement | None = None
+    stakeholders: _Statement | None = None
+    risk_rating: Literal["Unknown", "Low", "Medium", "High"] = "Unknown"
+    risk_reason: _Statement | None = None
+    ethical_considerations: _Statement | None = None
+
+
 class Threshold(Section):
     """One bound on a metric."""
 
@@ -167,6 +189,8 @@ class ModelConfig(Section):
         dict[Literal["accuracy", "macro_f1", "weighted_f1", "expected_calibration_error"], Threshold],
         Field(min_length=1),
     ]
+    comparison: Comparison = Comparison()
+    card: Card = Card()
     schedule: _Schedule | None = None
 
     @model_validator(mode="after")

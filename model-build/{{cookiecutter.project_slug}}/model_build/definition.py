@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import arguments, assets, base_model, images, requests, source
+from . import arguments, assets, base_model, images, live, requests, source
 from .assets import Asset
 from .config import Settings, Threshold, is_s3
 from .requests import Request
 
 CACHE_DAYS = 30
+_NOT_OF_THE_MODEL = ("acceptance", "card", "comparison", "compute", "schedule")
 _METRICS = "multiclass_classification_metrics"
 
 
@@ -66,13 +67,16 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
     config_asset = Asset(
         "config", f"s3://{project.bucket}/config/{config_digest[:16]}", {"model.yaml": config_text}
     )
-    uploads.append(config_asset)
+    settings_asset = _settings_asset(project.bucket, model.model_dump(mode="json"))
+    no_live_model = live.placeholder(project.bucket)
+    uploads += [config_asset, settings_asset, no_live_model]
 
     parameters = {
         "InputDataUrl": data_uri,
         "TrainingInstanceType": model.compute.train.instance_type,
         "ProcessingInstanceType": model.compute.preprocess.instance_type,
         "Epochs": str(model.training.epochs),
+        **live.defaults(no_live_model.uri),
     }
     definition = _graph(
         settings,
@@ -82,7 +86,11 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
         base_uri=base_uri,
         hub_id=base.hub_id,
         commit=source.commit(settings.root, environment),
-        metadata={"config_uri": f"{config_asset.uri}/model.yaml", "config_sha256": config_digest},
+        metadata={
+            "config_uri": f"{config_asset.uri}/model.yaml",
+            "config_sha256": config_digest,
+            "settings_uri": settings_asset.uri,
+        },
     )
     return Build(definition, tuple(uploads), parameters)
 
@@ -170,6 +178,8 @@ def _graph(
             code_uri,
             model_uri,
             preprocess.output_uri("test"),
+            {"report": preprocess.output_uri("report"), "settings": metadata["settings_uri"]},
+            {name: parameters[name] for name in live.PARAMETERS},
             run_output("evaluate"),
             parameters["ProcessingInstanceType"],
         ),
@@ -211,7 +221,10 @@ def _graph(
     gate = ConditionStep(
         "QualityGate",
         display_name="Good enough?",
-        conditions=[_condition(figure, metric, bound) for metric, bound in model.acceptance.items()],
+        conditions=[
+            *(_condition(figure, metric, bound) for metric, bound in model.acceptance.items()),
+            *_not_worse_than_live(figure, model.comparison.not_worse_by),
+        ],
         if_steps=[register],
         else_steps=[
             FailStep(
@@ -240,6 +253,26 @@ def _condition(figure: Any, metric: str, threshold: Threshold) -> Any:
     bound, value = arguments.bound_of(threshold.at_least, threshold.at_most)
     kind = ConditionGreaterThanOrEqualTo if bound == "at_least" else ConditionLessThanOrEqualTo
     return kind(left=figure(f"{_METRICS}.{metric}.value"), right=value)
+
+
+def _not_worse_than_live(figure: Any, margin: float | None) -> list[Any]:
+    """The champion's condition, if a margin is declared; the figure is 0 where nothing could be compared."""
+    from sagemaker.core.workflow.conditions import ConditionLessThanOrEqualTo
+
+    if margin is None:
+        return []
+    return [ConditionLessThanOrEqualTo(left=figure("gate.worse_than_live_by"), right=margin)]
+
+
+def _settings_asset(bucket: str, model: dict[str, Any]) -> Asset:
+    """What makes a model, with every default spelled out: what the next model's report compares with.
+
+    Left out is what does not change a model: an edit there must not measure it again.
+    """
+    kept = {key: value for key, value in model.items() if key not in _NOT_OF_THE_MODEL}
+    text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    uri = f"s3://{bucket}/config/{assets.digest_of(text)}"
+    return Asset("settings", uri, {"settings.json": text.encode()})
 
 
 def steps_of(definition: str) -> list[Request]:

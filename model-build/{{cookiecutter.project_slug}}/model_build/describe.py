@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from . import live
 from .config import Settings
 from .definition import build, steps_of
 
@@ -27,7 +28,8 @@ def describe(settings: Settings) -> str:
     for step in steps_of(built.definition):
         lines += [f"  {step['Name']:<15}{_machine(step, built.parameters)}".rstrip()]
     lines += ["", "parameters of a run (change one with --parameter NAME=VALUE)"]
-    lines += [f"  {name:<24}{value}" for name, value in built.parameters.items()]
+    own = {name: value for name, value in built.parameters.items() if name not in live.PARAMETERS}
+    lines += [f"  {name:<24}{value}" for name, value in own.items()]
     lines += ["", "uploads, by content (those that are there already are skipped)"]
     lines += [f"  {asset.name:<15}{len(asset.files)} file(s) -> {asset.uri}" for asset in built.uploads]
     return "\n".join(lines)
@@ -57,6 +59,7 @@ def _machine(step: dict[str, Any], parameters: dict[str, str]) -> str:
 
 
 def _condition(condition: dict[str, Any]) -> str:
-    path = condition["LeftValue"]["Std:JsonGet"]["Path"].split(".")[-2]
+    *_, parent, name = condition["LeftValue"]["Std:JsonGet"]["Path"].split(".")
+    path = parent if name == "value" else name
     sign = {"GreaterThanOrEqualTo": ">=", "LessThanOrEqualTo": "<="}[condition["Type"]]
     return f"{path} {sign} {json.dumps(condition['RightValue'])}"

@@ -1,8 +1,7 @@
 """The pipeline on a SageMaker endpoint, AWS's or the sandbox's: its key; create or update, start, list."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import botocore.exceptions
@@ -10,6 +9,7 @@ import botocore.exceptions
 from configuration.errors import UserError
 
 from . import assets
+from .aws_errors import explained
 from .config import ProjectConfig
 from .definition import Build
 
@@ -27,7 +27,7 @@ def key_arn(project: ProjectConfig, kms: Any) -> str | None:
     """
     if project.kms_key_arn:
         return project.kms_key_arn
-    with _explained(f"KMS key {project.key_alias}"):
+    with explained(f"KMS key {project.key_alias}"):
         try:
             return str(kms.describe_key(KeyId=project.key_alias)["KeyMetadata"]["Arn"])
         except kms.exceptions.NotFoundException:
@@ -55,7 +55,7 @@ def publish(build: Build, project: ProjectConfig, s3: Any, sagemaker: Any, say: 
     tags = [{"Key": key, "Value": value} for key, value in {"project": project.slug, **project.tags}.items()]
     # A token made of the content: repeating the call after a lost answer does not create a second pipeline.
     token = hashlib.sha256(build.definition.encode()).hexdigest()
-    with _explained(f"pipeline {project.pipeline_name}"):
+    with explained(f"pipeline {project.pipeline_name}"):
         try:
             sagemaker.describe_pipeline(PipelineName=project.pipeline_name)
         except sagemaker.exceptions.ResourceNotFound:
@@ -68,7 +68,7 @@ def publish(build: Build, project: ProjectConfig, s3: Any, sagemaker: Any, say: 
 def start(project: ProjectConfig, sagemaker: Any, parameters: dict[str, str]) -> str:
     """Start an execution; returns its ARN."""
     values = [{"Name": name, "Value": value} for name, value in parameters.items()]
-    with _explained(f"pipeline {project.pipeline_name}"):
+    with explained(f"pipeline {project.pipeline_name}"):
         answer = sagemaker.start_pipeline_execution(
             PipelineName=project.pipeline_name, PipelineParameters=values
         )
@@ -77,7 +77,7 @@ def start(project: ProjectConfig, sagemaker: Any, parameters: dict[str, str]) ->
 
 def executions(project: ProjectConfig, sagemaker: Any, most: int) -> list[dict[str, Any]]:
     """The latest executions, newest first."""
-    with _explained(f"pipeline {project.pipeline_name}"):
+    with explained(f"pipeline {project.pipeline_name}"):
         try:
             answer = sagemaker.list_pipeline_executions(
                 PipelineName=project.pipeline_name,
@@ -98,7 +98,7 @@ def model_packages(project: ProjectConfig, sagemaker: Any, most: int) -> list[di
         "SortBy": "CreationTime",
         "SortOrder": "Descending",  # the service's default is oldest first
     }
-    with _explained(f"model package group {project.model_package_group}"):
+    with explained(f"model package group {project.model_package_group}"):
         try:
             for page in sagemaker.get_paginator("list_model_packages").paginate(**request):
                 found += page["ModelPackageSummaryList"]  # a page may be empty and not the last
@@ -108,17 +108,3 @@ def model_packages(project: ProjectConfig, sagemaker: Any, most: int) -> list[di
             if "does not exist" not in str(error):
                 raise
     return found[:most]
-
-
-@contextmanager
-def _explained(subject: str) -> Iterator[None]:
-    """Turn errors of the service into a UserError that names what was being done."""
-    try:
-        yield
-    except botocore.exceptions.NoCredentialsError as error:
-        raise UserError(
-            "no AWS credentials: sign in (for example `aws sso login`) and set AWS_PROFILE, then try again; "
-            "`make local` needs none"
-        ) from error
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-        raise UserError(f"{subject}: {error}") from error

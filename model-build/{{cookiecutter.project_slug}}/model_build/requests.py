@@ -14,6 +14,11 @@ from . import arguments
 from .assets import CODE_ARCHIVE
 from .config import Processing, ProjectConfig, Settings
 from .images import Images
+from .live import COMMIT as LIVE_COMMIT
+from .live import MODEL as LIVE_MODEL
+from .live import PACKAGE as LIVE_PACKAGE
+from .live import REPORT as LIVE_REPORT
+from .live import SETTINGS as LIVE_SETTINGS
 
 Request = dict[str, Any]
 
@@ -68,18 +73,41 @@ def evaluate(
     code_uri: str,
     model_uri: Any,
     test_uri: Any,
+    beside: dict[str, Any],
+    live: dict[str, Any],
     runs: Any,
     instance_type: Any,
 ) -> Request:
-    """CreateProcessingJob of the step that measures the model on the test set."""
+    """CreateProcessingJob of the step that measures the model on the test set, beside the live one.
+
+    Args:
+        settings: of the repository.
+        images: of the containers.
+        code_uri: of the step scripts.
+        model_uri: of the new model's archive.
+        test_uri: of the test set.
+        beside: what else is read about the new model: input name -> S3 URI.
+        live: the parameters of live.py by their names.
+        runs: gives the S3 URI of an output.
+        instance_type: of the machine.
+    """
     inputs = [_input("code", code_uri), _input("model", model_uri), _input("test", test_uri)]
+    inputs += [_input(name, uri) for name, uri in beside.items()]
+    inputs += [
+        _input("live_model", live[LIVE_MODEL]),
+        _input("live_settings", live[LIVE_SETTINGS]),
+        _input("live_report", live[LIVE_REPORT]),
+    ]
     command = ["python3", f"{arguments.INPUT}/code/evaluate.py"]
     return _processing(
         settings.project,
         settings.model.compute.evaluate,
         images.steps,
         command,
-        arguments.evaluate(settings.model, settings.project.name),
+        [
+            *arguments.evaluate(settings.model, settings.project.name),
+            *arguments.comparison(settings.model, live[LIVE_PACKAGE], live[LIVE_COMMIT]),
+        ],
         inputs,
         [_output("evaluation", runs("evaluation"))],
         instance_type,
@@ -191,7 +219,7 @@ def _processing(
     machine: Processing,
     image: str,
     command: list[str],
-    container_arguments: list[str],
+    container_arguments: list[Any],
     inputs: list[Request],
     outputs: list[Request],
     instance_type: Any,

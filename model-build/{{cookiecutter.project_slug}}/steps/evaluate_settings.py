@@ -43,6 +43,14 @@ class Settings:
     title: str
     data_hash: str
     commit: str
+    settings: Path
+    report: Path
+    live_package: str
+    live_commit: str
+    live_model: Path
+    live_settings: Path
+    live_report: Path
+    not_worse_by: tuple[str, float] | None
 
 
 def parse(arguments: Sequence[str] | None, description: str) -> Settings:
@@ -70,6 +78,23 @@ def parse(arguments: Sequence[str] | None, description: str) -> Settings:
     add("--title", default="Text classifier", help="name of the model on the report")
     add("--data-hash", default="", help="content hash of the input data, for the report")
     add("--commit", default="", help="commit of the code, for the report")
+    add("--settings", type=Path, default=FOLDER / "input/settings", help="folder with settings.json")
+    add("--report", type=Path, default=FOLDER / "input/report", help="folder with data_report.json")
+    add("--live-package", default="none", help="ARN of the live model package, none, or unresolved")
+    add("--live-commit", default="none", help="commit that the live model was made from")
+    for name, what in (
+        ("model", "model.tar.gz"),
+        ("settings", "settings.json"),
+        ("report", "data_report.json and training_texts.npy"),
+    ):
+        place = FOLDER / f"input/live_{name}"
+        add(f"--live-{name}", type=Path, default=place, help=f"of the live model: folder with {what}")
+    add(
+        "--not-worse-by",
+        type=_margin,
+        metavar="METRIC=NUMBER",
+        help="how much worse than the live model is acceptable; without it the comparison decides nothing",
+    )
     given = vars(parser.parse_args(arguments))
     kinds: tuple[Kind, Kind] = ("at_least", "at_most")
     thresholds = [Threshold(name, kind, bound) for kind in kinds for name, bound in given.pop(kind)]
@@ -95,6 +120,19 @@ def _bound(text: str) -> tuple[str, float]:
         value = math.nan
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{name}: expected a number from 0 to 1, got {bound!r}")
+    return name, value
+
+
+def _margin(text: str) -> tuple[str, float]:
+    name, _, margin = text.partition("=")
+    try:
+        value = float(margin)
+    except ValueError:
+        value = math.nan
+    if name not in ("macro_f1", "accuracy") or not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected macro_f1=NUMBER or accuracy=NUMBER with a number from 0 to 1, got {text!r}"
+        )
     return name, value
 
 

@@ -38,6 +38,12 @@ data "aws_iam_policy_document" "build" {
   }
 
   statement {
+    sid       = "SeeWhatIsLive" # which version training compares with is looked up once, when it starts
+    actions   = ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"]
+    resources = [local.registry.group_arn, local.registry.versions_arn]
+  }
+
+  statement {
     sid       = "RunPipelineAsItsRole"
     actions   = ["iam:PassRole"]
     resources = [local.execution_role_arn]
