@@ -7,9 +7,10 @@ import csv
 import gzip
 import io
 import json
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,30 +20,47 @@ from release.environments import STAGING
 
 from . import objects
 from .answers import fetch
-from .config import Canary, Settings
+from .config import Canary, Columns, Settings
 from .executions import Executions
 from .follow import follow, where_to_look
-from .scripts import places
-from .summary_table import Summary
+from .load import TRANSFORM_FILE
+from .scripts import Answered, places, target_columns
+from .summary_table import Figures, Summary
 
 Say = Callable[[str], None]
 
 FOLDER = "canary/"
 
 
+class Judged(NamedTuple):
+    """What was answered about one target of a row, and what would have been right."""
+
+    target: str  # "" of a model that has one
+    several: bool
+    wanted: tuple[str, ...] | None  # the right labels, where the file has some
+    labels: tuple[str, ...]
+    score: float | None  # None of several labels
+    needs_review: bool | None  # None: the model does not say it
+
+    @property
+    def right(self) -> bool:
+        """Whether the labels are as wanted; where none are, whether there is an answer."""
+        if self.wanted is None:
+            return self.several or bool(self.labels)
+        return sorted(self.labels) == sorted(self.wanted)
+
+
 class Row(NamedTuple):
     """One row of the canary file."""
 
     text: str
-    wanted: str | None  # the right label, where the file has one
-    label: str | None
-    score: float | None
+    judged: tuple[Judged, ...]  # of each target
     error: str | None
 
     @property
-    def right(self) -> bool:
-        """Whether the label is as wanted; where none is, whether there is one."""
-        return bool(self.label) if self.wanted is None else self.label == self.wanted
+    def answered(self) -> bool:
+        """Whether the model said something about each target; of several labels that may be none."""
+        return self.error is None and all(each.labels or each.several for each in self.judged)
 
 
 class Outcome(NamedTuple):
@@ -64,13 +82,23 @@ class Outcome(NamedTuple):
 
     def in_words(self) -> str:
         """For a person."""
-        labelled = [row for row in self.rows if row.wanted is not None]
-        right = sum(row.right for row in labelled)
-        agreed = f", {right} of {len(labelled)} with the right label" if labelled else ""
+        agreed = "".join(
+            f", {right} of {count} with the right {target or 'label'}"
+            for target, (right, count) in agreement(self.rows).items()
+        )
         return (
             f"model version {self.version} answered {len(self.rows)} rows of the canary file in "
             f"{self.seconds:.0f} s{agreed}"
         )
+
+
+def agreement(rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
+    """For each target with right labels in the file, how many rows have them, of how many."""
+    found: dict[str, tuple[int, int]] = {}
+    for each in (each for row in rows for each in row.judged if each.wanted is not None):
+        right, count = found.get(each.target, (0, 0))
+        found[each.target] = (right + each.right, count + 1)
+    return found
 
 
 def run(session: Session, settings: Settings, name: str, say: Say) -> Outcome:
@@ -100,8 +128,9 @@ def run(session: Session, settings: Settings, name: str, say: Say) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         found = fetch(s3, bucket, settings.transform.output.prefix, end.execution.id, Path(folder))
         answers = read_rows(_plain(found.path), settings.transform.output.format, "utf-8", ",")
-    rows = tuple(_rows(path, answers, settings, canary))
-    problems = tuple(_judged(rows, found.summary, canary))
+    wanted, problems = _wanted(canary, found.summary)
+    rows = tuple(_rows(path, answers, settings, found.summary, wanted))
+    problems += tuple(_problems(rows, found.summary, canary))
     return Outcome(rows, problems, found.summary.model_version, took, end.execution.id)
 
 
@@ -119,38 +148,94 @@ def _plain(path: Path) -> bytes:
     return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
 
 
-def _rows(path: Path, answers: Sequence[dict[str, Any]], settings: Settings, canary: Canary) -> Iterator[Row]:
+def _wanted(canary: Canary, summary: Summary) -> tuple[dict[str, str], tuple[str, ...]]:
+    """For each target the column of the canary file with the right labels, and what is wrong with that."""
+    given, targets = canary.label_column, list(summary.targets)
+    if given is None:
+        return {}, ()
+    if isinstance(given, str):
+        # one column is enough for several targets where it is called like one of them
+        given = {targets[0] if len(targets) == 1 else given: given}
+    elif targets == [""] and len(given) == 1:
+        given = {"": next(iter(given.values()))}
+    unknown = [name for name in given if name not in targets]
+    if unknown:
+        found = "a single target" if targets == [""] else f"the targets {', '.join(targets)}"
+        problem = (
+            f"canary.label_column: expected targets of the model, got {', '.join(unknown)}; version "
+            f"{summary.model_version} answers {found}: change it in {TRANSFORM_FILE}"
+        )
+        return {name: column for name, column in given.items() if name in targets}, (problem,)
+    return given, ()
+
+
+def _rows(
+    path: Path,
+    answers: Sequence[dict[str, Any]],
+    settings: Settings,
+    summary: Summary,
+    wanted: Mapping[str, str],
+) -> Iterator[Row]:
     taken, columns = settings.transform.input, settings.transform.output.columns
     kind = places.kind(path.name, list(taken.formats))
     asked = read_rows(_plain(path), kind.format if kind else "csv", taken.encoding, taken.delimiter)
     if len(asked) != len(answers):
-        raise UserError(f"canary: expected {len(asked)} rows as in {canary.file}, got {len(answers)}")
+        raise UserError(
+            f"canary: expected {len(asked)} rows as in {settings.transform.canary.file}, got {len(answers)}"
+        )
     for row, answer in zip(asked, answers, strict=True):
-        wanted = row.get(canary.label_column) if canary.label_column else None
-        score = answer.get(columns.score)
         yield Row(
             " | ".join(str(row.get(name) or "") for name in taken.text_columns),
-            wanted or None,
-            answer.get(columns.label) or None,
-            float(score) if score not in (None, "") else None,
+            tuple(
+                _judged(columns, name, figures, answer, row.get(wanted.get(name, "")))
+                for name, figures in summary.targets.items()
+            ),
             answer.get(columns.error) or None,
         )
 
 
-def _judged(rows: Sequence[Row], summary: Summary, canary: Canary) -> Iterator[str]:
-    without = [number for number, row in enumerate(rows, 1) if row.label is None]
-    for number in without:
-        yield f"{canary.file}: row {number} has no answer: {rows[number - 1].error or 'no reason is given'}"
-    labelled = [row for row in rows if row.wanted is not None]
-    if not labelled:
-        if canary.label_column:
-            yield f"{canary.file}: expected labels in the column {canary.label_column}, found none"
-        return
-    right = sum(row.right for row in labelled)
-    percent = 100 * right / len(labelled)
-    if percent < canary.min_agreement_percent:
-        yield (
-            f"version {summary.model_version} gave {right} of {len(labelled)} rows the right label, "
-            f"{percent:.0f} %; expected at least {canary.min_agreement_percent:g} % "
-            "(canary.min_agreement_percent)"
+def _judged(names: Columns, target: str, figures: Figures, answer: Mapping[str, Any], wanted: Any) -> Judged:
+    """What a row of the answers says of one target."""
+    reviewed = figures.needs_review is not None
+    label, score, *_ = columns = target_columns(names.names, Answered(target, figures.several, reviewed))
+    found = answer.get(label)
+    if figures.several:
+        labels = found if isinstance(found, list) else parted(found or "")
+    else:
+        labels = [found] if found else []
+    given = None if figures.several or answer.get(score) in (None, "") else float(answer[score])
+    right: list[str] | None = None
+    if figures.several and wanted is not None:  # an empty cell: none of the labels
+        right = parted(str(wanted))
+    elif wanted:
+        right = [str(wanted)]
+    review = str(answer.get(columns[-1])).lower() == "true" if reviewed else None
+    return Judged(
+        target, figures.several, None if right is None else tuple(right), tuple(labels), given, review
+    )
+
+
+def parted(cell: str) -> list[str]:
+    """The labels in a cell, as steps/results.py writes them: with `;` between, and \\; for one inside."""
+    parts = re.findall(r"(?:^|;)((?:[^;\\]|\\.)*)", cell) if cell else []
+    return [re.sub(r"\\(.)", r"\1", part).strip() for part in parts]
+
+
+def _problems(rows: Sequence[Row], summary: Summary, canary: Canary) -> Iterator[str]:
+    for number, row in enumerate(rows, 1):
+        if not row.answered:
+            yield f"{canary.file}: row {number} has no answer: {row.error or 'no reason is given'}"
+    found = agreement(rows)
+    if canary.label_column and not found:
+        names = (
+            [canary.label_column] if isinstance(canary.label_column, str) else canary.label_column.values()
         )
+        yield f"{canary.file}: expected labels in the column {' or '.join(names)}, found none"
+    for target, (right, count) in found.items():
+        percent = 100 * right / count
+        if percent < canary.min_agreement_percent:
+            yield (
+                f"version {summary.model_version} gave {right} of {count} rows the right "
+                f"{target or 'label'}, {percent:.0f} %; expected at least "
+                f"{canary.min_agreement_percent:g} % (canary.min_agreement_percent)"
+            )

@@ -15,6 +15,8 @@ from configuration.variables import harmless
 from release.environments import PRODUCTION, STAGING
 from release.place import account_of
 
+from .scripts import AddedNames, added_columns
+
 #: [read] CreateTransformJob: "MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100 MB"
 MOST_MB_AT_ONCE = 100
 LONGEST_BUCKET_NAME = 63  # [read] S3, bucket naming rules
@@ -22,6 +24,7 @@ LONGEST_BUCKET_NAME = 63  # [read] S3, bucket naming rules
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
 # goes to the steps as an argument, --version-column=NAME, of at most 256 characters (ContainerArgument)
 _Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 _Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*/$", max_length=100)]
 _InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 _Days = Annotated[int, Field(ge=1, le=3650)]
@@ -67,12 +70,14 @@ class Input(Section):
 
 
 class Columns(Section):
-    """What the added columns are called."""
+    """What the added columns are called; of a model with several targets, after each target's name."""
 
     label: _Column = "label"
-    """The most probable label."""
+    """The most probable label; with an s: all labels, of a target that may have several."""
     score: _Column = "score"
-    """How sure the model is of it, 0 to 1."""
+    """How sure the model is of it, 0 to 1; with an s: of each of several labels."""
+    needs_review: _Column = "needs_review"
+    """Whether a person should look at it; only if the model says so."""
     model_version: _Column = "model_version"
     """The version of the model package that answered."""
     error: _Column = "error"
@@ -80,10 +85,15 @@ class Columns(Section):
 
     @model_validator(mode="after")
     def _different(self) -> Self:
-        names = [self.label, self.score, self.model_version, self.error]
+        names = [self.label, self.score, self.needs_review, self.model_version, self.error]
         if len(set(names)) < len(names):
-            raise ValueError("four different names")
+            raise ValueError("five different names")
         return self
+
+    @property
+    def names(self) -> AddedNames:
+        """The same, for the steps."""
+        return AddedNames(self.label, self.score, self.needs_review, self.model_version, self.error)
 
 
 class Output(Section):
@@ -184,10 +194,10 @@ class Canary(Section):
 
     file: Annotated[str, StringConstraints(min_length=1)] = "examples/canary.csv"
     """Its path in this repository."""
-    label_column: _Column | None = None
-    """The column with the right labels; null: it is enough that every row is answered."""
+    label_column: _Column | Annotated[dict[_TargetName, _Column], Field(min_length=1)] | None = None
+    """The column with the right labels, or one for each target; null: an answer in every row is enough."""
     min_agreement_percent: Annotated[float, Field(ge=0, le=100)] = 60
-    """The share of the labels that the model must get right."""
+    """The share of the labels that the model must get right, of each target."""
 
 
 class TransformConfig(Section):
@@ -232,10 +242,11 @@ class TransformConfig(Section):
 
     @property
     def added_columns(self) -> list[str]:
-        """The names of the columns that answers have besides those carried through."""
-        columns, more = self.output.columns, range(2, self.output.top_labels + 1)
-        ranked = [f"{name}_{rank}" for rank in more for name in (columns.label, columns.score)]
-        return [columns.label, columns.score, *ranked, columns.model_version, columns.error]
+        """The names of the columns that answers surely have besides those carried through.
+
+        Those of a model with several targets, or that says what to review, nobody knows before it answers.
+        """
+        return list(added_columns(self.output.columns.names, top_labels=self.output.top_labels))
 
 
 class ProjectConfig(project.ProjectConfig):

@@ -6,7 +6,7 @@ from html import escape
 from release.environments import PRODUCTION, STAGING
 from release.page import changes, changes_table, facts, leaves, page, section, table, verdict
 
-from .canary import Outcome, Row
+from .canary import Judged, Outcome, Row
 from .config import Settings
 from .record import Record
 
@@ -89,20 +89,32 @@ def _verdict(staging: Record, outcome: Outcome | None) -> str:
 
 
 def _rows(outcome: Outcome) -> str:
-    return table(
-        ["", "Text", "Expected", "Answered"], [_row(n, row) for n, row in enumerate(outcome.rows, 1)], (0,)
-    )
+    heads = ["", "Text"]
+    for each in outcome.rows[0].judged:
+        heads += [f"{each.target}: expected", "answered"] if each.target else ["Expected", "Answered"]
+    return table(heads, [_row(n, row) for n, row in enumerate(outcome.rows, 1)], (0,))
 
 
 def _row(number: int, row: Row) -> str:
     text = " ".join(row.text.split())
     shown = text if len(text) <= TEXT_SHOWN else f"{text[: TEXT_SHOWN - 1]}…"
-    kind = "passed" if row.right else "failed"
-    answered = f"{escape(row.label)} {row.score or 0:.2f}" if row.label else escape(row.error or "no answer")
     return (
         f'<tr><td class="number">{number}</td><td class="text">{escape(shown)}</td>'
-        f'<td>{escape(row.wanted or "any label")}</td><td class="{kind}">{answered}</td></tr>'
+        f"{''.join(_cells(row, each) for each in row.judged)}</tr>"
     )
+
+
+def _cells(row: Row, said: Judged) -> str:
+    wanted = "any label" if said.wanted is None else ", ".join(said.wanted)
+    kind = "passed" if row.answered and said.right else "failed"
+    if row.error or not (said.labels or said.several):
+        answered = row.error or "no answer"
+    else:
+        answered = ", ".join(said.labels) or "no label"
+        if said.score is not None:
+            answered += f" {said.score:.2f}"
+    review = "<small>needs review</small>" if said.needs_review else ""
+    return f'<td>{escape(wanted)}</td><td class="{kind}">{escape(answered)}{review}</td>'
 
 
 def _changes(now: Record, before: Record | None) -> str:

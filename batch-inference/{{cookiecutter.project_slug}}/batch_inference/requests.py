@@ -194,6 +194,7 @@ def _column_arguments(settings: Settings) -> list[str]:
     return [
         f"--label-column={columns.label}",
         f"--score-column={columns.score}",
+        f"--review-column={columns.needs_review}",
         f"--version-column={columns.model_version}",
         f"--error-column={columns.error}",
     ]

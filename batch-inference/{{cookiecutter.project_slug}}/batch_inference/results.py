@@ -80,7 +80,7 @@ class _Unanswered(NamedTuple):
 
 def _overview(where: _Where, executions: Executions) -> str:
     rows: list[tuple[str, ...]] = [
-        ("file", "answered (UTC)", "rows", "answered", "bad", "model", "most frequent label")
+        ("file", "answered (UTC)", "rows", "answered", "bad", "review", "model", "most frequent label")
     ]
     found = where.summaries()
     for stored in found[:NEWEST]:
@@ -155,20 +155,21 @@ def _unanswered(executions: Executions, newest_first: Iterable[Execution]) -> li
 
 
 def _row(where: _Where, stored: Stored, summary: Summary) -> tuple[str, ...]:
-    label = next(iter(summary.labels), None)
-    share = (
-        f"{plain(label, 24)} ({100 * summary.labels[label] / summary.answered:.0f} %)"
-        if label is not None
-        else ""
-    )
+    labels = [
+        f"{name}: {most}" if name else most
+        for name, figures in summary.targets.items()
+        if (most := figures.most_frequent(summary.answered))
+    ]
+    reviews = summary.needs_review.values()
     return (
         plain(summary.source_key.removeprefix(where.input), 48),
         f"{stored.moment:%Y-%m-%d %H:%M}",
         f"{summary.rows:,}",
         f"{summary.answered:,}",
         f"{summary.bad:,}",
+        "/".join(f"{count:,}" for count in reviews) or "-",
         f"version {summary.model_version}",
-        share,
+        ", ".join(labels),
     )
 
 

@@ -10,6 +10,34 @@ BAR = 24  # characters of the longest bar
 MOST_LABELS, MOST_ERRORS = 30, 5
 
 
+class Figures(NamedTuple):
+    """What was answered about one target."""
+
+    labels: dict[str, int]  # the most frequent first
+    mean_scores: dict[str, float]
+    several: bool  # whether a row may have any number of labels
+    without_label: int  # rows with none of several
+    needs_review: int | None  # rows that a person should look at; None: the model does not say it
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Reads them."""
+        return cls(
+            dict(document["labels"]),
+            dict(document["mean_scores"]),
+            bool(document.get("several", False)),
+            int(document.get("without_label", 0)),
+            document.get("needs_review"),
+        )
+
+    def most_frequent(self, answered: int) -> str:
+        """The label of most rows, and its share of them; "" of no row."""
+        label = next(iter(self.labels), None)
+        if label is None:
+            return ""
+        return f"{plain(label, 24)} ({100 * self.labels[label] / answered:.0f} %)"
+
+
 class Summary(NamedTuple):
     """`….summary.json`, as far as it is shown."""
 
@@ -17,8 +45,7 @@ class Summary(NamedTuple):
     answered: int
     empty: int
     bad: int
-    labels: dict[str, int]  # the most frequent first
-    mean_scores: dict[str, float]
+    targets: dict[str, Figures]  # by name; "" is the only one of a model that has one
     errors: dict[str, int]
     model_version: int
     source_key: str
@@ -34,20 +61,26 @@ class Summary(NamedTuple):
         try:
             if document["version"] != 1:
                 raise ValueError(f"version {document['version']}")
+            targets = dict(document["targets"]) if "targets" in document else {"": document}
             return cls(
                 document["rows"],
                 document["answered"],
                 document["empty"],
                 document["bad"],
-                dict(document["labels"]),
-                dict(document["mean_scores"]),
+                {name: Figures.of(figures) for name, figures in targets.items()},
                 dict(document["errors"]),
                 document["model_package_version"],
                 document["source"]["key"],
                 document["result_key"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{where}: expected the summary of a file (version 1), got: {error!r}") from None
+
+    @property
+    def needs_review(self) -> dict[str, int]:
+        """How many rows a person should look at, for each target of which the model says it."""
+        found = {name: figures.needs_review for name, figures in self.targets.items()}
+        return {name: count for name, count in found.items() if count is not None}
 
 
 def table(summary: Summary) -> str:
@@ -58,8 +91,9 @@ def table(summary: Summary) -> str:
     lines.append(f"  {'bad':<10}{summary.bad:>9,}{_share(summary.bad, summary.rows)}")
     lines += [f"    {count:>6,} x {plain(what)}" for what, count in errors[:MOST_ERRORS]]
     lines.append(f"  answered by version {summary.model_version} of the model")
-    if summary.labels:
-        lines += ["", *_labels(summary)]
+    for name, figures in summary.targets.items():
+        if summary.answered:
+            lines += ["", *([f"  {name}"] if name else []), *_labels(figures, summary.answered)]
     return "\n".join(lines)
 
 
@@ -77,14 +111,14 @@ def plain(text: str, width: int = 60) -> str:
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
-def _labels(summary: Summary) -> list[str]:
-    most, block = max(summary.labels.values()), _block()
-    shown = list(summary.labels.items())[:MOST_LABELS]
+def _labels(figures: Figures, answered: int) -> list[str]:
+    most, block = max(figures.labels.values(), default=1), _block()
+    shown = list(figures.labels.items())[:MOST_LABELS]
     rows = [("label", "rows", "share", "", "mean score")]
     for label, count in shown:
-        score = summary.mean_scores.get(label)
+        score = figures.mean_scores.get(label)
         bar = block * max(1, round(BAR * count / most)) if count else ""
-        share = f"{100 * count / summary.answered:.1f} %" if summary.answered else ""
+        share = f"{100 * count / answered:.1f} %"
         rows.append((plain(label, 30), f"{count:,}", share, bar, "" if score is None else f"{score:.2f}"))
     widths = [max(len(row[number]) for row in rows) for number in range(5)]
     lines = [
@@ -92,8 +126,13 @@ def _labels(summary: Summary) -> list[str]:
         for row in rows
     ]
     lines = [f"  {line.rstrip()}" for line in lines]
-    if (rest := len(summary.labels) - len(shown)) > 0:
+    if (rest := len(figures.labels) - len(shown)) > 0:
         lines.append(f"  and {rest} more labels")
+    if figures.several:
+        lines.append(f"  {figures.without_label:,} rows have no label, others may have several")
+    if figures.needs_review is not None:
+        share = f" ({100 * figures.needs_review / answered:.1f} %)"
+        lines.append(f"  a person should look at {figures.needs_review:,} rows{share}")
     return lines
 
 

@@ -9,12 +9,13 @@ request.json names, and summary.json.
 
 The rules:
 
-- The result has the rows of the source in their order: the carried columns as they were, then the class and
-  its score (with ``--top-labels`` the next ones, too), the version of the model, and the error of a row that
-  has no answer.
+- The result has the rows of the source in their order: the carried columns as they were, then for each target
+  of the model the class and its score (with ``--top-labels`` the next ones, too), or the classes and their
+  scores; the version of the model; and the error of a row that has no answer. What the model answers decides:
+  its first answer that can be read (model_answers.py has the forms). Where nothing was asked, or nothing can
+  be read, there are the columns of a single target.
 - With ``--join Input`` each answer is ``{"id": 17, "SageMakerOutput": ANSWER}``; with ``None`` it is ANSWER,
-  and belongs to the row at its place among those that were asked. ANSWER is a list of ``{"label", "score"}``,
-  or one of them.
+  and belongs to the row at its place among those that were asked.
 - A row whose answer is missing or cannot be read is bad; with more than ``--max-bad-percent`` of the rows bad
   (those that normalise.py found count, too) the step fails. An answer too many, or to a row that was not
   asked, fails it in any case: it would not be certain which answer is whose.
@@ -31,9 +32,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from arguments import INPUT, OUTPUT, add_common, add_folders, added, check_common
+from arguments import INPUT, OUTPUT, add_common, add_folders, added_names, check_common
+from columns import added_key, check_added
 from failure import StepError, run
-from matching import Matched, match_by_id, match_by_position
+from matching import Matched, Reader, first_targets, match_by_id, match_by_position
+from model_answers import ONE, Target
 from parts import Part, part_name
 from progress import Progress
 from request import FORMATS, Request, read_request
@@ -52,13 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = json.loads((given.report / REPORT).read_text(encoding="utf-8"))
     parts = [Part(**part) for part in report["parts"]]
     check_answers(given.answers, parts)
-    columns = Added(added(given), request.model_package_version)
-    summary, progress = Summary(), Progress("written")
+    targets = find_targets(given, parts)
+    added = Added(added_names(given), targets, request.model_package_version, given.top_labels)
+    check_added(request.key, report["columns"], added.columns)
+    summary, progress = Summary(targets), Progress("written")
     with new_file(given.result / request.result, given.compression == "gzip") as stream:
-        result = (CsvResult if given.format == "csv" else JsonResult)(stream, report["columns"], columns)
-        for row, best, error in match(given, parts):
-            result.add(row, best, error)
-            summary.add(row["id"], best, error)
+        result = (CsvResult if given.format == "csv" else JsonResult)(stream, report["columns"], added)
+        for row, answer, error in match(given, parts, Reader(targets, given.top_labels)):
+            if "columns" in row and error is None and (error := added_key(row["columns"], added.columns)):
+                row, answer = {"id": row["id"], "values": []}, None
+            result.add(row, answer, error)
+            summary.add(row["id"], answer, error)
             if summary.rows % Progress.EVERY == 0:
                 progress.at(summary.rows)
         summary.errors.refuse_too_many(request.key, summary.rows, given.max_bad_percent)
@@ -104,7 +111,13 @@ def answers_name(number: int) -> str:
     return part_name(number) + ".out"
 
 
-def match(given: argparse.Namespace, parts: Sequence[Part]) -> Iterator[Matched]:
+def find_targets(given: argparse.Namespace, parts: Sequence[Part]) -> tuple[Target, ...]:
+    """Return what the model answers about a text."""
+    paths = [given.answers / answers_name(number) for number, part in enumerate(parts) if part.asked]
+    return first_targets(paths, joined=given.join == "Input") or ONE
+
+
+def match(given: argparse.Namespace, parts: Sequence[Part], reader: Reader) -> Iterator[Matched]:
     """Yield all rows with their answers.
 
     Raises:
@@ -117,9 +130,9 @@ def match(given: argparse.Namespace, parts: Sequence[Part]) -> Iterator[Matched]
         if not part.asked:
             yield from (Matched(row, None, row["error"]) for row in rows)
         elif given.join == "Input":
-            yield from match_by_id(rows, answers, given.top_labels)
+            yield from match_by_id(rows, answers, reader)
         else:
-            yield from match_by_position(rows, answers, given.top_labels, part.asked)
+            yield from match_by_position(rows, answers, reader, part.asked)
         if counted != part:
             raise StepError(
                 f"rows: {part_name(number)}: expected {part.rows:,} rows, {part.asked:,} of them asked, "
@@ -154,8 +167,17 @@ def summarise(request: Request, summary: dict[str, Any], progress: Progress) -> 
         f"{request.key}: {summary['rows']:,} rows, of which {summary['answered']:,} are answered; "
         f"{summary['empty']:,} have no text, {summary['bad']:,} are bad {progress.end(summary['rows'])}"
     )
-    for label, count in list(summary["labels"].items())[:20]:
-        print(f"  {label}: {count:,}, mean score {summary['mean_scores'][label]:.3f}")
+    for name, figures in summary.get("targets", {"": summary}).items():
+        indent = "  "
+        if name:
+            print(f"  {name}:")
+            indent = "    "
+        for label, count in list(figures["labels"].items())[:20]:
+            print(f"{indent}{label}: {count:,}, mean score {figures['mean_scores'][label]:.3f}")
+        if "without_label" in figures:
+            print(f"{indent}no label: {figures['without_label']:,}")
+        if "needs_review" in figures:
+            print(f"{indent}a person should look at {figures['needs_review']:,}")
     if summary["left_out_columns"]:
         names = ", ".join(summary["left_out_columns"])
         print(f"  not in the CSV, because the first object does not have them: {names}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from columns import added_columns
+from columns import AddedNames
 from failure import StepError
 
 INPUT = Path("/opt/ml/processing/input")
@@ -36,6 +36,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-column", default="label", help="added to the result: the class")
     parser.add_argument("--score-column", default="score", help="added to the result: its score")
     parser.add_argument(
+        "--review-column",
+        default="needs_review",
+        help="added to the result if the model says it: whether a person should look",
+    )
+    parser.add_argument(
         "--version-column", default="model_version", help="added to the result: which model answered"
     )
     parser.add_argument("--error-column", default="error", help="added to the result: why there is no answer")
@@ -51,10 +56,10 @@ def check_common(given: argparse.Namespace) -> None:
     within("output.top_labels", given.top_labels, 1, 1000)
 
 
-def added(given: argparse.Namespace) -> tuple[str, ...]:
-    """Return the names of the columns that are added, in their order."""
-    return added_columns(
-        given.label_column, given.score_column, given.version_column, given.error_column, given.top_labels
+def added_names(given: argparse.Namespace) -> AddedNames:
+    """Return what the columns are called that are added."""
+    return AddedNames(
+        given.label_column, given.score_column, given.review_column, given.version_column, given.error_column
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from failure import StepError
+from model_answers import ONE, Target
 from wording import listed, shorten
 
 _OTHER_DELIMITERS = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
@@ -26,10 +27,36 @@ class Columns:
     added: tuple[str, ...]
 
 
-def added_columns(label: str, score: str, version: str, error: str, top_labels: int) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class AddedNames:
+    """What the columns are called that the result adds (output.columns)."""
+
+    label: str
+    score: str
+    review: str
+    version: str
+    error: str
+
+
+def added_columns(names: AddedNames, targets: Sequence[Target] = ONE, top_labels: int = 1) -> tuple[str, ...]:
     """Return the names of the columns that the result has beside the carried ones, in their order."""
+    answers = (name for target in targets for name in target_columns(names, target, top_labels))
+    return (*answers, names.version, names.error)
+
+
+def target_columns(names: AddedNames, target: Target, top_labels: int = 1) -> tuple[str, ...]:
+    """Return the names of one target's columns, which begin with its own name if it has one.
+
+    ``label, score``, with more labels ``label_2, score_2, …``; of a target with any number of labels the
+    plurals, ``labels, scores``. ``needs_review`` is the last one.
+    """
+    prefix = f"{target.name}_" if target.name else ""
+    label, score = prefix + names.label, prefix + names.score
+    review = (prefix + names.review,) if target.reviewed else ()
+    if target.several:
+        return (f"{label}s", f"{score}s", *review)
     more = (f"{name}_{rank}" for rank in range(2, top_labels + 1) for name in (label, score))
-    return (label, score, *more, version, error)
+    return (label, score, *more, *review)
 
 
 def check_declared(columns: Columns) -> None:
@@ -109,6 +136,26 @@ def refuse_missing(file: str, seen: Sequence[str], unseen: Sequence[str], column
             raise StepError(
                 f'{file}: expected the key "{name}" ({setting}), the first object has {_shown(seen)}'
             )
+
+
+def check_added(file: str, carried: Sequence[str], added: Sequence[str]) -> None:
+    """Check the columns that a model's answers turn out to add.
+
+    Raises:
+        StepError: two have the same name, or a carried one has the name of one of them.
+    """
+    if twice := _twice(added):
+        raise StepError(
+            f'{file}: expected different columns for what the model answers, got "{twice}" twice: declare '
+            "other names in output.columns"
+        )
+    refuse_added(file, carried, added)
+
+
+def added_key(names: Sequence[str], added: Sequence[str]) -> str | None:
+    """Return what is wrong with an object in JSON Lines that has a key of that name, None if nothing is."""
+    both = next((name for name in names if name in added), None)
+    return f'the key "{both}" is also the name of a column that is added' if both is not None else None
 
 
 def _twice(names: Sequence[str]) -> str | None:

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import json_lines
 from failure import StepError
+from model_answers import Answer, Target, reader, targets_of
 
 NO_ANSWER = "the model gave no answer"
 INCOMPLETE = "answers are missing beside this one, and nothing tells which"
-
-Best = list[tuple[str, float]]
-"""Classes with their scores, best first."""
+OTHER_TARGETS = "the model's answer has other targets than its first one in this file"
 
 
 class Matched(NamedTuple):
     """A row as normalise.py wrote it, the answer to it or None, and why there is none."""
 
     row: dict[str, Any]
-    best: Best | None
+    answer: Answer | None
     error: str | None
 
 
-class _Answer(NamedTuple):
-    """A line of the output: its number, the id of its row if it tells one, the answer if it can be read."""
+class _Line(NamedTuple):
+    """A line of the output: its number, the id of its row if it tells one, the answer or what is wrong."""
 
-    line: int
+    number: int
     id: float | None
-    best: Best | None
+    answer: Answer | None
+    error: str | None = None
 
 
-def match_by_id(rows: Iterable[dict[str, Any]], path: Path, top_labels: int) -> Iterator[Matched]:
+class Reader:
+    """Reads answers that are made of these targets.
+
+    Args:
+        targets: of the model.
+        top_labels: how many labels to read at most of a target that has one.
+    """
+
+    def __init__(self, targets: tuple[Target, ...], top_labels: int) -> None:
+        self._targets = targets
+        self._read: Callable[[Any], Answer | None] = reader(targets, top_labels)
+
+    def line(self, number: int, id: float | None, answer: Any) -> _Line:
+        """Return an answer as it was read."""
+        read = self._read(answer)
+        if read is None:
+            others = targets_of(answer) not in (None, self._targets)
+            return _Line(number, id, None, OTHER_TARGETS if others else NO_ANSWER)
+        return _Line(number, id, read)
+
+
+def first_targets(paths: Sequence[Path], joined: bool) -> tuple[Target, ...] | None:
+    """Return what the first answer that can be read is made of, or None when none can be read."""
+    for path in paths:
+        for _, _, answer in _answers(path, joined):
+            if targets := targets_of(answer):
+                return targets
+    return None
+
+
+def match_by_id(rows: Iterable[dict[str, Any]], path: Path, reader: Reader) -> Iterator[Matched]:
     """Yield the rows of a part; each line of the answers tells the id of its row.
 
     Lines are in the order of the rows. A row is without answer when its line is missing or cannot be read.
@@ -41,33 +70,33 @@ def match_by_id(rows: Iterable[dict[str, Any]], path: Path, top_labels: int) -> 
     Raises:
         StepError: a line too many, or of a row that was not asked or that is not the next.
     """
-    answers = _answers(path, top_labels, joined=True)
-    answer = next(answers, None)
+    lines = (reader.line(*each) for each in _answers(path, joined=True))
+    line = next(lines, None)
     for row in rows:
         if not row["asked"]:
             yield Matched(row, None, row["error"])
             continue
-        told = answer.id if answer else None
-        if answer is None or (told is not None and told > row["id"]):
+        told = line.id if line else None
+        if line is None or (told is not None and told > row["id"]):
             yield Matched(row, None, NO_ANSWER)
             continue
         if told is not None and told < row["id"]:
             raise StepError(
-                f"{path.name}: line {answer.line:,} answers row {told:.0f}, which was not asked or has its "
+                f"{path.name}: line {line.number:,} answers row {told:.0f}, which was not asked or has its "
                 f"answer already; expected row {row['id']}"
             )
-        yield Matched(row, answer.best, None if answer.best else NO_ANSWER)
-        answer = next(answers, None)
-    if answer is not None:
-        whose = "no row that it tells" if answer.id is None else f"row {answer.id:.0f}"
+        yield Matched(row, line.answer, line.error)
+        line = next(lines, None)
+    if line is not None:
+        whose = "no row that it tells" if line.id is None else f"row {line.id:.0f}"
         raise StepError(
-            f"{path.name}: line {answer.line:,} is one too many: it answers {whose}, "
+            f"{path.name}: line {line.number:,} is one too many: it answers {whose}, "
             "and all rows of this part that were asked have their answer"
         )
 
 
 def match_by_position(
-    rows: Iterable[dict[str, Any]], path: Path, top_labels: int, asked: int
+    rows: Iterable[dict[str, Any]], path: Path, reader: Reader, asked: int
 ) -> Iterator[Matched]:
     """Yield the rows of a part; the lines of the answers are in the order of the rows that were asked.
 
@@ -79,15 +108,15 @@ def match_by_position(
     count = sum(1 for _ in _lines(path))
     if count > asked:
         raise StepError(f"{path.name}: {count:,} answers to {asked:,} rows that were asked")
-    answers = _answers(path, top_labels, joined=False)
+    lines = (reader.line(*each) for each in _answers(path, joined=False))
     for row in rows:
         if not row["asked"]:
             yield Matched(row, None, row["error"])
         elif count < asked:
             yield Matched(row, None, INCOMPLETE)
         else:
-            best = next(answers).best
-            yield Matched(row, best, None if best else NO_ANSWER)
+            line = next(lines)
+            yield Matched(row, line.answer, line.error)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -98,36 +127,17 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def _answers(path: Path, top_labels: int, joined: bool) -> Iterator[_Answer]:
+def _answers(path: Path, joined: bool) -> Iterator[tuple[int, float | None, Any]]:
+    """Yield each line's number, the id of its row if it tells one, and the answer; None if it has none."""
     for number, line in _lines(path):
         try:
             answer = json_lines.load(line.decode())
         except ValueError:
-            yield _Answer(number, None, None)
+            yield number, None, None
             continue
         if not joined:
-            yield _Answer(number, None, read_best(answer, top_labels))
+            yield number, None, answer
         elif isinstance(answer, dict) and isinstance(answer.get("id"), (int, float)):
-            yield _Answer(number, answer["id"], read_best(answer.get("SageMakerOutput"), top_labels))
+            yield number, answer["id"], answer.get("SageMakerOutput")
         else:
-            yield _Answer(number, None, None)
-
-
-def read_best(answer: Any, top_labels: int) -> Best | None:
-    """Return the classes of a model's answer, or None when it is not one.
-
-    Args:
-        answer: a list of ``{"label": text, "score": number}``, best first, or one of them by itself.
-        top_labels: how many of them to return at most.
-    """
-    best: Best = []
-    for each in ([answer] if isinstance(answer, dict) else answer if isinstance(answer, list) else [])[
-        :top_labels
-    ]:
-        label, score = (each.get("label"), each.get("score")) if isinstance(each, dict) else (None, None)
-        if not isinstance(label, str) or isinstance(score, bool) or not isinstance(score, (int, float)):
-            return None
-        if not math.isfinite(score):
-            return None
-        best.append((label, score))
-    return best or None
+            yield number, None, None

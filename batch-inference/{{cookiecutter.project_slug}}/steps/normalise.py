@@ -33,8 +33,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Union
 
-from arguments import INPUT, OUTPUT, add_common, add_folders, added, check_common, within
-from columns import Columns, check_declared
+from arguments import INPUT, OUTPUT, add_common, add_folders, added_names, check_common, within
+from columns import Columns, added_columns, check_declared
 from failure import StepError, run
 from json_lines import dump, to_bytes
 from lines import Lines
@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the module says."""
     given = parse_arguments(arguments)
     request = read_request(given.request)
-    columns = Columns(tuple(given.text_column), tuple(given.carry), added(given))
+    added = added_columns(added_names(given), top_labels=given.top_labels)  # other ones only answer.py knows
+    columns = Columns(tuple(given.text_column), tuple(given.carry), added)
     check_declared(columns)
     source = given.source / request.source
     target = target_size(source.stat().st_size, request.gzip, given.instances)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import json_lines
-from columns import Columns, carried_of_header, refuse_added, refuse_missing
+from columns import Columns, added_key, carried_of_header, refuse_added, refuse_missing
 from csv_rows import Rows
 from failure import StepError
 from lines import Lines
@@ -161,8 +161,8 @@ class JsonReader:
             values = list(record.values())
             if (keys := list(record)) != self.columns:
                 names = keys
-                if added := next((name for name in keys if name in self._declared.added), None):
-                    return Row([], None, f'the key "{added}" is also the name of a column that is added')
+                if error := added_key(keys, self._declared.added):
+                    return Row([], None, error)
                 self._remember(keys)
         inputs = {}
         for name in self._declared.text:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from columns import AddedNames, added_columns
 from json_lines import dump, to_bytes
-from matching import Best
+from model_answers import Answer, Target
 
 _NEEDS_QUOTES = re.compile('[",\r\n]').search
 
@@ -21,21 +22,52 @@ class Added:
     """What is added to a row.
 
     Args:
-        columns: the names, in their order (``columns.added_columns``).
+        names: what the columns are called.
+        targets: what the model answers about a text.
         version: of the model, for a row that has an answer.
+        top_labels: how many labels of a target that has one.
+
+    Attributes:
+        columns: the names, in their order.
     """
 
-    def __init__(self, columns: Sequence[str], version: int) -> None:
-        self.columns = list(columns)
-        self.version = version
-        self.labels = len(columns) // 2 - 1
+    def __init__(
+        self, names: AddedNames, targets: Sequence[Target], version: int, top_labels: int = 1
+    ) -> None:
+        self.columns = list(added_columns(names, targets, top_labels))
+        self._targets, self._version, self._top_labels = targets, version, top_labels
 
-    def values(self, best: Best | None, error: str | None) -> list[Any]:
-        """Return the values for one row, scores with 6 decimals; None for what there is not."""
-        if best is None:
-            return [None] * (2 * self.labels + 1) + [error]
-        pairs: list[Any] = [part for label, score in best for part in (label, round(score, 6))]
-        return pairs + [None] * (2 * (self.labels - len(best))) + [self.version, error]
+    def values(self, answer: Answer | None, error: str | None) -> list[Any]:
+        """Return JSON values for one row: scores with 6 decimals, several labels as a list, None for none."""
+        if answer is None:
+            return [None] * (len(self.columns) - 1) + [error]
+        found: list[Any] = []
+        for target, said in zip(self._targets, answer):
+            if target.several:
+                found.append([label for label, _ in said.labels])
+                found.append([round(score, 6) for _, score in said.labels])
+            else:
+                found += [part for label, score in said.labels for part in (label, round(score, 6))]
+                found += [None] * (2 * (self._top_labels - len(said.labels)))
+            if target.reviewed:
+                found.append(said.needs_review)
+        return [*found, self._version, error]
+
+    def fields(self, answer: Answer | None, error: str | None) -> list[Any]:
+        """Return the same as fields of a CSV: several labels, and their scores, with ``;`` between them."""
+        if answer is None:
+            return [None] * (len(self.columns) - 1) + [error]
+        found: list[Any] = []
+        for target, said in zip(self._targets, answer):
+            if target.several:
+                found.append(";".join([_escaped(label) for label, _ in said.labels]))
+                found.append(";".join([f"{score:.6f}" for _, score in said.labels]))
+            else:
+                found += [part for label, score in said.labels for part in (label, f"{score:.6f}")]
+                found += [None] * (2 * (self._top_labels - len(said.labels)))
+            if target.reviewed:
+                found.append("true" if said.needs_review else "false")
+        return [*found, self._version, error]
 
 
 class CsvResult:
@@ -52,17 +84,13 @@ class CsvResult:
         self._nothing = [None] * len(columns)
         self._write(columns + added.columns)
 
-    def add(self, row: dict[str, Any], best: Best | None, error: str | None) -> None:
+    def add(self, row: dict[str, Any], answer: Answer | None, error: str | None) -> None:
         """Write a row."""
         values = row["values"] or self._nothing
         if "columns" in row:
             own = dict(zip(row["columns"], values))
             values = [own.get(name) for name in self._columns]
-        added = self._added.values(best, error)
-        for place in range(1, 2 * self._added.labels, 2):
-            if added[place] is not None:
-                added[place] = f"{added[place]:.6f}"
-        self._write(values + added)
+        self._write(values + self._added.fields(answer, error))
 
     def _write(self, values: list[Any]) -> None:
         # Not the csv module: before Python 3.13 it leaves a field with CR unquoted when lines end in LF, and
@@ -88,10 +116,10 @@ class JsonResult:
         self._stream, self._columns, self._added = stream, columns, added
         self._nothing = [None] * len(columns)
 
-    def add(self, row: dict[str, Any], best: Best | None, error: str | None) -> None:
+    def add(self, row: dict[str, Any], answer: Answer | None, error: str | None) -> None:
         """Write a row."""
         record = dict(zip(row.get("columns", self._columns), row["values"] or self._nothing))
-        record.update(zip(self._added.columns, self._added.values(best, error)))
+        record.update(zip(self._added.columns, self._added.values(answer, error)))
         self._stream.write(to_bytes(dump(record) + "\n"))
 
 
@@ -111,6 +139,13 @@ def new_file(path: Path, packed: bool) -> Iterator[BinaryIO]:
         os.replace(begun, path)
     finally:
         begun.unlink(missing_ok=True)
+
+
+def _escaped(label: str) -> str:
+    """Return a label as it stands among others: what would be taken for the end of one has a backslash."""
+    if ";" in label or "\\" in label:
+        return label.replace("\\", "\\\\").replace(";", "\\;")
+    return label
 
 
 def _field(value: Any) -> str:

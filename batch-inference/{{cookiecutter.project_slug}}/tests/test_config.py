@@ -88,7 +88,7 @@ def test_the_schema_for_editors_is_that_of_the_models() -> None:
         ("input__max_bad_percent", 101, "expected 100 or less"),
         ("output__format", "xlsx", "one of 'csv' or 'jsonl'"),
         ("output__top_labels", 0, "expected 1 or more"),
-        ("output__columns", {"label": "score"}, "four different names"),
+        ("output__columns", {"label": "score"}, "five different names"),
         ("retention__work_days", 0, "expected 1 or more"),
         ("canary__file", "examples/nothing.csv", "expected a file of this repository"),
         ("model_package_group", "a_b", "letters, digits and hyphens"),

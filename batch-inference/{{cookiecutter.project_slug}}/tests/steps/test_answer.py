@@ -12,7 +12,8 @@ import pytest
 from execution import ARN, Execution
 
 from failure import StepError
-from matching import INCOMPLETE, NO_ANSWER, read_best
+from matching import INCOMPLETE, NO_ANSWER
+from model_answers import ONE, Said, reader
 
 FOLDERS = ("rows", "answers", "request", "report", "result")
 SOURCE = "id,text\na,Kind.\nb,\nc,Dear.\nd\ne,Slow.\n"
@@ -260,10 +261,13 @@ def test_rows_in_many_parts_are_one_result(execution: Execution) -> None:
         ([{"label": "a", "score": True}], None),
         ([{"label": "a", "score": "0.5"}], None),
         ([{"label": "a", "score": float("inf")}], None),
+        ([{"label": "a", "score": float("nan")}], None),
+        ([{"label": "a", "score": 10**400}], None),
     ],
 )
 def test_an_answer_is_a_list_of_classes_or_one_class(answer: Any, found: Any) -> None:
-    assert read_best(answer, 1) == found
+    said = reader(ONE, 1)(answer)
+    assert said == (None if found is None else [Said(found)])
 
 
 @pytest.mark.parametrize(
