@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import torch
 
 from failure import StepError
-from inference import pad, tokenise
 from targets import Target, as_columns, column_names, field_names, from_json
+from tokens import pad, tokenise
 
 
 @dataclass(frozen=True)

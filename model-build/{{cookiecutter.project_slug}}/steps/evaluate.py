@@ -35,7 +35,6 @@ from failure import run
 from gate import apply_thresholds, gate_message
 from metrics import calibration, class_scores, confusion_matrix, estimates
 from report import page
-from targets import Target
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,11 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     settings = evaluate_settings.parse(arguments, (__doc__ or "").splitlines()[0])
     label_set = LabelSet.read(settings.test)
     labels = label_set.labels
-    examples = read_test_set(settings.test, label_set.targets)
+    whole = read_all(settings.test, label_set.targets)
     with tempfile.TemporaryDirectory() as folder:
         model = unpack(settings.model, Path(folder))
-        check_labels(model, labels)
-        predicted, confidence = predict(model, examples.texts, labels, settings.batch_size)
+        check_labels(model, label_set.targets)
+        found = predict(model, whole.texts, whole.truth, settings.batch_size)[0]
+    examples = Examples(whole.texts, whole.truth[0], whole.rows.tolist())
+    predicted, confidence = found.predicted, found.confidence
 
     evaluation = measure(settings, examples, predicted, confidence, labels)
     write(settings.output, evaluation)
@@ -57,12 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"test:{name}={figure.value:.4f}; 95 % interval {figure.low:.4f} to {figure.high:.4f}")
     print(f"gate {'passed' if evaluation.passed else 'missed'}: {evaluation.message}")
     return 0
-
-
-def read_test_set(folder: Path, targets: Sequence[Target]) -> Examples:
-    """Read the whole test set; errors as in ``read_examples``."""
-    found = read_all(folder, targets)
-    return Examples(found.texts, found.truth[0], found.rows.tolist())
 
 
 def measure(

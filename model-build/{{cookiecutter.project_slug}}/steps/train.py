@@ -48,6 +48,7 @@ from failure import StepError, run
 from metrics import summary
 from precision import choose_precision
 from progress import RANK, RANKS, VALIDATION, Progress, quieten, say
+from serving_code import MODULES
 from train_settings import Settings
 
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
@@ -286,8 +287,8 @@ def write_model(folder: Path, model: Any, tokenizer: Any, settings: Settings, la
     text = json.dumps(serving, indent=2, ensure_ascii=False) + "\n"
     (folder / "serving.json").write_text(text, encoding="utf-8")
     (folder / "code").mkdir(exist_ok=True)
-    for name in ("inference.py", "texts.py"):
-        shutil.copyfile(Path(__file__).with_name(name), folder / "code" / name)
+    for name in MODULES:
+        shutil.copyfile(Path(__file__).with_name(f"{name}.py"), folder / f"code/{name}.py")
 
 
 def write_history(folder: Path, trainer: ClassifierTrainer) -> None:

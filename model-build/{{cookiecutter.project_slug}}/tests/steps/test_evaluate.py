@@ -177,8 +177,8 @@ def test_the_answers_come_from_the_code_in_the_archive(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(trained / "model", model)
-    code = (model / "code/inference.py").read_text(encoding="utf-8")
-    (model / "code/inference.py").write_text(
+    code = (model / "code/answers.py").read_text(encoding="utf-8")
+    (model / "code/answers.py").write_text(
         code.replace("np.argsort(-scores", "np.argsort(scores"), encoding="utf-8"
     )
     found = json.loads((run(tmp_path / "out", model=model) / "evaluation.json").read_text())

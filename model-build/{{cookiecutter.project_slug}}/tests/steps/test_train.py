@@ -23,9 +23,10 @@ import train
 from batches import LengthGroupedSampler, TokenisedTexts
 from checkpoints import last_complete
 from failure import StepError
-from inference import tokenise
 from precision import choose_precision
+from serving_code import MODULES
 from targets import Target
+from tokens import tokenise
 
 # --- the model ------------------------------------------------------------------------------------
 
@@ -39,11 +40,10 @@ def test_the_model_folder_holds_what_serving_needs_and_nothing_else(trained: Pat
         "tokenizer.json",
         "tokenizer_config.json",
         "serving.json",
-        "code/inference.py",
-        "code/texts.py",
+        *(f"code/{name}.py" for name in MODULES),
     }
-    for name in ("inference.py", "texts.py"):
-        assert (model / "code" / name).read_bytes() == (STEPS / name).read_bytes()
+    for name in MODULES:
+        assert (model / f"code/{name}.py").read_bytes() == (STEPS / f"{name}.py").read_bytes()
     assert json.loads((model / "serving.json").read_text()) == {
         "max_length": 32,
         "truncation": "head_tail",
