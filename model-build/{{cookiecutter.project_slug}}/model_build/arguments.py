@@ -3,6 +3,7 @@
 from typing import Any
 
 from .config import ModelConfig
+from .targets import Threshold
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
@@ -17,7 +18,13 @@ def preprocess(config: ModelConfig) -> list[str]:
     arguments += ["--output", OUTPUT, "--format", data.format, "--encoding", data.encoding]
     for column in data.text_columns:
         arguments += ["--text-column", column]
-    arguments += ["--join", data.join, "--label-column", data.label_column]
+    arguments += ["--join", data.join]
+    if data.label_column is not None:
+        arguments += ["--label-column", data.label_column]
+    for name, target in (data.targets or {}).items():
+        arguments += ["--target", f"{name}={target.column}"]
+        if target.between is not None:
+            arguments += ["--separator", f"{name}={target.between}"]
     if data.group_column is not None:
         arguments += ["--group-column", data.group_column]
     arguments += ["--train-fraction", f"{split.train:g}", "--validation-fraction", f"{split.validation:g}"]
@@ -47,6 +54,8 @@ def train(config: ModelConfig, base_model: str | None) -> dict[str, str]:
         "precision": training.precision,
         "seed": str(training.seed),
     }
+    if precisions := triage_precisions(config):
+        hyperparameters["triage-precision"] = precisions
     return hyperparameters if base_model is None else {"base-model": base_model, **hyperparameters}
 
 
@@ -54,10 +63,29 @@ def evaluate(config: ModelConfig, title: str) -> list[str]:
     """Arguments of steps/evaluate.py, with the acceptance thresholds; `title` heads its report."""
     arguments = ["--model", f"{INPUT}/model", "--test", f"{INPUT}/test", "--output", f"{OUTPUT}/evaluation"]
     arguments += ["--seed", str(config.split.seed), "--title", title]
-    for metric, threshold in config.acceptance.items():
+    for name, threshold in thresholds(config).items():
         bound, value = bound_of(threshold.at_least, threshold.at_most)
-        arguments += [f"--{bound.replace('_', '-')}", f"{metric}={value:g}"]
+        arguments += [f"--{bound.replace('_', '-')}", f"{name}={value:g}"]
     return arguments
+
+
+def thresholds(config: ModelConfig) -> dict[str, Threshold]:
+    """The bound on each metric, by its name; of several targets that is `target.metric`."""
+    several = len(config.data.labels) > 1
+    return {
+        f"{target}.{metric}" if several else metric: threshold
+        for target, bounds in config.thresholds.items()
+        for metric, threshold in bounds.items()
+    }
+
+
+def triage_precisions(config: ModelConfig) -> str:
+    """`target=precision` of each target with triage, separated by commas; of one target the number alone."""
+    triage, names = config.triage, list(config.data.labels)
+    wanted = {name: precision for name in names if triage and (precision := triage.of(name)) is not None}
+    if len(names) == 1:
+        return "".join(f"{precision:g}" for precision in wanted.values())
+    return ",".join(f"{name}={precision:g}" for name, precision in wanted.items())
 
 
 def comparison(config: ModelConfig, live_package: Any, live_commit: Any) -> list[Any]:

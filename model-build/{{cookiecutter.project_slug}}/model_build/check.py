@@ -13,7 +13,7 @@ import botocore.exceptions
 
 from configuration.errors import UserError
 
-from . import base_model
+from . import arguments, base_model
 from .assets import split_uri
 from .config import Data, Settings, is_s3
 
@@ -48,9 +48,9 @@ def check(settings: Settings, s3: Any | None) -> list[Finding]:
         findings += _look(settings.root, data, "data.test_source", data.test_source, s3)
     findings.append(_base(settings, s3))
     bounds = [
-        f"{metric} {'>=' if threshold.at_least is not None else '<='} "
+        f"{name} {'>=' if threshold.at_least is not None else '<='} "
         f"{threshold.at_least if threshold.at_least is not None else threshold.at_most:g}"
-        for metric, threshold in settings.model.acceptance.items()
+        for name, threshold in arguments.thresholds(settings.model).items()
     ]
     return [*findings, Finding(True, f"a model is registered when {', '.join(bounds)} on the test set")]
 
@@ -85,7 +85,8 @@ def _columns(root: Path, data: Data, file: Path) -> Finding:
         return Finding(False, f"{name}: {error}")
     if found is None:
         return Finding(None, f"{name}: the preprocess step checks the columns of Parquet files")
-    wanted = [*data.text_columns, data.label_column, *([data.group_column] if data.group_column else [])]
+    labels = [target.column for target in data.labels.values()]
+    wanted = [*data.text_columns, *labels, *([data.group_column] if data.group_column else [])]
     missing = [column for column in wanted if column not in found]
     if missing:
         return Finding(

@@ -6,16 +6,27 @@ Limits come from the SageMaker API (botocore's service model) unless a comment s
 import codecs
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from configuration import project
 from configuration.sections import Section
 
+from .targets import (
+    METRICS_OF_ONE,
+    METRICS_OF_SEVERAL,
+    Acceptance,
+    Metric,
+    Name,
+    TargetColumn,
+    Threshold,
+    Triage,
+    check_names,
+)
+
 # what the bucket holds, in folders (assets.py, definition.py)
 FOLDERS = ("base-models", "checkpoints", "code", "config", "data", "models", "runs")
-METRICS = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
 
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -43,18 +54,43 @@ class Data(Section):
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
     text_columns: Annotated[list[_Text], Field(min_length=1)]
     join: Literal["newline", "blank_line", "space"] = "blank_line"
-    label_column: _Text
+    label_column: _Text | None = None
+    targets: Annotated[dict[Name, TargetColumn], Field(min_length=1)] | None = None
     group_column: _Text | None = None
     test_source: _Text | None = None
     max_bad_label_share: _Share = 0.01
 
     @model_validator(mode="after")
-    def _columns_differ(self) -> Self:
-        if self.label_column in self.text_columns:
+    def _one_way_to_say_labels(self) -> Self:
+        if self.label_column is None and self.targets is None:
             raise ValueError(
-                f"label_column: expected a column that is not a text column, got {self.label_column!r}"
+                "label_column: expected the column of the labels, or data.targets for several; found neither"
             )
+        if self.label_column is not None and self.targets is not None:
+            raise ValueError("targets: expected either label_column or targets, got both; remove one of them")
         return self
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        seen: dict[str, str] = {}
+        for name, target in self.labels.items():
+            key = "label_column" if self.targets is None else f"targets.{name}.column"
+            if target.column in self.text_columns:
+                raise ValueError(f"{key}: expected a column that is not a text column, got {target.column!r}")
+            if target.column in seen:
+                other = f"targets.{seen[target.column]}"
+                raise ValueError(f"{key}: expected another column than {other}'s, got {target.column!r}")
+            seen[target.column] = name
+        return self
+
+    @property
+    def labels(self) -> dict[str, TargetColumn]:
+        """Where the labels of each target are, by its name; a single one is named as its column."""
+        if self.targets is not None:
+            return self.targets
+        return (
+            {} if self.label_column is None else {self.label_column: TargetColumn(column=self.label_column)}
+        )
 
 
 class Split(Section):
@@ -164,19 +200,6 @@ class Card(Section):
     ethical_considerations: _Statement | None = None
 
 
-class Threshold(Section):
-    """One bound on a metric."""
-
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("one of at_least or at_most")
-        return self
-
-
 class ModelConfig(Section):
     """`config/model.yaml`."""
 
@@ -185,10 +208,8 @@ class ModelConfig(Section):
     model: Model
     training: Training = Training()
     compute: Compute = Compute()
-    acceptance: Annotated[
-        dict[Literal["accuracy", "macro_f1", "weighted_f1", "expected_calibration_error"], Threshold],
-        Field(min_length=1),
-    ]
+    triage: Triage | None = None
+    acceptance: Acceptance
     comparison: Comparison = Comparison()
     card: Card = Card()
     schedule: _Schedule | None = None
@@ -202,6 +223,45 @@ class ModelConfig(Section):
         if self.data.test_source is None and self.split.test == 0:
             raise ValueError("split.test: expected more than 0 because data.test_source is not set, got 0")
         return self
+
+    @model_validator(mode="after")
+    def _targets_are_known(self) -> Self:
+        labels, given = self.data.labels, self.acceptance
+        if self.data.targets is None:
+            if any(isinstance(each, dict) for each in given.values()):
+                raise ValueError(
+                    "acceptance: expected metrics, as data.label_column is the one target; "
+                    f"got targets ({', '.join(given)})"
+                )
+        elif any(isinstance(each, Threshold) for each in given.values()):
+            raise ValueError(
+                "acceptance: expected for each target of data.targets its metrics, such as "
+                f"{next(iter(labels))}: {{macro_f1: {{at_least: 0.7}}}}; got metrics ({', '.join(given)})"
+            )
+        else:
+            check_names("acceptance", given, labels)
+            for name in labels:
+                if name not in given:
+                    raise ValueError(f"acceptance.{name}: expected metrics of this target, found none")
+        for name, thresholds in self.thresholds.items():
+            known = METRICS_OF_SEVERAL if labels[name].several else METRICS_OF_ONE
+            for metric in thresholds:
+                if metric not in known:
+                    key = (
+                        f"acceptance.{metric}" if self.data.targets is None else f"acceptance.{name}.{metric}"
+                    )
+                    kind = "several labels" if labels[name].several else "one label"
+                    raise ValueError(f"{key}: expected a metric of {kind} ({', '.join(known)}), got {metric}")
+        if self.triage is not None:
+            check_names("triage.targets", self.triage.targets, labels)
+        return self
+
+    @property
+    def thresholds(self) -> dict[str, dict[Metric, Threshold]]:
+        """The bounds on each target's metrics, by its name."""
+        if self.data.targets is None:
+            return {next(iter(self.data.labels)): cast(dict[Metric, Threshold], self.acceptance)}
+        return cast(dict[str, dict[Metric, Threshold]], self.acceptance)
 
 
 class Network(Section):

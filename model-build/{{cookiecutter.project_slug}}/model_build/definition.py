@@ -14,12 +14,12 @@ from typing import Any
 
 from . import arguments, assets, base_model, images, live, requests, source
 from .assets import Asset
-from .config import Settings, Threshold, is_s3
+from .config import ModelConfig, Settings, is_s3
 from .requests import Request
+from .targets import Threshold
 
 CACHE_DAYS = 30
 _NOT_OF_THE_MODEL = ("acceptance", "card", "comparison", "compute", "schedule")
-_METRICS = "multiclass_classification_metrics"
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,8 @@ def _graph(
         return JsonGet(step_name=evaluate.name, property_file=report, json_path=path)
 
     evaluation_uri = evaluate.output_uri("evaluation")
-    metrics: dict[str, Any] = {
-        metric: Join(values=[figure(f"{_METRICS}.{metric}.value")]) for metric in model.acceptance
-    }
+    bounds = arguments.thresholds(model)
+    metrics: dict[str, Any] = {name: Join(values=[figure(_place(model, name))]) for name in bounds}
     register = RequestStep(
         "Register",
         "RegisterModel",
@@ -222,7 +221,7 @@ def _graph(
         "QualityGate",
         display_name="Good enough?",
         conditions=[
-            *(_condition(figure, metric, bound) for metric, bound in model.acceptance.items()),
+            *(_condition(figure(_place(model, name)), bound) for name, bound in bounds.items()),
             *_not_worse_than_live(figure, model.comparison.not_worse_by),
         ],
         if_steps=[register],
@@ -247,12 +246,20 @@ def _graph(
     )
 
 
-def _condition(figure: Any, metric: str, threshold: Threshold) -> Any:
+def _place(model: ModelConfig, name: str) -> str:
+    """Where in evaluation.json a figure is, given its name as in `arguments.thresholds`."""
+    target, _, metric = name.rpartition(".")
+    settings = model.data.labels[target] if target else next(iter(model.data.labels.values()))
+    kind = "multilabel" if settings.several else "multiclass"
+    return f"{f'targets.{target}.' if target else ''}{kind}_classification_metrics.{metric}.value"
+
+
+def _condition(figure: Any, threshold: Threshold) -> Any:
     from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo, ConditionLessThanOrEqualTo
 
     bound, value = arguments.bound_of(threshold.at_least, threshold.at_most)
     kind = ConditionGreaterThanOrEqualTo if bound == "at_least" else ConditionLessThanOrEqualTo
-    return kind(left=figure(f"{_METRICS}.{metric}.value"), right=value)
+    return kind(left=figure, right=value)
 
 
 def _not_worse_than_live(figure: Any, margin: float | None) -> list[Any]:

@@ -20,6 +20,7 @@ def describe(settings: Settings) -> str:
         f"pipeline       {project.pipeline_name} in {project.region}, account {account}",
         f"runs as        {project.role_arn}",
         f"reads          {built.parameters['InputDataUrl']}",
+        f"answers        {_targets(settings)}",
         f"base model     {settings.model.model.base}",
         f"registers in   model package group {project.model_package_group}, pending a person's approval",
         "",
@@ -33,6 +34,17 @@ def describe(settings: Settings) -> str:
     lines += ["", "uploads, by content (those that are there already are skipped)"]
     lines += [f"  {asset.name:<15}{len(asset.files)} file(s) -> {asset.uri}" for asset in built.uploads]
     return "\n".join(lines)
+
+
+def _targets(settings: Settings) -> str:
+    labels, triage = settings.model.data.labels, settings.model.triage
+    found = []
+    for name, target in labels.items():
+        kind = f"any number of labels, separated by {target.between}" if target.several else "one label"
+        precision = triage.of(name) if triage else None
+        review = f", with review below {precision:.0%} precision" if precision is not None else ""
+        found.append(f"{name} ({kind}{review})")
+    return ", ".join(found)
 
 
 def _machine(step: dict[str, Any], parameters: dict[str, str]) -> str:
@@ -59,7 +71,9 @@ def _machine(step: dict[str, Any], parameters: dict[str, str]) -> str:
 
 
 def _condition(condition: dict[str, Any]) -> str:
-    *_, parent, name = condition["LeftValue"]["Std:JsonGet"]["Path"].split(".")
-    path = parent if name == "value" else name
+    place = condition["LeftValue"]["Std:JsonGet"]["Path"].split(".")
+    path = place[-2] if place[-1] == "value" else place[-1]
+    if place[0] == "targets":
+        path = f"{place[1]}.{path}"
     sign = {"GreaterThanOrEqualTo": ">=", "LessThanOrEqualTo": "<="}[condition["Type"]]
     return f"{path} {sign} {json.dumps(condition['RightValue'])}"

@@ -104,7 +104,7 @@ def json_schema(model: type[BaseModel]) -> str:
 
 def _explain(error: ValidationError, model: type[BaseModel], meanings: Mapping[str, str]) -> Iterator[str]:
     for details in error.errors():
-        key = ".".join(str(part) for part in details["loc"] if part != "[key]")
+        key = ".".join(_parts(details))
         if details["type"] == "extra_forbidden":
             yield f"{key}: unknown key{_suggestion(details, model)}"
         elif details["type"] == "value_error":
@@ -119,8 +119,15 @@ def _explain(error: ValidationError, model: type[BaseModel], meanings: Mapping[s
             yield f"{key}: expected {_expected(details, meanings)}, got {_show(details['input'])}"
 
 
+def _parts(details: ErrorDetails) -> list[str]:
+    """Where the problem is, key by key, without pydantic's own remarks, which are in brackets."""
+    return [part for part in map(str, details["loc"]) if not part.startswith("[")]
+
+
 def _expected(details: ErrorDetails, meanings: Mapping[str, str]) -> str:
-    names = [str(part) for part in details["loc"] if not isinstance(part, int)]
+    names = [part for part in _parts(details) if not part.isdecimal()]
+    if details["loc"][-1] == "[key]":  # the name of an entry: what names are like is the mapping's to say
+        names.pop()
     if details["type"] == "string_pattern_mismatch" or (
         details["type"] == "string_type" and names[-1] in meanings
     ):
@@ -133,10 +140,10 @@ def _suggestion(details: ErrorDetails, model: type[BaseModel]) -> str:
     """Names the key that was probably meant, else the keys that exist there."""
     *parents, wrong = details["loc"]
     for parent in parents:
-        if isinstance(parent, int):  # an entry of a list: the list's type has led to its model
+        # an entry of a list or of a mapping with free names: the type of the whole has led to its model
+        if isinstance(parent, int) or parent not in model.model_fields:
             continue
-        field = model.model_fields.get(parent)
-        inner = _model_in(field.annotation) if field else None
+        inner = _model_in(model.model_fields[parent].annotation)
         if inner is None:
             return ""
         model = inner

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from configuration.errors import ConfigError
+from model_build import arguments
 from model_build.config import ProjectConfig
 from model_build.load import SCHEMA_FILE, json_schema, load
 
@@ -33,7 +34,8 @@ def test_the_configuration_of_this_repository_is_valid(repository):
         (
             "data:\n",
             "zzz: 1\ndata:\n",
-            "zzz: unknown key; expected one of data, split, model, training, compute, acceptance, comparison, card, schedule",
+            "zzz: unknown key; expected one of data, split, model, training, compute, triage, acceptance, "
+            "comparison, card, schedule",
         ),
         ("train: 0.7", "train: 0.9", "split.train + validation + test: expected 1, got 1.2"),
         (
@@ -80,6 +82,135 @@ def test_the_configuration_of_this_repository_is_valid(repository):
 def test_a_mistake_in_model_yaml_is_named_with_its_key(repository, edit, old, new, problem):
     edit(MODEL, old, new)
     assert problems(repository) == [f"{MODEL}: {problem}"]
+
+
+TARGETS = """targets:
+    sentiment: {column: sentiment}
+    topics: {column: topics, several: true}
+"""
+BOUNDS = """acceptance:
+  sentiment: {accuracy: {at_least: 0.7}, macro_f1: {at_least: 0.6}}
+  topics: {micro_f1: {at_least: 0.5}, hamming_loss: {at_most: 0.2}}
+"""
+
+
+@pytest.fixture
+def two_targets(repository, edit):
+    """The configuration of the copy, with two targets in place of one."""
+    edit(MODEL, "label_column: service_line", TARGETS)
+    path = repository / MODEL
+    before, _, rest = path.read_text(encoding="utf-8").partition("acceptance:")
+    path.write_text(f"{before}{BOUNDS}\n{rest[rest.index('triage:') :]}", encoding="utf-8")
+    return repository
+
+
+def test_several_targets_have_their_own_columns_and_bounds(two_targets, edit):
+    edit(MODEL, "triage: null", "triage: {precision: 0.95, targets: {topics: {precision: 0.8}}}")
+    model = load(two_targets).model
+    assert {name: target.between for name, target in model.data.labels.items()} == {
+        "sentiment": None,
+        "topics": ";",
+    }
+    assert model.thresholds["topics"]["hamming_loss"].at_most == 0.2
+    assert model.triage is not None
+    assert [model.triage.of(name) for name in model.data.labels] == [0.95, 0.8]
+    assert arguments.triage_precisions(model) == "sentiment=0.95,topics=0.8"
+    command = arguments.preprocess(model)
+    at = command.index("--target")
+    assert command[at : at + 6] == [
+        *("--target", "sentiment=sentiment"),
+        *("--target", "topics=topics"),
+        *("--separator", "topics=;"),
+    ]
+    assert "--label-column" not in command
+    command = arguments.evaluate(model, "title")
+    assert command[command.index("--at-most") + 1] == "topics.hamming_loss=0.2"
+
+
+def test_one_target_is_named_as_its_column(repository):
+    model = load(repository).model
+    assert list(model.data.labels) == list(model.thresholds) == ["service_line"]
+    assert "accuracy" in arguments.thresholds(model)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (
+            "  targets:\n",
+            "  label_column: team\n  targets:\n",
+            "data.targets: expected either label_column or",
+        ),
+        (
+            "column: topics, several: true}",
+            "column: sentiment, several: true}",
+            "data.targets.topics.column: expected another column than targets.sentiment's, got 'sentiment'",
+        ),
+        (
+            "column: topics, several: true}",
+            "column: body, several: true}",
+            "data.targets.topics.column: expected a column that is not a text column, got 'body'",
+        ),
+        (
+            "column: topics, several: true}",
+            "colum: topics, several: true}",
+            "data.targets.topics.colum: unknown key; did you mean column?",
+        ),
+        (
+            "    topics: {column: topics, several: true}",
+            "    Topics: {column: topics, several: true}",
+            "data.targets.Topics: expected names of small letters, digits and _, such as sentiment",
+        ),
+        (
+            "{column: sentiment}",
+            '{column: sentiment, separator: ","}',
+            "data.targets.sentiment.separator: expected only with several: true, got ','",
+        ),
+        (
+            "topics: {micro_f1",
+            "themes: {micro_f1",
+            "acceptance.themes: expected a target of data (sentiment, topics), got 'themes'",
+        ),
+        ("  topics: {micro_f1", "  #", "acceptance.topics: expected metrics of this target, found none"),
+        (
+            "topics: {micro_f1",
+            "topics: {accuracy",
+            "acceptance.topics.accuracy: expected a metric of several labels (micro_f1, macro_f1,",
+        ),
+        (
+            "accuracy: {at_least",
+            "accuracy: {atleast",
+            "acceptance.sentiment.accuracy.atleast: unknown key; did you mean at_least?",
+        ),
+        (BOUNDS, "acceptance: {accuracy: {at_least: 0.7}}\n", "acceptance: expected for each target of data"),
+        ("triage: null", "triage: {precision: 95}", "triage.precision: expected less than 1, got 95"),
+        (
+            "triage: null",
+            "triage: {targets: {mood: {precision: 0.9}}}",
+            "triage.targets.mood: expected a target of data (sentiment, topics), got 'mood'",
+        ),
+    ],
+)
+def test_a_mistake_in_several_targets_is_named_with_its_key(two_targets, edit, old, new, problem):
+    edit(MODEL, old, new)
+    assert any(found.startswith(f"{MODEL}: {problem}") for found in problems(two_targets))
+
+
+def test_labels_have_to_be_somewhere(repository, edit):
+    edit(MODEL, "label_column: service_line", "")
+    assert problems(repository) == [
+        f"{MODEL}: data.label_column: expected the column of the labels, or data.targets for several; "
+        "found neither"
+    ]
+
+
+def test_bounds_of_targets_need_targets(repository, edit):
+    edit(MODEL, "accuracy: {at_least: 0.70}", "team: {accuracy: {at_least: 0.70}}")
+    edit(MODEL, "macro_f1: {at_least: 0.65}", "")
+    edit(MODEL, "expected_calibration_error: {at_most: 0.20}", "")
+    assert problems(repository) == [
+        f"{MODEL}: acceptance: expected metrics, as data.label_column is the one target; got targets (team)"
+    ]
 
 
 def test_all_problems_of_both_files_come_at_once(repository, edit):
