@@ -22,14 +22,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import champion
+import comparison_report
 import evaluate_settings
 from archive import check_labels, predict, unpack
 from batches import LabelSet, read_all
+from comparison import with_live_model, without_texts
 from evaluation import Evaluation, Examples, quality_report, surest_mistakes
 from failure import run
 from gate import apply_thresholds, gate_message
@@ -51,12 +55,15 @@ def main(arguments: list[str] | None = None) -> int:
     predicted, confidence = found.predicted, found.confidence
 
     evaluation = measure(settings, examples, predicted, confidence, labels)
-    write(settings.output, evaluation)
+    compared = with_live_model(settings, [found], whole.texts, examples.rows, label_set.text)
+    verdict = champion.verdict(compared, settings.not_worse_by)
+    content = write(settings.output, evaluation, compared, verdict)
     write_predictions(settings.output / "predictions.parquet", examples, predicted, confidence, labels)
     for name in ("accuracy", "macro_f1", "expected_calibration_error"):
         figure = evaluation.figures[name]
         print(f"test:{name}={figure.value:.4f}; 95 % interval {figure.low:.4f} to {figure.high:.4f}")
-    print(f"gate {'passed' if evaluation.passed else 'missed'}: {evaluation.message}")
+    gate = content["gate"]
+    print(f"gate {'passed' if gate['passed'] else 'missed'}: {gate['message']}")
     return 0
 
 
@@ -89,12 +96,17 @@ def measure(
     )
 
 
-def write(folder: Path, evaluation: Evaluation) -> None:
-    """Write ``evaluation.json`` and ``report.html``."""
+def write(
+    folder: Path, evaluation: Evaluation, compared: dict[str, Any], verdict: champion.Verdict
+) -> dict[str, Any]:
+    """Write ``evaluation.json`` and ``report.html``; return the content of the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(quality_report(evaluation), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "evaluation.json").write_text(content + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(page(evaluation), encoding="utf-8")
+    content = champion.judged(quality_report(evaluation), without_texts(compared), verdict)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    html = page(evaluation, comparison_report.section(compared, verdict))
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    return content
 
 
 def write_predictions(

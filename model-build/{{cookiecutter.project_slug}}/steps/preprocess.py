@@ -8,7 +8,7 @@ It reads every data file below ``--input`` (readers.py), joins and cleans the te
 cannot be used, divides the rest, and writes below ``--output``::
 
     train/, validation/, test/     data.parquet (text: string, label: int32, row: int64) and labels.json
-    report/                        labels.json and data_report.json
+    report/                        labels.json, data_report.json and training_texts.npy (fingerprints.py)
 
 ``row`` is the number of the row in the input, counted from 1 over the files in the order of their names,
 without headers. ``label`` is the position in the sorted list of labels in labels.json.
@@ -47,6 +47,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+import fingerprints
 from failure import StepError, run
 from files import DataFile, content_hash, find_files
 from intake import Columns, Intake, Labels
@@ -78,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         statistics = write_sets(data, test, selection, sets, scratch)
         report = data_report(data, test, selection, statistics, settings)
         publish(scratch, selection.labels, settings.columns, report, settings.output)
+    fingerprints.write(settings.output, settings.output / "report")
     summarise(report)
 
 

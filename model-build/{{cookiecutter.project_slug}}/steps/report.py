@@ -37,8 +37,8 @@ INTERVALS = """Intervals hold 95 % of the values that the figure takes when as m
 with replacement."""
 
 
-def page(evaluation: Evaluation) -> str:
-    """Return the report as HTML."""
+def page(evaluation: Evaluation, compared: str = "") -> str:
+    """Return the report as HTML; ``compared``: the sections about the live model."""
     title = f"{escape(evaluation.title)}: evaluation"
     confusion = confusion_chart(evaluation.matrix, evaluation.labels)
     confidence = confidence_chart(evaluation.confidence, evaluation.correct)
@@ -56,6 +56,7 @@ def page(evaluation: Evaluation) -> str:
             f'<div class="pair">{_wide(confidence)}{_wide(reliability)}</div>',
         ),
         _mistakes(evaluation),
+        compared,
         _section("All figures", INTERVALS, _figures(evaluation.figures)),
     ]
     return "\n".join(

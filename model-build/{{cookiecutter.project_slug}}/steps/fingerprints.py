@@ -1,0 +1,50 @@
+"""Which texts a model has learnt from, kept as 64-bit hashes: 8 bytes a text, and no text.
+
+preprocess.py writes them into its report. The evaluation of the next model reads them, to tell the test rows
+that the live model knows from training: measured on those it would look better than it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+NAME = "training_texts.npy"
+SETS = ("train", "validation")  # the validation set has chosen the epoch and the temperature
+
+
+def of(texts: Iterable[str]) -> np.ndarray:
+    """Return each text's hash, uint64."""
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8")
+
+
+def write(sets: Path, folder: Path) -> None:
+    """Write the hashes of the texts that training reads, in ascending order, as ``training_texts.npy``.
+
+    Args:
+        sets: the folder with train/ and validation/, each with Parquet files.
+        folder: where the file goes.
+    """
+    parts = [np.empty(0, dtype="<u8")]
+    for path in (path for name in SETS for path in sorted((sets / name).glob("*.parquet"))):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(8192, columns=["text"]):
+                parts.append(of(batch.column("text").to_pylist()))
+    np.save(folder / NAME, np.unique(np.concatenate(parts)))
+
+
+def read(folder: Path) -> np.ndarray | None:
+    """Return the hashes, or None where there are none: of a model that an older version has made."""
+    path = folder / NAME
+    return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
+def known(texts: Iterable[str], hashes: np.ndarray) -> np.ndarray:
+    """Return whether each text is one of those that were hashed, bool of shape (texts,)."""
+    result: np.ndarray = np.isin(of(texts), hashes)
+    return result
