@@ -7,6 +7,7 @@ labels, which is scikit-learn's default.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,13 +72,13 @@ def class_scores(matrix: np.ndarray) -> ClassScores:
     """Return precision, recall, F1 and support of each class of a confusion matrix."""
     hits, predicted, support = _counts(matrix)
     return ClassScores(
-        _ratio(hits, predicted), _ratio(hits, support), f_beta(hits, predicted, support, 1.0), support
+        ratio(hits, predicted), ratio(hits, support), f_beta(hits, predicted, support, 1.0), support
     )
 
 
 def f_beta(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray, beta: float) -> np.ndarray:
     """Return F-beta of each class; recall counts beta times as much as precision (van Rijsbergen, 1979)."""
-    return _ratio((1 + beta**2) * hits, beta**2 * support + predicted)
+    return ratio((1 + beta**2) * hits, beta**2 * support + predicted)
 
 
 def averages(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> dict[str, np.ndarray]:
@@ -91,19 +92,19 @@ def averages(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> di
     Returns:
         Arrays of shape (...).
     """
-    precision, recall = _ratio(hits, predicted), _ratio(hits, support)
+    precision, recall = ratio(hits, predicted), ratio(hits, support)
     f1 = f_beta(hits, predicted, support, 1.0)
     occurs = (support + predicted) > 0
     rows = support.sum(axis=-1)
 
     def macro(scores: np.ndarray) -> np.ndarray:
-        return _ratio(np.sum(scores * occurs, axis=-1), occurs.sum(axis=-1))
+        return ratio(np.sum(scores * occurs, axis=-1), occurs.sum(axis=-1))
 
     def weighted(scores: np.ndarray) -> np.ndarray:
-        return _ratio(np.sum(scores * support, axis=-1), rows)
+        return ratio(np.sum(scores * support, axis=-1), rows)
 
     return {
-        "accuracy": _ratio(hits.sum(axis=-1), rows),
+        "accuracy": ratio(hits.sum(axis=-1), rows),
         "macro_precision": macro(precision),
         "macro_recall": macro(recall),
         "macro_f1": macro(f1),
@@ -123,12 +124,12 @@ def calibration(confidence: np.ndarray, correct: np.ndarray, bins: int = CALIBRA
         correct: whether it was the true class, shape (rows,).
         bins: equal in width over (0, 1], each closed on the right.
     """
-    index = _bin(confidence, bins)
+    index = bin_of(confidence, bins)
     count = np.bincount(index, minlength=bins)
     return Calibration(
         count,
-        _ratio(np.bincount(index, weights=confidence, minlength=bins), count),
-        _ratio(np.bincount(index, weights=correct, minlength=bins), count),
+        ratio(np.bincount(index, weights=confidence, minlength=bins), count),
+        ratio(np.bincount(index, weights=correct, minlength=bins), count),
     )
 
 
@@ -156,12 +157,46 @@ def estimates(
     values["expected_calibration_error"] = calibration(confidence, true == predicted).error
     if repeats < 1:
         return {name: Estimate(value, 0.0, value, value) for name, value in values.items()}
-    draws = _resample(true, predicted, confidence, classes, repeats, seed)
+    return with_intervals(values, _resample(true, predicted, confidence, classes, repeats, seed))
+
+
+def with_intervals(values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    """Return each figure with its deviation and interval over the draws, of shape (repeats,)."""
     result = {}
     for name, value in values.items():
         low, high = np.percentile(draws[name], [2.5, 97.5])
         result[name] = Estimate(value, float(np.std(draws[name])), float(low), float(high))
     return result
+
+
+def ratios(
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]], repeats: int, seed: int
+) -> dict[str, Estimate]:
+    """Return shares with their bootstrap intervals, as ``estimates`` does.
+
+    Args:
+        parts: name -> what counts and out of how much, both of shape (rows,); 0 out of 0 is 0.
+        repeats: number of draws.
+        seed: of the draws.
+    """
+    values = {name: float(ratio(part.sum(), whole.sum())) for name, (part, whole) in parts.items()}
+    if repeats < 1:
+        return {name: Estimate(value, 0.0, value, value) for name, value in values.items()}
+    columns = np.stack([each for pair in parts.values() for each in pair], axis=1)
+    sums = np.concatenate([weights @ columns for weights in drawn_weights(len(columns), repeats, seed)])
+    draws = {name: ratio(sums[:, 2 * index], sums[:, 2 * index + 1]) for index, name in enumerate(parts)}
+    return with_intervals(values, draws)
+
+
+def drawn_weights(rows: int, repeats: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield how often each row was drawn, of shape (draws, rows), some millions of numbers at a time."""
+    random = np.random.default_rng(seed)
+    step = max(1, 2_000_000 // rows)
+    for start in range(0, repeats, step):
+        count = min(step, repeats - start)
+        drawn = random.integers(0, rows, size=(count, rows), dtype=np.int32)
+        cells = (np.arange(count)[:, None] * rows + drawn).ravel()
+        yield np.bincount(cells, minlength=count * rows).reshape(count, rows).astype(np.float64)
 
 
 def _resample(
@@ -170,7 +205,7 @@ def _resample(
     """Return every figure on every draw, of shape (repeats,); holds some millions of drawn rows at a time."""
     random = np.random.default_rng(seed)
     rows, correct = len(true), true == predicted
-    index, gap = _bin(confidence, CALIBRATION_BINS), correct - confidence
+    index, gap = bin_of(confidence, CALIBRATION_BINS), correct - confidence
     parts: list[dict[str, np.ndarray]] = []
     step = max(1, 2_000_000 // rows)
     for start in range(0, repeats, step):
@@ -199,12 +234,13 @@ def _counts(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
 
 
-def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
+def bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Return the number of each value's bin: equal in width over (0, 1], each closed on the right."""
     index: np.ndarray = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     return index
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide; 0 where there is nothing to divide by."""
     part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     result: np.ndarray = np.zeros(np.broadcast_shapes(part.shape, whole.shape))

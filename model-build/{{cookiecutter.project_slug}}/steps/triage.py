@@ -10,7 +10,7 @@ Two things are settled:
 
 * The temperature that makes the scores probabilities (Guo et al., 2017, "On calibration of modern neural
   networks", section 4.2): the one with the highest likelihood, held near 1 by a weak prior, and used only if
-  it raises the likelihood by more than a parameter is worth (Akaike, 1974). A handful of rows changes nothing.
+  it raises the likelihood by more than a parameter is worth (Akaike, 1974). A few rows change nothing.
 * For each label the lowest score from which on its answers reach the declared precision. As chance plays in
   few rows, a lower bound of the precision has to reach it, not the share that was found: Wilson's (1927),
   one-sided, 80 %. That asks for 14 right answers in a row for a precision of 0.95, and for 71 for 0.99. A

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+import multilabel
 from metrics import (
     averages,
     calibration,
@@ -11,6 +12,7 @@ from metrics import (
     confusion_matrix,
     estimates,
     f_beta,
+    ratios,
     summary,
 )
 
@@ -148,3 +150,89 @@ def test_averages_take_many_confusion_matrices_at_once() -> None:
     alone = averages(hits[1], np.array([3, 1]), np.array([3, 1]))
     assert both["macro_f1"].shape == (2,)
     assert both["macro_f1"][1] == pytest.approx(float(alone["macro_f1"]))
+
+
+# --- any number of labels -------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["usual", "a label never predicted", "a label absent", "nothing predicted", "one row"])
+def indicators(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True labels, predicted labels, and the scores of all labels."""
+    random = np.random.default_rng(9)
+    true = random.random((150, 5)) < [0.5, 0.3, 0.2, 0.1, 0.05]
+    scores = np.clip(0.7 * true + random.normal(0.15, 0.25, true.shape), 0, 1)
+    if request.param == "a label never predicted":
+        scores[:, 1] *= 0.4
+    elif request.param == "a label absent":
+        true[:, 4] = False
+        scores[:, 4] *= 0.4
+    elif request.param == "nothing predicted":
+        scores *= 0.3
+    elif request.param == "one row":
+        true, scores = true[:1], scores[:1]
+    return true, scores >= 0.5, scores
+
+
+def test_the_figures_of_several_labels_are_scikit_learns(
+    indicators: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    true, predicted, scores = indicators
+    figures = multilabel.estimates(true, predicted, scores, repeats=0, seed=1)
+    occurring = np.flatnonzero(true.any(axis=0) | predicted.any(axis=0))
+    averages = {"micro": None, "macro": occurring, "weighted": occurring}
+    for kind, labels in averages.items():
+        options = {"average": kind, "labels": labels, "zero_division": 0}
+        if kind != "weighted":
+            precision = reference.precision_score(true, predicted, **options)
+            assert figures[f"{kind}_precision"].value == pytest.approx(precision)
+            recall = reference.recall_score(true, predicted, **options)
+            assert figures[f"{kind}_recall"].value == pytest.approx(recall)
+        assert figures[f"{kind}_f1"].value == pytest.approx(reference.f1_score(true, predicted, **options))
+    assert figures["exact_match"].value == pytest.approx(reference.accuracy_score(true, predicted))
+    assert figures["hamming_loss"].value == pytest.approx(reference.hamming_loss(true, predicted))
+    watched = multilabel.summary(true, predicted)
+    assert watched == {name: pytest.approx(figures[name].value) for name in watched}
+
+
+def test_the_scores_of_each_label_are_scikit_learns(
+    indicators: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    true, predicted, scores = indicators
+    found = multilabel.label_scores(true, predicted)
+    expected = reference.precision_recall_fscore_support(true, predicted, zero_division=0)
+    for ours, theirs in zip((found.precision, found.recall, found.f1, found.support), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    figures = multilabel.estimates(true, predicted, scores, repeats=0, seed=1)
+    error = multilabel.label_calibration(true, predicted, scores).error
+    assert figures["expected_calibration_error"].value == pytest.approx(error)
+
+
+def test_the_bootstrap_of_several_labels_draws_rows() -> None:
+    random = np.random.default_rng(4)
+    true = random.random((60, 4)) < 0.4
+    scores = np.clip(0.6 * true + random.normal(0.2, 0.25, true.shape), 0, 1)
+    predicted = scores >= 0.5
+    figures = multilabel.estimates(true, predicted, scores, repeats=200, seed=11)
+    draws = np.random.default_rng(11).integers(0, 60, size=(200, 60), dtype=np.int32)
+    expected = {
+        "micro_f1": [reference.f1_score(true[draw], predicted[draw], average="micro") for draw in draws],
+        "exact_match": [reference.accuracy_score(true[draw], predicted[draw]) for draw in draws],
+        "hamming_loss": [reference.hamming_loss(true[draw], predicted[draw]) for draw in draws],
+        "expected_calibration_error": [
+            multilabel.label_calibration(true[draw], predicted[draw], scores[draw]).error for draw in draws
+        ],
+    }
+    for name, values in expected.items():
+        assert figures[name].standard_deviation == pytest.approx(np.std(values))
+        interval = tuple(np.percentile(values, [2.5, 97.5]))
+        assert (figures[name].low, figures[name].high) == pytest.approx(interval)
+
+
+def test_a_share_has_the_binomial_interval() -> None:
+    rows = np.ones(400)
+    right = (np.arange(400) < 300).astype(float)
+    share = ratios({"right": (right, rows), "none": (rows * 0, rows * 0)}, repeats=2000, seed=1)
+    deviation = np.sqrt(0.75 * 0.25 / 400)
+    assert share["right"].value == 0.75 and share["none"].value == 0
+    assert share["right"].low == pytest.approx(0.75 - 1.96 * deviation, abs=0.01)
+    assert share["right"].high == pytest.approx(0.75 + 1.96 * deviation, abs=0.01)
