@@ -3,7 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,26 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "the latest runs and model versions")
     status.add_argument("--local", action="store_true", help="those of the sandbox instead of AWS")
     status.add_argument("--most", type=int, default=5, help="how many (default: 5)")
+    compare = add("compare", _compare, "a version beside the live one: figures, classes, what is different")
+    approve = add("approve", _approve, "approve a version, after a look at it beside the live one")
+    reject = add("reject", _reject, "reject a version, the live one too: the one before it comes back")
+    lineage = add("lineage", _lineage, "from an answer or a version back to commit, data and people")
+    lineage.add_argument(
+        "subject",
+        nargs="?",
+        help="a version's number, its ARN, or a file that carries one (default: the live version)",
+    )
+    lineage.add_argument("--json", action="store_true", help="for programs")
+    for sub in (compare, approve, reject):
+        sub.add_argument(
+            "version", nargs="?", type=int, help="its number (default: the newest that waits for approval)"
+        )
+    for sub in (approve, reject):
+        sub.add_argument("--yes", action="store_true", help="do not ask (or MLOPS_YES=1)")
+    approve.add_argument("--comment", default="", help="why; kept with the decision")
+    reject.add_argument("--reason", required=True, help="why; kept with the decision")
+    for sub in (compare, approve, reject, lineage):
+        sub.add_argument("--local", action="store_true", help="in the sandbox of `make local` instead of AWS")
     predict = add("predict", _predict, "ask the newest model of the sandbox about texts in a file")
     predict.add_argument("file", type=Path, help="JSON Lines: texts, or objects with the text columns")
     predict.add_argument("--model", metavar="VERSION", type=int, help="this version instead of the newest")
@@ -212,6 +233,58 @@ def _predict(settings: Settings, options: argparse.Namespace) -> int:
     from .predict import predict
 
     return predict(settings, options.file, options.model)
+
+
+def _compare(settings: Settings, options: argparse.Namespace) -> int:
+    from . import decide
+
+    with _people(settings, options) as (clients, _):
+        return decide.compare(settings, clients, options.version)
+
+
+def _approve(settings: Settings, options: argparse.Namespace) -> int:
+    from . import decide
+
+    with _people(settings, options) as (clients, who):
+        return decide.approve(
+            settings, clients, options.version, who=who, comment=options.comment, yes=options.yes
+        )
+
+
+def _reject(settings: Settings, options: argparse.Namespace) -> int:
+    from . import decide
+
+    if not options.reason.strip():
+        raise UserError('--reason: expected why, for example --reason "answers billing wrongly", got nothing')
+    with _people(settings, options) as (clients, who):
+        return decide.reject(
+            settings, clients, options.version, who=who, reason=options.reason, yes=options.yes
+        )
+
+
+def _lineage(settings: Settings, options: argparse.Namespace) -> int:
+    from . import lineage
+
+    with _people(settings, options) as (clients, _):
+        found = lineage.trace(settings, clients, options.subject)
+    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else lineage.tree(found))
+    return 0
+
+
+@contextmanager
+def _people(settings: Settings, options: argparse.Namespace) -> Iterator[tuple[Any, str]]:
+    """Clients for AWS, or wherever AWS_ENDPOINT_URL leads, or this folder's sandbox; and who is asking."""
+    from . import decide
+    from .local import sandbox
+
+    account = settings.project.accounts.shared_services
+    if options.local:
+        with sandbox(settings) as running:
+            yield decide.Clients(running.client("sagemaker"), running.client("s3")), decide.this_user()
+        return
+    session = _session(settings)
+    who = decide.caller(session, account)
+    yield decide.Clients(session.client("sagemaker"), session.client("s3")), who
 
 
 def _parameters(given: Sequence[str], known: dict[str, str]) -> dict[str, str]:

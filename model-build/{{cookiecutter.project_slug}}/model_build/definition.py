@@ -208,6 +208,7 @@ def _graph(
                 **metadata,
                 **metrics,
                 "git_commit": commit,
+                "training_job_arn": train.properties.TrainingJobArn,
                 "data_sha256": JsonGet(
                     step_name=preprocess.name, property_file=data_report, json_path="input.content_sha256"
                 ),

@@ -1,0 +1,195 @@
+"""People's decisions: compare, approve and reject a version, with all that speaks for and against it."""
+
+import getpass
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import botocore.exceptions
+
+from configuration.errors import UserError
+
+from . import versions
+from .assets import split_uri
+from .aws_errors import explained
+from .beside import shown
+from .config import Settings
+from .local import report_folder
+from .versions import APPROVED, PENDING, REJECTED, Version
+
+YES = "MLOPS_YES"
+"""Environment variable: 1 answers every question with yes, as in the other repositories."""
+LONGEST = 1024  # characters of an ApprovalDescription
+
+
+class Clients(NamedTuple):
+    """What reaches AWS, or the sandbox."""
+
+    sagemaker: Any
+    s3: Any
+
+
+def compare(settings: Settings, clients: Clients, number: int | None) -> int:
+    """Show a version beside the live one; the exit status."""
+    project = settings.project
+    version = versions.find(project, clients.sagemaker, number)
+    show(settings, clients, version)
+    return 0
+
+
+def approve(
+    settings: Settings, clients: Clients, number: int | None, *, who: str, comment: str, yes: bool
+) -> int:
+    """Show a version, say what follows, ask, approve it; the exit status."""
+    version = versions.find(settings.project, clients.sagemaker, number)
+    _refuse_to_approve(version, versions.approved(settings.project, clients.sagemaker))
+    show(settings, clients, version)
+    print(
+        f"\nApproving version {version.number} starts the deployment of every repository that follows this "
+        "group: staging first, proven there; production asks again."
+    )
+    if not agreed(f"Approve version {version.number}? [y/N] ", yes=yes):
+        return 1
+    _decide(clients.sagemaker, version, APPROVED, who, comment)
+    return 0
+
+
+def reject(
+    settings: Settings, clients: Clients, number: int | None, *, who: str, reason: str, yes: bool
+) -> int:
+    """Show a version, say what follows, ask, reject it; the exit status."""
+    version = versions.find(settings.project, clients.sagemaker, number)
+    if version.status == REJECTED:
+        raise UserError(
+            f"version {version.number} is rejected already: {version.decision or 'no reason was given'}"
+        )
+    show(settings, clients, version)
+    print(f"\n{_what_rejecting_does(version, versions.approved(settings.project, clients.sagemaker))}")
+    if not agreed(f"Reject version {version.number} ({reason})? [y/N] ", yes=yes):
+        return 1
+    _decide(clients.sagemaker, version, REJECTED, who, reason)
+    return 0
+
+
+def show(settings: Settings, clients: Clients, version: Version) -> None:
+    """Print what is known about a version, and where its report is."""
+    live = next(iter(versions.approved(settings.project, clients.sagemaker)), None)
+    evaluation = versions.read_json(clients.s3, version.evaluation_uri) if version.evaluation_uri else None
+    print("\n".join(shown(version, evaluation, live)))
+    report = _fetch_report(settings.root, clients.s3, version)
+    print(f"\nReport: {report or 'not there any more'}")
+
+
+def caller(session: Any, account: str) -> str:
+    """Who decides: whose credentials these are.
+
+    Raises:
+        UserError: they are of another account, or none.
+    """
+    with explained("AWS credentials"):
+        found = session.client("sts").get_caller_identity()
+    if found["Account"] != account:
+        raise UserError(
+            f"AWS credentials: expected account {account} (shared services), got account {found['Account']} "
+            f"({found['Arn']}); choose other credentials, for example with AWS_PROFILE"
+        )
+    return str(found["Arn"]).rsplit(":", 1)[-1]
+
+
+def this_user() -> str:
+    """Who decides in a sandbox, which knows no people: the user of this machine."""
+    return f"{getpass.getuser()}, in the sandbox"
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether to go on; without anybody to ask, only if that was said beforehand (`yes`, or MLOPS_YES=1)."""
+    if yes or os.environ.get(YES) == "1":
+        return True
+    if not sys.stdin.isatty():
+        print(f"Nothing is changed: there is no terminal to ask on. Without asking: --yes, or {YES}=1")
+        return False
+    try:
+        answer = input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        answer = False
+    if not answer:
+        print("Nothing is changed.")
+    return answer
+
+
+def description(status: str, who: str, reason: str) -> str:
+    """What ApprovalDescription keeps: the decision, who, when (UTC), and why; on one line."""
+    text = f"{status} by {who} at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    why = " ".join(reason.split())
+    return (f"{text}: {why}" if why else text)[:LONGEST]
+
+
+def _decide(sagemaker: Any, version: Version, status: str, who: str, reason: str) -> None:
+    text = description(status, who, reason)
+    with explained(f"version {version.number}"):
+        sagemaker.update_model_package(
+            ModelPackageArn=version.arn, ModelApprovalStatus=status, ApprovalDescription=text
+        )
+    print(f"version {version.number}: {text}")
+
+
+def _refuse_to_approve(version: Version, approved: list[int]) -> None:
+    """Stop where approving makes no sense.
+
+    Raises:
+        UserError: with what to do instead.
+    """
+    if version.status == APPROVED:
+        raise UserError(f"version {version.number} is approved already. {version.decision}".strip())
+    if version.described["ModelPackageStatus"] != "Completed":
+        raise UserError(
+            f"version {version.number}: expected the status Completed, got "
+            f"{version.described['ModelPackageStatus']}: SageMaker could not make it; train again"
+        )
+    newer = [number for number in approved if number > version.number]
+    if newer:
+        reject = ", then ".join(f"`make reject ARGS='{number} --reason …'`" for number in newer)
+        raise UserError(
+            f"version {version.number} would not become live: version {newer[0]} is approved and newer. "
+            f"To go back to {version.number}: {reject}, then approve it"
+        )
+
+
+def _what_rejecting_does(version: Version, approved: list[int]) -> str:
+    if version.status == PENDING:
+        return f"Version {version.number} waits for approval: rejecting it changes nothing that is live."
+    if version.number != approved[0]:
+        return (
+            f"Version {version.number} is not live (version {approved[0]} is): rejecting it deploys nothing."
+        )
+    others = [number for number in approved if number != version.number]
+    if others:
+        return (
+            f"Version {version.number} is live: rejecting it brings version {others[0]} back, in staging at "
+            "once, in production when somebody agrees there."
+        )
+    return (
+        f"Version {version.number} is live and no other is approved: rejecting it takes nothing down. It "
+        "serves on, and an alarm says so until a version is approved or the deployment is switched off."
+    )
+
+
+def _fetch_report(root: Path, s3: Any, version: Version) -> Path | None:
+    """Bring report.html to this machine, where a browser opens it; None if it is not there any more."""
+    uri = version.metadata.get("report_uri")
+    if not uri:
+        return None
+    folder = report_folder(root, version.execution_arn or f"version-{version.number}")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "report.html"
+    bucket, key = split_uri(uri)
+    with explained(uri):
+        try:
+            target.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except botocore.exceptions.ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "NoSuchBucket"):
+                return None
+            raise
+    return target.relative_to(root) if target.is_relative_to(root) else target
