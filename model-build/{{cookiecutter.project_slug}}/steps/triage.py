@@ -13,9 +13,10 @@ Two things are settled:
   it raises the likelihood by more than a parameter is worth (Akaike, 1974). A few rows change nothing.
 * For each label the lowest score from which on its answers reach the declared precision. As chance plays in
   few rows, a lower bound of the precision has to reach it, not the share that was found: Wilson's (1927),
-  one-sided, 80 %. That asks for 14 right answers in a row for a precision of 0.95, and for 71 for 0.99. A
-  label with fewer than 30 answers in the validation set takes the threshold of all labels together, unless
-  its own few answers speak against it. Where no score is high enough, a person is always asked.
+  one-sided, 80 %. That asks for 14 right answers in a row for a precision of 0.95, and for 71 for 0.99. And
+  the answers' mean score has to reach it, too: of many thresholds that are tried, some are lucky. A label
+  with fewer than 30 answers in the validation set takes the threshold of all labels together, unless its own
+  few answers speak against it. Where no score is high enough, a person is always asked.
 
 Without a declared precision there is no triage: the scores stay as the model gives them.
 """
@@ -50,6 +51,8 @@ ALWAYS = 2.0
 def settle(target: Target, logits: np.ndarray, truth: np.ndarray, precision: float | None) -> dict[str, Any]:
     """Return ``temperature``, ``review_below`` and ``decide_at`` of a target as serving.json holds them.
 
+    With triage also ``precision``, for the evaluation's report.
+
     Args:
         target: the question.
         logits: the model's outputs for the validation set, its columns only; shape (rows, labels).
@@ -65,6 +68,7 @@ def settle(target: Target, logits: np.ndarray, truth: np.ndarray, precision: flo
         "temperature": temperature,
         "review_below": review_below(target, scores, truth, precision),
         "decide_at": None,
+        "precision": precision,
     }
 
 
@@ -120,13 +124,15 @@ def threshold(sure: np.ndarray, right: np.ndarray, precision: float) -> float:
     Args:
         sure: score of each answer, shape (answers,).
         right: whether it was right, shape (answers,).
-        precision: for the lower bound of the precision of the answers with at least that score.
+        precision: for the lower bound of the share of right answers from that score on, and for their mean
+            score.
     """
     order = np.argsort(-sure, kind="stable")
     scores, hits = sure[order], np.cumsum(right[order])
-    low, _ = precision_bounds(hits, np.arange(1, len(hits) + 1))
+    answers = np.arange(1, len(hits) + 1)
+    reached = (precision_bounds(hits, answers)[0] >= precision) & (np.cumsum(scores) / answers >= precision)
     last_of_equals = np.append(scores[1:] < scores[:-1], True)[: len(scores)]
-    enough = np.flatnonzero((low >= precision) & last_of_equals)
+    enough = np.flatnonzero(reached & last_of_equals)
     # Rounded down, so that what is written can be read, and the answer itself stays above it.
     return math.floor(float(scores[enough[-1]]) * 1e6) / 1e6 if len(enough) else ALWAYS
 
