@@ -20,6 +20,7 @@ SERVICES = (
     "events",
     "iam",
     "kms",
+    "logs",
     "s3",
     "sagemaker",
     "sns",
