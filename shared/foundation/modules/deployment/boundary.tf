@@ -27,6 +27,7 @@ data "aws_iam_policy_document" "boundary" {
   statement {
     sid = "ServeAndScore"
     actions = [
+      "cloudwatch:GetMetricData",
       "cloudwatch:PutMetricData",
       "ec2:*NetworkInterface*",
       "ec2:*PrivateIpAddresses",

@@ -184,6 +184,7 @@ data "aws_iam_policy_document" "events" {
       "logs:*RetentionPolicy",
       "logs:*Resource",
       "logs:*MetricFilter*",
+      "logs:*SubscriptionFilter*",
     ]
     resources = [
       "${local.logs}:/aws/sagemaker/Endpoints/*",
