@@ -1,29 +1,17 @@
-"""The functions' code as one zip: the same files give the same bytes, and no deployment."""
+"""The functions' code as one zip."""
 
-import io
-import zipfile
 from pathlib import Path
 
-from configuration.errors import UserError
+from release.code_archive import archive
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip can tell
+#: folder -> where its files are in the zip. steps/: the function that begins a run gives it the steps' code.
+FOLDERS = {"functions": "", "steps": "steps/", "watching": "watching/"}
 
 
 def functions(root: Path) -> bytes:
-    """functions/ at the top, and steps/: the function that begins a run gives it the steps' code.
+    """Everything that the functions run.
 
     Raises:
         UserError: one of the folders has no Python file.
     """
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for folder, inside in (("functions", ""), ("steps", "steps/")):
-            found = sorted((root / folder).glob("*.py"))
-            if not found:
-                raise UserError(f"{folder}/: expected Python files, found none; bring them back from git")
-            for path in found:
-                entry = zipfile.ZipInfo(f"{inside}{path.name}", _EPOCH)
-                entry.external_attr = 0o644 << 16
-                entry.create_system = 3  # Unix, wherever this runs
-                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return content.getvalue()
+    return archive(root, FOLDERS)

@@ -26,6 +26,7 @@ import numpy as np
 
 from watch import (
     CONFIDENCE,
+    NO_LABEL,
     UNKNOWN,
     VOCABULARY,
     WORDS,
@@ -73,7 +74,8 @@ def make(
 
     Args:
         train_texts: as the model reads them.
-        train_labels: target -> label -> how many training texts have it; a label without any has 0.
+        train_labels: target -> label -> how many training texts have it; a label without any has 0. Of a
+            target with several labels also ``watch.NO_LABEL``: texts with none of them.
         validation_texts: in the order of the answers.
         validation_answers: target -> what the finished model answers to each of these (``watch.answered``).
     """
@@ -122,7 +124,7 @@ def _read(texts: Iterable[str]) -> tuple[Vocabulary, list[int]]:
 
 
 def _validation(answers: Sequence[Answered], labels: Mapping[str, int]) -> dict[str, Any]:
-    given = Counter(label for each in answers for label in each.labels)
+    given = Counter(label for each in answers for label in each.labels or (NO_LABEL,))
     sure = [each.confidence for each in answers]
     flags = [each.needs_review for each in answers if each.needs_review is not None]
     return {

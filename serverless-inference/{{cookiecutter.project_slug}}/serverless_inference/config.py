@@ -19,6 +19,7 @@ from configuration import project
 from configuration.sections import Section
 from configuration.variables import harmless
 from release.place import account_of
+from release.watching_settings import Cron, Watching
 
 # [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
 LONGEST_ANSWER_MS = 60_000
@@ -36,14 +37,6 @@ def _known_timezone(name: str) -> str:
     return name
 
 
-def _one_day_field(cron: str) -> str:
-    """[read] Of day of month and day of week one must be `?` (cron expressions of EventBridge)."""
-    fields = cron.removeprefix("cron(").removesuffix(")").split()
-    if (fields[2] == "?") == (fields[4] == "?"):
-        raise ValueError("? as either the third field (day of month) or the fifth (day of week)")
-    return cron
-
-
 def _text_or_columns(value: object) -> object:
     """Checked here, because pydantic has an error for each form that a value could have had."""
     if isinstance(value, str) and value.strip():
@@ -58,7 +51,7 @@ class ScheduledConcurrency(Section):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$", max_length=64)]
     """What AWS lists it as; once per environment."""
-    cron: Annotated[str, StringConstraints(pattern=r"^cron\(\S+( \S+){5}\)$"), AfterValidator(_one_day_field)]
+    cron: Cron
     """When it begins: cron(minutes hours day month weekday year)."""
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "Etc/UTC"
     """The time zone of `cron`, by its IANA name."""
@@ -147,6 +140,8 @@ class Environment(Section):
     """Environment variables of the container; no secrets."""
     alarms: Alarms = Alarms()
     """When to be told."""
+    watching: Watching | None = Watching()
+    """What is counted of the answers; null: nothing."""
     smoke_test: SmokeTest | None = None
     """Another smoke test than the one below, for this environment."""
 

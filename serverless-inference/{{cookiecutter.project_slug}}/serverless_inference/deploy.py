@@ -11,7 +11,7 @@ from release import locks
 from release.place import Place, enter
 from release.terraform import Root
 
-from . import recovery, reports, smoke
+from . import package, recovery, reports, smoke
 from .endpoint import Endpoint
 from .record import Record
 from .run import Run
@@ -69,6 +69,7 @@ def _root(run: Run, place: Place, record: Record) -> Root:
     run.build.folder.mkdir(exist_ok=True)
     path = run.build.folder / f"{record.environment}.json"
     path.write_text(record.to_json(), encoding="utf-8")
+    (run.build.folder / package.FILE).write_bytes(package.functions(run.settings.root))
     variables = {
         "environment": record.environment,
         "deployment": str(path),

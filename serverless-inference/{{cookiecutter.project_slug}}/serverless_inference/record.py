@@ -8,6 +8,7 @@ from release.digest import terraform_digest
 from release.registry import Package
 
 from .config import Settings
+from .package import functions
 
 VERSION = 1
 
@@ -31,7 +32,7 @@ class Record(NamedTuple):
         model: None: there is to be no endpoint.
         settings: `config/endpoint.yaml` for this environment, but for the smoke test.
         commit: of this repository.
-        terraform: a digest of the Terraform files that it was applied with.
+        terraform: a digest of the Terraform files, and of the functions' code, that it was applied with.
     """
 
     environment: str
@@ -73,7 +74,7 @@ def make(settings: Settings, environment: str, package: Package, commit: str) ->
         model if wanted.enabled else None,
         wanted.model_dump(mode="json", exclude={"enabled", "endpoint_name", "smoke_test"}),
         commit,
-        terraform_digest(settings.root / "terraform", ("endpoint", "modules")),
+        terraform_digest(settings.root / "terraform", ("endpoint", "modules"), functions(settings.root)),
     )
 
 

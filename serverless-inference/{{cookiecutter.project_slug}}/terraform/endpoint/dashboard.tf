@@ -80,6 +80,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           annotations = { horizontal = graph.limit == null ? [] : [{ label = "alarm", value = graph.limit }] }
         }
       }],
+      flatten(module.watching[*].widgets),
     )
   })
 }
