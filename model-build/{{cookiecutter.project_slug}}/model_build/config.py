@@ -50,15 +50,25 @@ class Data(Section):
     """Where the examples are and which columns to read."""
 
     source: _Text
+    """A path in the repository, or s3://bucket/prefix; a folder means all files in it."""
     format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    """auto: by the file's name; each may be gzipped (.gz)."""
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    """How the files were saved."""
     text_columns: Annotated[list[_Text], Field(min_length=1)]
+    """What the model reads: one column, or several that are joined in this order."""
     join: Literal["newline", "blank_line", "space"] = "blank_line"
+    """What stands between joined columns."""
     label_column: _Text | None = None
+    """The column of the one label that a text has; or `targets`."""
     targets: Annotated[dict[Name, TargetColumn], Field(min_length=1)] | None = None
+    """Several things that one model answers at once, by name; instead of `label_column`."""
     group_column: _Text | None = None
+    """Rows of one group (a conversation, a customer) stay in one set; null: none."""
     test_source: _Text | None = None
+    """A ready-made test file or folder; then `split.test` must be 0."""
     max_bad_label_share: _Share = 0.01
+    """Share of rows with a missing or contradictory label to accept; they are dropped."""
 
     @model_validator(mode="after")
     def _one_way_to_say_labels(self) -> Self:
@@ -97,9 +107,13 @@ class Split(Section):
     """Shares of the rows for each set."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """To learn from."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """To decide when to stop, and for calibration."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """To measure on; 0 with `data.test_source`."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+    """The same seed and data give the same sets."""
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
@@ -113,48 +127,70 @@ class Model(Section):
     """What fine-tuning starts from and how much of a text it reads."""
 
     base: _Text
+    """package:NAME (of requirements/base-model.txt), org/name (Hugging Face), s3://…, or a folder."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 256
+    """Tokens that the model reads of a text."""
     truncation: Literal["head", "tail", "head_tail"] = "head"
+    """Which part of a longer text stays."""
 
 
 class EarlyStopping(Section):
     """When training ends before its last epoch."""
 
     metric: Literal["accuracy", "macro_f1", "weighted_f1", "loss"] = "macro_f1"
+    """What has to improve, on the validation set."""
     patience: Annotated[int, Field(ge=1, le=100)] = 3
+    """Epochs without improvement before it stops."""
 
 
 class Training(Section):
     """Hyperparameters of steps/train.py."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 10
+    """At most; early stopping usually ends before."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Texts for each step of learning, on each machine."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-5
+    """How large the steps are."""
     weight_decay: _Share = 0.01
+    """How strongly weights are kept small."""
     warmup_ratio: _Share = 0.1
+    """Share of the steps in which the learning rate rises."""
     class_weights: Literal["none", "balanced"] = "none"
+    """balanced: rare classes count more."""
     early_stopping: EarlyStopping = EarlyStopping()
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the machine has it."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+    """The same seed, data and machine give the same model."""
 
 
 class Processing(Section):
     """The machine of a processing job."""
 
     instance_type: _InstanceType = "ml.m5.xlarge"
+    """Its type."""
     volume_gb: Annotated[int, Field(ge=1, le=16384)] = 30
+    """Its disk."""
     max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)] = 60
+    """After this it is stopped."""
 
 
 class TrainingMachines(Section):
     """The machines of the training job."""
 
     instance_type: _InstanceType = "ml.g5.xlarge"
+    """Their type."""
     instance_count: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many; more than 1: torchrun, one process for each."""
     volume_gb: Annotated[int, Field(ge=1, le=16384)] = 50
+    """The disk of each."""
     max_runtime_minutes: _Minutes = 240
+    """After this training is stopped."""
     spot: bool = True
+    """Cheaper machines; an interrupted training continues from its checkpoint."""
     max_wait_minutes: _Minutes | None = None
+    """With spot: the longest time including waiting for capacity; null: `max_runtime_minutes`."""
 
     @model_validator(mode="after")
     def _wait_covers_run(self) -> Self:
@@ -182,7 +218,9 @@ class Comparison(Section):
     """Champion and challenger: how a new model has to do beside the live one, on the same test rows."""
 
     metric: Literal["macro_f1", "accuracy"] = "macro_f1"
+    """What is compared, of each target."""
     not_worse_by: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Not registered if worse than the live model by more; null: compared and shown, a person decides."""
 
 
 _Statement = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
@@ -192,12 +230,19 @@ class Card(Section):
     """What only people know, for the model card; what is null is said to be not stated."""
 
     purpose: _Statement | None = None
+    """Why this model is there."""
     intended_uses: _Statement | None = None
+    """What it is for."""
     not_for: _Statement | None = None
+    """What it was not made for."""
     stakeholders: _Statement | None = None
+    """Who it is for, and who answers for it."""
     risk_rating: Literal["Unknown", "Low", "Medium", "High"] = "Unknown"
+    """How much harm a wrong answer can do."""
     risk_reason: _Statement | None = None
+    """Why that rating."""
     ethical_considerations: _Statement | None = None
+    """Who could be treated unfairly, and what is done about it."""
 
 
 class ModelConfig(Section):
@@ -209,10 +254,17 @@ class ModelConfig(Section):
     training: Training = Training()
     compute: Compute = Compute()
     triage: Triage | None = None
+    """Which answers a person is to review; null: answers say nothing about it."""
     acceptance: Acceptance
+    """What the model has to reach on the test set: by metric; with `data.targets` by target and metric.
+
+    Of one label: accuracy, macro_f1, weighted_f1, expected_calibration_error. Of several: micro_f1, macro_f1,
+    weighted_f1, exact_match, hamming_loss.
+    """
     comparison: Comparison = Comparison()
     card: Card = Card()
     schedule: _Schedule | None = None
+    """When to train anew without a push: cron(minutes hours day month weekday year), UTC, or rate(…)."""
 
     @model_validator(mode="after")
     def _one_test_set(self) -> Self:
@@ -268,7 +320,9 @@ class Network(Section):
     """Subnets and security groups of the jobs; both empty means SageMaker's own network."""
 
     subnets: list[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]] = []
+    """Subnets of the jobs."""
     security_group_ids: list[Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]] = []
+    """Their security groups."""
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -284,6 +338,7 @@ class ProjectConfig(project.ProjectConfig):
 
     network: Network = Network()
     execution_role_arn: _RoleArn | None = None
+    """The role of the pipeline and its jobs; null: the role <slug>-sagemaker, which registering makes."""
 
     @property
     def pipeline_name(self) -> str:

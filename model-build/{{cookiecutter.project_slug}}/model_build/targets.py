@@ -28,6 +28,7 @@ class TargetColumn(Section):
     """Where one target's labels are."""
 
     column: _Text
+    """The column."""
     several: bool = False
     """whether a text may have any number of labels, also none; else it has exactly one"""
     separator: _Separator | None = None
@@ -52,7 +53,9 @@ class Threshold(Section):
     """One bound on a metric."""
 
     at_least: float | None = None
+    """The smallest value that is good enough."""
     at_most: float | None = None
+    """The largest one."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -85,6 +88,7 @@ class TargetTriage(Section):
     """How often an answer of this target that needs no review has to be right."""
 
     precision: Precision
+    """Share of right answers among those that need no review."""
 
 
 class Triage(Section):
