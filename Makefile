@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CONTAINER_VENV ?= .venv-container
 CHECKOV_VENV ?= .venv-checkov
+DOCS_VENV ?= .venv-docs
 # tests side by side: half of their time is waiting; a file's tests stay together, as they may share a sandbox
 WORKERS ?= 2
 export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
@@ -20,7 +21,7 @@ PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
 MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 
-.PHONY: help setup setup-build setup-container setup-toolkit demo test check check-terraform format sync bench clean
+.PHONY: help setup setup-build setup-container setup-toolkit demo test check check-terraform docs screenshots format sync bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -47,7 +48,7 @@ demo: setup  ## generate a repository, train, evaluate, register and ask a real 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(if $(SLOW),,-m "not slow")
 
-check: setup-build check-terraform  ## format, lint, types, and whether the copies are in step
+check: setup-build check-terraform docs  ## format, lint, types, and whether the copies are in step
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
 	@$(VENV)/bin/ruff check $(PYTHON_CODE)
 	@$(MYPY)/collection
@@ -60,6 +61,15 @@ check: setup-build check-terraform  ## format, lint, types, and whether the copi
 check-terraform: setup-build  ## Terraform: format, validity, and checkov with every exception explained
 	@$(ENVIRONMENT) $(CHECKOV_VENV) -r requirements/checkov.txt
 	@$(VENV)/bin/python tools/terraform_checks.py --checkov $(CHECKOV_VENV)/bin/checkov
+
+docs: setup-build  ## build the documentation into build/site, strictly: a link that leads nowhere ends it
+	@$(ENVIRONMENT) $(DOCS_VENV) -r requirements/docs.txt
+	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tools/docs_reference.py
+	@NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(DOCS_VENV)/bin/mkdocs build --strict
+	@echo "open build/site/index.html"
+
+screenshots: docs setup-container  ## make docs/images anew with a headless Chromium (minutes)
+	@$(VENV)/bin/python tools/screenshots.py
 
 format:  ## put the code into the agreed form
 	@$(VENV)/bin/ruff format $(PYTHON_CODE)
@@ -75,4 +85,4 @@ bench: setup  ## measure ours beside what one would use instead (a few minutes)
 	@$(VENV)/bin/python benchmarks/batch.py --model tiny --rows 1000 10000 100000
 
 clean:  ## remove environments, caches and the demo
-	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) $(DOCS_VENV) docs/reference build .pytest_cache .mypy_cache .ruff_cache .hypothesis
