@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import arguments, assets, base_model, images, live, requests, source
+from . import arguments, assets, base_model, card, images, live, requests, source
 from .assets import Asset
 from .config import ModelConfig, Settings, is_s3
 from .requests import Request
@@ -168,6 +168,7 @@ def _graph(
         cache_days=CACHE_DAYS,
     )
     report = PropertyFile(name="EvaluationReport", output_name="evaluation", path="evaluation.json")
+    evaluation_card = PropertyFile(name="ModelCard", output_name="evaluation", path="model_card.json")
     model_uri = train.properties.ModelArtifacts.S3ModelArtifacts
     evaluate = RequestStep(
         "Evaluate",
@@ -185,13 +186,39 @@ def _graph(
         ),
         display_name="Measure it on the test set",
         cache_days=CACHE_DAYS,
-        property_files=[report],
+        property_files=[report, evaluation_card],
     )
 
     def figure(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=report, json_path=path)
 
     evaluation_uri = evaluate.output_uri("evaluation")
+    data_sha256 = JsonGet(
+        step_name=preprocess.name, property_file=data_report, json_path="input.content_sha256"
+    )
+    data_report_uri = Join(on="/", values=[preprocess.output_uri("report"), "data_report.json"])
+    report_uri = Join(on="/", values=[evaluation_uri, "report.html"])
+    model_card = Join(
+        values=card.joined(
+            card.static(settings, commit, hyperparameters, image.steps),
+            {
+                "model_artifact": model_uri,
+                "training_arn": train.properties.TrainingJobArn,
+                "training_datasets": parameters["InputDataUrl"],
+                "custom_details": {
+                    "git_commit": commit,
+                    "data_sha256": data_sha256,
+                    "data_report": data_report_uri,
+                    "evaluation_report": report_uri,
+                    "configuration": metadata["config_uri"],
+                },
+            },
+            *(
+                JsonGet(step_name=evaluate.name, property_file=evaluation_card, json_path=path)
+                for path in ("evaluation_details", "caveats")
+            ),
+        )
+    )
     bounds = arguments.thresholds(model)
     metrics: dict[str, Any] = {name: Join(values=[figure(_place(model, name))]) for name in bounds}
     register = RequestStep(
@@ -209,12 +236,11 @@ def _graph(
                 **metrics,
                 "git_commit": commit,
                 "training_job_arn": train.properties.TrainingJobArn,
-                "data_sha256": JsonGet(
-                    step_name=preprocess.name, property_file=data_report, json_path="input.content_sha256"
-                ),
-                "data_report_uri": Join(on="/", values=[preprocess.output_uri("report"), "data_report.json"]),
-                "report_uri": Join(on="/", values=[evaluation_uri, "report.html"]),
+                "data_sha256": data_sha256,
+                "data_report_uri": data_report_uri,
+                "report_uri": report_uri,
             },
+            model_card,
         ),
         display_name="Register, pending approval",
     )

@@ -1,8 +1,8 @@
 """From an answer back to what made it: version, commit, data, training job, pipeline execution, who approved.
 
-Everything is read from where the pipeline left it: the model package, its data report and evaluation in S3, and
-SageMaker's records of the execution and the job. What is gone or may not be read is said to be so, the rest is
-shown.
+Everything is read from where the pipeline left it: the model package, its data report and evaluation in S3,
+and SageMaker's records of the execution and the job. What is gone or may not be read is said so, the rest
+is shown.
 """
 
 import csv
@@ -31,8 +31,8 @@ def trace(settings: Settings, clients: Clients, subject: str | None) -> dict[str
     Args:
         settings: of the repository.
         clients: for the registry, SageMaker's records and S3.
-        subject: a version's number, a model package's ARN, `endpoint:NAME`, or a file that carries a version; the
-            live version if None.
+        subject: a version's number, a model package's ARN, `endpoint:NAME`, or a file that carries a
+            version; the live version if None.
 
     Raises:
         UserError: it leads to no version of this group.
@@ -100,7 +100,7 @@ def _version(settings: Settings, sagemaker: Any, subject: str | None) -> Version
         found = live.package(project, sagemaker)
         if found is None:
             raise UserError(
-                f"model package group {project.model_package_group}: no version is approved, so none is live; "
+                f"model package group {project.model_package_group}: no version is approved, none is live; "
                 "say which one is meant: `make lineage ARGS=1`"
             )
         return Version(found)
@@ -140,15 +140,15 @@ def _of_endpoint(sagemaker: Any, name: str) -> str:
 def of_file(path: Path) -> int | str:
     """The version that a file carries: its number, or the model package's ARN.
 
-    Known are results of batch inference (CSV or JSON Lines with `model_version`), their summaries, and the records
-    of deployments.
+    Known are results of batch inference (CSV or JSON Lines with `model_version`), their summaries, and the
+    records of deployments.
 
     Raises:
         UserError: the file is not there, or carries none.
     """
     expected = (
-        f"{path}: expected a version's number, a model package's ARN, {ENDPOINT}NAME, or a file that carries one "
-        f"(a result of batch inference with the column {_COLUMN}, its .summary.json, or a deployment's live.json)"
+        f"{path}: expected a version's number, a model package's ARN, {ENDPOINT}NAME, or a file that "
+        f"carries one (a result of batch inference with {_COLUMN}, its summary, a deployment's live.json)"
     )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline_sdk.storage import has_own_storage
 
-from . import arguments
+from . import arguments, card
 from .assets import CODE_ARCHIVE
 from .config import Processing, ProjectConfig, Settings
 from .images import Images
@@ -173,6 +173,7 @@ def register(
     commit: str,
     generated_by: Any,
     metadata: dict[str, Any],
+    model_card: Any,
 ) -> Request:
     """CreateModelPackage: a version that waits for a person's approval, with what it was made from."""
     project = settings.project
@@ -209,6 +210,7 @@ def register(
             "ProjectId": project.slug,
         },
         "CustomerMetadataProperties": metadata,
+        "ModelCard": {"ModelCardContent": model_card, "ModelCardStatus": card.STATUS},
         "Domain": "NATURAL_LANGUAGE_PROCESSING",
         "Task": "CLASSIFICATION",
     }

@@ -9,6 +9,7 @@ will be served. Below ``--output`` it writes::
 
     evaluation.json        SageMaker's model quality layout, with intervals, classes, calibration and the gate
     report.html            the same for people, in one file
+    model_card.json        evaluation's part of the model card (model_card.py)
     predictions.parquet    row, label, prediction and confidence of each test row
 
 A model that misses a threshold is not an error of this step: the exit code is 0, and the pipeline's condition
@@ -24,7 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -32,94 +32,105 @@ import champion
 import comparison_report
 import evaluate_settings
 from archive import check_labels, predict, unpack
-from batches import LabelSet, read_all
+from batches import Examples, LabelSet, read_all
 from comparison import with_live_model, without_texts
-from evaluation import Evaluation, Examples, quality_report, surest_mistakes
+from evaluation import Evaluation, figure_name
+from evaluation_json import quality_report
 from failure import run
-from gate import apply_thresholds, gate_message
-from metrics import calibration, class_scores, confusion_matrix, estimates
+from measure import measure
+from predictions import Predictions
 from report import page
+from targets import field_names
+
+SPOKEN = {
+    "one": ("accuracy", "macro_f1", "expected_calibration_error"),
+    "several": ("micro_f1", "macro_f1", "exact_match", "expected_calibration_error"),
+}
+"""The figures in the log."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Evaluate as the command line says; return the exit code."""
     settings = evaluate_settings.parse(arguments, (__doc__ or "").splitlines()[0])
     label_set = LabelSet.read(settings.test)
-    labels = label_set.labels
-    whole = read_all(settings.test, label_set.targets)
+    evaluate_settings.check_thresholds(settings.thresholds, label_set.targets)
+    examples = read_all(settings.test, label_set.targets)
     with tempfile.TemporaryDirectory() as folder:
         model = unpack(settings.model, Path(folder))
         check_labels(model, label_set.targets)
-        found = predict(model, whole.texts, whole.truth, settings.batch_size)[0]
-    examples = Examples(whole.texts, whole.truth[0], whole.rows.tolist())
-    predicted, confidence = found.predicted, found.confidence
+        found = predict(model, examples.texts, examples.truth, settings.batch_size)
 
-    evaluation = measure(settings, examples, predicted, confidence, labels)
-    compared = with_live_model(settings, [found], whole.texts, examples.rows, label_set.text)
+    facts = {"Data hash": settings.data_hash, "Commit": settings.commit}
+    evaluation = measure(
+        settings.title,
+        examples,
+        found,
+        settings.thresholds,
+        {name: value for name, value in facts.items() if value},
+        settings.bootstrap,
+        settings.seed,
+    )
+    compared = with_live_model(settings, found, examples.texts, examples.rows.tolist(), label_set.text)
     verdict = champion.verdict(compared, settings.not_worse_by)
     content = write(settings.output, evaluation, compared, verdict)
-    write_predictions(settings.output / "predictions.parquet", examples, predicted, confidence, labels)
-    for name in ("accuracy", "macro_f1", "expected_calibration_error"):
-        figure = evaluation.figures[name]
-        print(f"test:{name}={figure.value:.4f}; 95 % interval {figure.low:.4f} to {figure.high:.4f}")
+    write_predictions(settings.output / "predictions.parquet", examples, found)
+    for line in spoken(evaluation):
+        print(line)
     gate = content["gate"]
     print(f"gate {'passed' if gate['passed'] else 'missed'}: {gate['message']}")
     return 0
 
 
-def measure(
-    settings: evaluate_settings.Settings,
-    examples: Examples,
-    predicted: np.ndarray,
-    confidence: np.ndarray,
-    labels: Sequence[str],
-) -> Evaluation:
-    """Compute every figure and compare it with the thresholds."""
-    true, correct = examples.label_ids, predicted == examples.label_ids
-    figures = estimates(true, predicted, confidence, len(labels), settings.bootstrap, settings.seed)
-    checks = apply_thresholds(settings.thresholds, {name: each.value for name, each in figures.items()})
-    matrix = confusion_matrix(true, predicted, len(labels))
-    facts = {"Data hash": settings.data_hash, "Commit": settings.commit}
-    return Evaluation(
-        title=settings.title,
-        labels=labels,
-        figures=figures,
-        matrix=matrix,
-        scores=class_scores(matrix),
-        calibration=calibration(confidence, correct),
-        confidence=confidence,
-        correct=correct,
-        mistakes=surest_mistakes(examples, predicted, confidence, labels),
-        checks=checks,
-        message=gate_message(checks),
-        facts={name: value for name, value in facts.items() if value},
-    )
+def spoken(evaluation: Evaluation) -> list[str]:
+    """Return the lines of the log: each target's main figures."""
+    asked = [each.target for each in evaluation.targets]
+    lines = []
+    for each in evaluation.targets:
+        for metric in SPOKEN[each.target.kind]:
+            name, figure = figure_name(asked, each.target, metric), each.figures[metric]
+            interval = f"95 % interval {figure.low:.4f} to {figure.high:.4f}"
+            lines.append(f"test:{name}={figure.value:.4f}; {interval}")
+        if each.triage is not None:
+            name = figure_name(asked, each.target, "coverage")
+            coverage, precision = each.triage.coverage.value, each.triage.precision.value
+            lines.append(f"test:{name}={coverage:.4f}; precision {precision:.4f} without a person")
+    return lines
 
 
 def write(
     folder: Path, evaluation: Evaluation, compared: dict[str, Any], verdict: champion.Verdict
 ) -> dict[str, Any]:
-    """Write ``evaluation.json`` and ``report.html``; return the content of the first."""
+    """Write ``evaluation.json``, ``model_card.json`` and ``report.html``; return the first one's content."""
     folder.mkdir(parents=True, exist_ok=True)
     content = champion.judged(quality_report(evaluation), without_texts(compared), verdict)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    card = json.dumps(model_card.content(content), indent=2)
+    (folder / "model_card.json").write_text(card + "\n", encoding="utf-8")
     html = page(evaluation, comparison_report.section(compared, verdict))
     (folder / "report.html").write_text(html, encoding="utf-8")
     return content
 
 
-def write_predictions(
-    path: Path, examples: Examples, predicted: np.ndarray, confidence: np.ndarray, labels: Sequence[str]
-) -> None:
-    """Write what the model answered to each test row, with its number in the input data."""
-    names = np.asarray(labels, dtype=object)
-    table = {
-        "row": pa.array(examples.rows, pa.int64()),
-        "label": pa.array(names[examples.label_ids], pa.string()),
-        "prediction": pa.array(names[predicted], pa.string()),
-        "confidence": pa.array(confidence, pa.float64()),
-    }
+def write_predictions(path: Path, examples: Examples, found: Sequence[Predictions]) -> None:
+    """Write what the model answered to each test row, with its number in the input data.
+
+    Labels are texts, of a target with several a list of them; with triage also ``needs_review``.
+    """
+    targets = [each.target for each in found]
+    table = {"row": pa.array(examples.rows, pa.int64())}
+    for index, each in enumerate(found):
+        one = each.target.kind == "one"
+        kind = pa.string() if one else pa.list_(pa.string())
+        columns = {
+            "label": pa.array(each.names(each.true) if one else each.lists(each.true), kind),
+            "prediction": pa.array(each.names(each.predicted) if one else each.lists(each.predicted), kind),
+            "confidence": pa.array(each.confidence, pa.float64()),
+        }
+        if each.needs_review is not None:
+            columns["needs_review"] = pa.array(each.needs_review, pa.bool_())
+        for field, column in columns.items():
+            table[field_names(targets, field)[index]] = column
     pq.write_table(pa.table(table), path)
 
 
