@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 import champion
 import comparison_report
 import evaluate_settings
+import model_card
 from archive import check_labels, predict, unpack
 from batches import Examples, LabelSet, read_all
 from comparison import with_live_model, without_texts
