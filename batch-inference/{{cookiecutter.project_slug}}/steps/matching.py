@@ -29,7 +29,7 @@ class _Line(NamedTuple):
     number: int
     id: float | None
     answer: Answer | None
-    error: str | None = None
+    error: str | None
 
 
 class Reader:
@@ -44,13 +44,16 @@ class Reader:
         self._targets = targets
         self._read: Callable[[Any], Answer | None] = reader(targets, top_labels)
 
-    def line(self, number: int, id: float | None, answer: Any) -> _Line:
-        """Return an answer as it was read."""
-        read = self._read(answer)
-        if read is None:
-            others = targets_of(answer) not in (None, self._targets)
-            return _Line(number, id, None, OTHER_TARGETS if others else NO_ANSWER)
-        return _Line(number, id, read)
+    def lines(self, path: Path, joined: bool) -> Iterator[_Line]:
+        """Yield the lines of a file of answers."""
+        read = self._read
+        for number, id, answer in _answers(path, joined):
+            found = read(answer)
+            if found is not None:
+                yield _Line(number, id, found, None)
+            else:
+                others = targets_of(answer) not in (None, self._targets)
+                yield _Line(number, id, None, OTHER_TARGETS if others else NO_ANSWER)
 
 
 def first_targets(paths: Sequence[Path], joined: bool) -> tuple[Target, ...] | None:
@@ -70,7 +73,7 @@ def match_by_id(rows: Iterable[dict[str, Any]], path: Path, reader: Reader) -> I
     Raises:
         StepError: a line too many, or of a row that was not asked or that is not the next.
     """
-    lines = (reader.line(*each) for each in _answers(path, joined=True))
+    lines = reader.lines(path, joined=True)
     line = next(lines, None)
     for row in rows:
         if not row["asked"]:
@@ -108,7 +111,7 @@ def match_by_position(
     count = sum(1 for _ in _lines(path))
     if count > asked:
         raise StepError(f"{path.name}: {count:,} answers to {asked:,} rows that were asked")
-    lines = (reader.line(*each) for each in _answers(path, joined=False))
+    lines = reader.lines(path, joined=False)
     for row in rows:
         if not row["asked"]:
             yield Matched(row, None, row["error"])

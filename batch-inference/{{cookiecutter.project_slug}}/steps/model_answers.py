@@ -41,6 +41,7 @@ Answer = list[Said]
 ONE = (Target(""),)
 
 _LARGEST = 1e300
+_NUMBERS = (float, int)
 
 _Read = Callable[[Any], Optional[Said]]
 
@@ -120,7 +121,7 @@ def _one(target: Target, top_labels: int) -> _Read:
         if not labels:
             return None
         if not reviewed:
-            return None if "needs_review" in value[0] else Said(labels)
+            return None if "needs_review" in value[0] else Said(labels, None)
         review = value[0].get("needs_review")
         return Said(labels, review) if isinstance(review, bool) else None
 
@@ -143,10 +144,11 @@ def _labels(values: list[Any]) -> list[tuple[str, float]] | None:
     """Return labels with scores, or None when one of them is not ``{"label": text, "score": number}``."""
     labels = []
     for each in values:
-        label, score = (each.get("label"), each.get("score")) if isinstance(each, dict) else (None, None)
-        if not isinstance(label, str) or isinstance(score, bool) or not isinstance(score, (int, float)):
+        if not isinstance(each, dict):
             return None
-        if not -_LARGEST < score < _LARGEST:  # NaN is not, either
+        label, score = each.get("label"), each.get("score")
+        # NaN is within nothing, and true is of neither type
+        if not isinstance(label, str) or type(score) not in _NUMBERS or not -_LARGEST < score < _LARGEST:
             return None
         labels.append((label, score))
     return labels

@@ -33,7 +33,8 @@ class Summary:
         elif answer is not None:
             for (target, figures), said in zip(self._targets, answer):
                 figures.add(said.labels if target.several else said.labels[:1])
-                figures.reviews += said.needs_review is True
+                if said.needs_review:
+                    figures.reviews += 1
 
     def report(self) -> dict[str, Any]:
         """Return what summary.json says of the rows.
