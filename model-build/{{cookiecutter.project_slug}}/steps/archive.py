@@ -79,7 +79,8 @@ def predict(
     """
     handler = load_handler(model / "code")
     classifier = handler.model_fn(str(model))
-    targets = targets_of(model)
+    serving = json.loads((model / "serving.json").read_text(encoding="utf-8"))
+    targets = from_json(serving["targets"])
     told: list[Any] = []
     parts: list[list[Any]] = []
     for start in range(0, len(texts), ROWS_IN_A_REQUEST):
@@ -95,12 +96,15 @@ def predict(
             truth[index],
             [each[target.name] for each in told] if len(targets) > 1 else told,
             [part[index] for part in parts],
+            serving["targets"][index].get("precision"),
         )
         for index, target in enumerate(targets)
     ]
 
 
-def _predictions(target: Target, true: np.ndarray, told: list[Any], outcomes: list[Any]) -> Predictions:
+def _predictions(
+    target: Target, true: np.ndarray, told: list[Any], outcomes: list[Any], precision: float | None
+) -> Predictions:
     """Put one target's answers together: what the client was told, and the outcomes behind it."""
     ids = {label: index for index, label in enumerate(target.labels)}
     confidence: np.ndarray
@@ -125,6 +129,7 @@ def _predictions(target: Target, true: np.ndarray, told: list[Any], outcomes: li
         needs_review=np.asarray([each["needs_review"] for each in told], dtype=bool) if triage else None,
         temperature=rules.temperature,
         review_below=dict(rules.review_below) if triage else None,
+        precision=precision,
     )
 
 

@@ -107,7 +107,7 @@ def confidence_chart(confidence: np.ndarray, correct: np.ndarray, bins: int = 20
     wrong = np.histogram(confidence[~correct], edges)[0]
     most = -(-max(1, int((right + wrong).max())) // 4) * 4  # four ticks at whole numbers
     ticks = [f"{most * part // 4:,}" for part in range(5)]
-    parts, (left, top, width, height) = _axes("confidence", "rows", ticks)
+    parts, (left, top, width, height) = _axes("confidence", "answers", ticks)
     parts += _legend(left + 8, 10, [("right", BLUE), ("wrong", VERMILION)])
     step = width / bins
     for index in range(bins):
@@ -153,6 +153,46 @@ def reliability_chart(calibration: Calibration) -> str:
     parts.append(_tag("line", **diagonal, stroke=INK, stroke_dasharray="5 4"))
     parts += _legend(left + 8, 10, [("accuracy", BLUE), ("distance from confidence", VERMILION)])
     return _svg(480, 330, "Reliability diagram: accuracy against confidence", parts)
+
+
+def coverage_chart(
+    coverage: np.ndarray, precision: np.ndarray, now: tuple[float, float], declared: float | None
+) -> str:
+    """Draw how precise the surest answers are, the more of them are taken.
+
+    Args:
+        coverage: share of the texts, rising; shape (points,).
+        precision: among these, shape (points,).
+        now: where the model stands with its thresholds.
+        declared: the precision that it was asked for.
+    """
+    lowest = min(float(precision.min()), now[1] if now[0] else 1.0, declared or 1.0)
+    bottom = max(0.0, np.floor(lowest * 5) / 5 if lowest < 0.8 else 0.8)
+    ticks = [f"{bottom + (1 - bottom) * part / 4:.2f}".rstrip("0").rstrip(".") for part in range(5)]
+    parts, (left, top, width, height) = _axes("share of the texts", "precision", ticks)
+
+    def place(share: float, value: float) -> tuple[float, float]:
+        return left + share * width, top + height * (1 - (value - bottom) / (1 - bottom))
+
+    if declared is not None:
+        (_, y), right = place(0, declared), left + width
+        line = _tag("line", x1=left, x2=right, y1=y, y2=y, stroke=INK, stroke_dasharray="5 4")
+        parts.append(_group(f"declared precision {declared:g}", line))
+    points = " ".join(
+        ",".join(map(_number, place(float(share), float(value))))
+        for share, value in zip(coverage, precision, strict=True)
+    )
+    parts.append(_tag("polyline", points=points, fill="none", stroke=BLUE, stroke_width=2.5))
+    for share, value in zip(coverage, precision, strict=True):
+        x, y = place(float(share), float(value))
+        dot = _tag("circle", cx=x, cy=y, r=5, fill=BLUE, fill_opacity=0)  # something to point at
+        parts.append(_group(f"the surest {share:.1%}: precision {value:.1%}", dot))
+    if now[0]:
+        x, y = place(*now)
+        ring = _tag("circle", cx=x, cy=y, r=7, fill="none", stroke=VERMILION, stroke_width=3)
+        parts.append(_group(f"with the thresholds {now[0]:.1%}: precision {now[1]:.1%}", ring))
+    parts += _legend(left + 8, 10, [("surest answers first", BLUE), ("with the thresholds", VERMILION)])
+    return _svg(480, 330, "Precision of the surest answers against the share of texts that they are", parts)
 
 
 def short(text: str, most: int = 34) -> str:

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from evaluation import figure_name
 from failure import StepError
 from gate import Kind, Threshold
+from targets import Target
+from wording import listed
 
-METRICS = (
-    "accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "weighted_precision",
-    "weighted_recall",
-    "weighted_f0_5",
-    "weighted_f1",
-    "weighted_f2",
-    "expected_calibration_error",
-)
-"""What a threshold can be set on."""
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "one": (
+        "accuracy",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "weighted_precision",
+        "weighted_recall",
+        "weighted_f0_5",
+        "weighted_f1",
+        "weighted_f2",
+        "expected_calibration_error",
+    ),
+    "several": (
+        "micro_precision",
+        "micro_recall",
+        "micro_f1",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "weighted_f1",
+        "exact_match",
+        "hamming_loss",
+        "expected_calibration_error",
+    ),
+}
+"""What a threshold can be set on, for each kind of target."""
 
 FOLDER = Path("/opt/ml/processing")
 
@@ -101,6 +118,22 @@ def parse(arguments: Sequence[str] | None, description: str) -> Settings:
     return Settings(**given, thresholds=thresholds)
 
 
+def check_thresholds(thresholds: Sequence[Threshold], targets: Sequence[Target]) -> None:
+    """Refuse a threshold on a figure that the targets do not have.
+
+    Raises:
+        StepError: with the figures that there are.
+    """
+    known = [figure_name(targets, target, metric) for target in targets for metric in METRICS[target.kind]]
+    for threshold in thresholds:
+        if threshold.metric not in known:
+            option = f"--{threshold.kind.replace('_', '-')}"
+            raise StepError(
+                f"{option} {threshold.metric}: expected a figure of this test set: {listed(known, 30)}; "
+                "see acceptance in config/model.yaml"
+            )
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as every other mistake is reported."""
 
@@ -110,9 +143,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _bound(text: str) -> tuple[str, float]:
     name, _, bound = text.partition("=")
-    if name not in METRICS:
+    known = list(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
+    if name.rpartition(".")[2] not in known:
         raise argparse.ArgumentTypeError(
-            f"expected NAME=NUMBER with a NAME out of {', '.join(METRICS)}, got {text!r}"
+            f"expected NAME=NUMBER with a NAME out of {', '.join(known)}, got {text!r}"
         )
     try:
         value = float(bound)

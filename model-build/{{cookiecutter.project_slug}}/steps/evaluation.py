@@ -1,38 +1,21 @@
-"""What an evaluation found, from the test set and the model's answers, and ``evaluation.json`` made of it."""
+"""What an evaluation found, from the test set and the model's answers (measure.py computes it)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from gate import Check
 from metrics import Calibration, ClassScores, Estimate
-
-MISTAKES = 30
-"""How many of the wrong answers are shown."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """The test set; everything runs over its rows.
-
-    Attributes:
-        texts: what the model is asked.
-        label_ids: the true classes, int64 of shape (rows,).
-        rows: numbers of the rows in the input data.
-    """
-
-    texts: list[str]
-    label_ids: np.ndarray
-    rows: list[int]
+from predictions import Predictions
+from targets import Target
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer."""
+    """A wrong answer; of several labels they are joined."""
 
     row: int
     text: str
@@ -42,33 +25,95 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Trusted:
+    """How one label's answers fare under triage.
+
+    Attributes:
+        label: the label; empty for the answer that none holds.
+        threshold: score from which no person is asked; None: one always is.
+        answers: with this label.
+        accepted: of these, how many were sure enough.
+        right: of the accepted ones.
+    """
+
+    label: str
+    threshold: float | None
+    answers: int
+    accepted: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Triage:
+    """What triage does on the test set. Precision: which share of the labels that were answered is right.
+
+    Attributes:
+        declared: the precision that was asked for; None if the model does not say.
+        temperature: of the target.
+        coverage: share of the texts whose answer needs no person.
+        precision: among these.
+        untouched: the precision of all answers, with nobody asked.
+        labels: one by one.
+        curve: coverage and precision from the surest text to all of them, each of shape (points,).
+        uncalibrated: confidence against accuracy without temperature.
+    """
+
+    declared: float | None
+    temperature: float
+    coverage: Estimate
+    precision: Estimate
+    untouched: Estimate
+    labels: Sequence[Trusted]
+    curve: tuple[np.ndarray, np.ndarray]
+    uncalibrated: Calibration
+
+
+@dataclass(frozen=True)
+class TargetEvaluation:
+    """What is known about one target's answers; the arrays are as in metrics.py.
+
+    Attributes:
+        predictions: the answers, beside the truth.
+        figures: metric -> value and interval.
+        scores: of each label.
+        calibration: confidence against accuracy.
+        sure: the score of every label that was answered, shape (answers,): of one label one a row.
+        right: whether it holds, shape (answers,).
+        mistakes: the wrong answers that the model was surest of.
+        matrix: confusion matrix; None where a text may have several labels.
+        triage: None: the model has none.
+    """
+
+    predictions: Predictions
+    figures: Mapping[str, Estimate]
+    scores: ClassScores
+    calibration: Calibration
+    sure: np.ndarray
+    right: np.ndarray
+    mistakes: Sequence[Mistake]
+    matrix: np.ndarray | None = None
+    triage: Triage | None = None
+
+    @property
+    def target(self) -> Target:
+        """The question."""
+        return self.predictions.target
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """All that is known about the model on the test set; the arrays are as in metrics.py.
+    """All that is known about the model on the test set.
 
     Attributes:
         title: name of the model.
-        labels: class names in the order of their ids.
-        figures: metric -> value and interval.
-        matrix: confusion matrix.
-        scores: of each class.
-        calibration: confidence against accuracy.
-        confidence: of each answer, shape (rows,).
-        correct: whether it was right, shape (rows,).
-        mistakes: the wrong answers that the model was surest of.
+        targets: in the model's order.
         checks: the thresholds and how the model did.
         message: of the gate.
         facts: where the model comes from, name -> value.
     """
 
     title: str
-    labels: Sequence[str]
-    figures: Mapping[str, Estimate]
-    matrix: np.ndarray
-    scores: ClassScores
-    calibration: Calibration
-    confidence: np.ndarray
-    correct: np.ndarray
-    mistakes: Sequence[Mistake]
+    targets: Sequence[TargetEvaluation]
     checks: Sequence[Check]
     message: str
     facts: Mapping[str, str]
@@ -78,76 +123,12 @@ class Evaluation:
         """Whether every threshold is met."""
         return all(check.passed for check in self.checks)
 
-
-def surest_mistakes(
-    examples: Examples, predicted: np.ndarray, confidence: np.ndarray, labels: Sequence[str]
-) -> list[Mistake]:
-    """Return the wrong answers with the highest confidence, the surest first."""
-    wrong = np.flatnonzero(predicted != examples.label_ids)
-    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
-    return [
-        Mistake(
-            examples.rows[index],
-            examples.texts[index],
-            labels[examples.label_ids[index]],
-            labels[predicted[index]],
-            float(confidence[index]),
-        )
-        for index in order
-    ]
+    @property
+    def rows(self) -> int:
+        """How many texts the test set has."""
+        return self.targets[0].predictions.rows
 
 
-def quality_report(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the content of ``evaluation.json``.
-
-    The keys of SageMaker's model quality report (``value`` and ``standard_deviation`` of each metric under
-    ``multiclass_classification_metrics``, the confusion matrix as true label -> predicted label -> rows) are
-    where the model registry looks for them; ``gate`` and ``test_rows`` are for the pipeline.
-    """
-    return {
-        "multiclass_classification_metrics": {
-            **{name: _metric(figure) for name, figure in evaluation.figures.items()},
-            "confusion_matrix": _confusion(evaluation.matrix, evaluation.labels),
-            "per_class": _classes(evaluation.scores, evaluation.labels),
-            "reliability": _reliability(evaluation.calibration),
-        },
-        "gate": {
-            "passed": evaluation.passed,
-            "message": evaluation.message,
-            "checks": [asdict(check) for check in evaluation.checks],
-        },
-        "test_rows": len(evaluation.correct),
-    }
-
-
-def _metric(figure: Estimate) -> dict[str, Any]:
-    return {
-        "value": figure.value,
-        "standard_deviation": figure.standard_deviation,
-        "confidence_interval": [figure.low, figure.high],
-    }
-
-
-def _confusion(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, int]]:
-    return {
-        true: dict(zip(labels, row, strict=True)) for true, row in zip(labels, matrix.tolist(), strict=True)
-    }
-
-
-def _classes(scores: ClassScores, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    return {
-        label: {
-            "precision": float(scores.precision[index]),
-            "recall": float(scores.recall[index]),
-            "f1": float(scores.f1[index]),
-            "support": int(scores.support[index]),
-        }
-        for index, label in enumerate(labels)
-    }
-
-
-def _reliability(calibration: Calibration) -> list[dict[str, Any]]:
-    bins = zip(calibration.count, calibration.confidence, calibration.accuracy, strict=True)
-    return [
-        {"rows": int(rows), "confidence": float(mean), "accuracy": float(right)} for rows, mean, right in bins
-    ]
+def figure_name(targets: Sequence[Target], target: Target, metric: str) -> str:
+    """Return what a figure is called where there may be several targets: ``sentiment.accuracy``."""
+    return metric if len(targets) == 1 else f"{target.name}.{metric}"

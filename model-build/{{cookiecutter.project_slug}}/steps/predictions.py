@@ -24,6 +24,7 @@ class Predictions:
         needs_review: whether the answer asks for a person, bool of shape (rows,); None: no triage.
         temperature: by which the model's outputs are divided.
         review_below: label -> score below which its answer asks for a person; None: no triage.
+        precision: what triage was asked for.
     """
 
     target: Target
@@ -35,6 +36,7 @@ class Predictions:
     needs_review: np.ndarray | None = None
     temperature: float = 1.0
     review_below: dict[str, float] | None = None
+    precision: float | None = None
 
     @property
     def rows(self) -> int:
@@ -52,4 +54,9 @@ class Predictions:
         labels = self.target.labels
         if self.target.kind == "one":
             return [labels[index] for index in of.tolist()]
-        return [";".join(labels[index] for index in np.flatnonzero(row)) for row in of]
+        return [";".join(names) for names in self.lists(of)]
+
+    def lists(self, of: np.ndarray) -> list[list[str]]:
+        """Return each row's labels, where there may be several."""
+        labels = self.target.labels
+        return [[labels[index] for index in np.flatnonzero(row).tolist()] for row in of]

@@ -5,6 +5,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,17 @@ import tiny
 from sklearn.metrics import accuracy_score, f1_score
 
 import evaluate
-from evaluation import Evaluation, Mistake, quality_report
+from answers import ask_a_person, choose, confidence_of, probabilities
+from batches import Examples
+from evaluation import Evaluation
+from evaluation_json import quality_report
 from failure import StepError
-from gate import Check, Threshold, apply_thresholds, gate_message
-from metrics import calibration, class_scores, confusion_matrix, estimates
+from gate import Threshold, apply_thresholds, gate_message
+from measure import measure
+from metrics import class_scores
+from predictions import Predictions
 from report import page
+from targets import Target
 
 Run = Callable[..., Path]
 
@@ -288,35 +295,36 @@ def test_the_report_opens_by_itself_and_says_what_it_measured(output: Path, cont
         assert words in report.text
 
 
+def made_up(target: Target, right: float = 0.7, triage: bool = False) -> tuple[Examples, Predictions]:
+    """Return 500 made-up texts and answers to them, of which about so many are right."""
+    random = np.random.default_rng(len(target.labels))
+    labels, text = len(target.labels), "<script>alert('!')</script>\n" + "long " * 200
+    logits = random.normal(0, 2, (500, labels))
+    scores = probabilities(logits, target.kind)
+    chosen = choose(scores, target)
+    holds = np.where(random.random((500, 1)) < right, chosen, np.roll(chosen, 1, axis=1))
+    bounds = {label: 0.6 for label in (*target.labels, "")} if triage else None
+    if target.kind == "one":
+        true, predicted = holds.argmax(axis=1), chosen.argmax(axis=1)
+    else:
+        true, predicted = holds, chosen
+    review = None if bounds is None else ask_a_person(scores, chosen, target.labels, bounds)
+    confidence = confidence_of(scores, chosen)
+    found = Predictions(
+        target, true, predicted, confidence, scores, scores, review, review_below=bounds, precision=0.9
+    )
+    return Examples([text] * 500, [true], np.arange(1, 501)), found
+
+
+HOSTILE = ['<b>"A" & B</b>', "ein sehr langer Name, der nirgends ganz hineinpasst"]
+
+
 def evaluation(classes: int, right: float = 0.7) -> Evaluation:
     """Return an evaluation of made-up answers with hostile names."""
-    random = np.random.default_rng(classes)
-    labels = [
-        '<b>"A" & B</b>',
-        "ein sehr langer Name, der nirgends ganz hineinpasst",
-        *map(str, range(classes)),
-    ][:classes]
-    true = random.integers(0, classes, 500)
-    predicted = np.where(random.random(500) < right, true, random.integers(0, classes, 500))
-    confidence, correct = random.random(500), true == predicted
-    matrix = confusion_matrix(true, predicted, classes)
-    wrong = np.flatnonzero(~correct)[:3]
-    text = "<script>alert('!')</script>\n" + "long " * 200
-    check = Check("accuracy", "at_least", 0.7, 0.6, False)
-    return Evaluation(
-        title="A & B",
-        labels=labels,
-        figures=estimates(true, predicted, confidence, classes, repeats=10, seed=1),
-        matrix=matrix,
-        scores=class_scores(matrix),
-        calibration=calibration(confidence, correct),
-        confidence=confidence,
-        correct=correct,
-        mistakes=[Mistake(int(row), text, labels[true[row]], labels[predicted[row]], 0.9) for row in wrong],
-        checks=[check],
-        message=gate_message([check]),
-        facts={},
-    )
+    labels = tuple([*HOSTILE, *map(str, range(classes))][:classes])
+    examples, found = made_up(Target("team", "one", labels), right)
+    threshold = Threshold("accuracy", "at_least", 0.99)
+    return measure("A & B", examples, [found], [threshold], {}, repeats=10, seed=1)
 
 
 @pytest.mark.parametrize("classes", [2, 9, 77])
@@ -330,9 +338,11 @@ def test_the_report_of_many_or_few_classes_is_well_formed_and_escaped(classes: i
     assert "<script>alert('!')</script> long long" in report.text and "…" in report.text
     size = [float(value) for value in re.findall(r'<svg [^>]*width="([\d.]+)"', source)]
     assert max(size) < 1100  # fits the page without scrolling
-    for row, column in np.argwhere(found.matrix > 0)[:20]:
-        count, support = found.matrix[row, column], found.matrix[row].sum()
-        words = f"{found.labels[row]} predicted as {found.labels[column]}: {count} of {support}"
+    matrix, labels = found.targets[0].matrix, found.targets[0].target.labels
+    assert matrix is not None
+    for row, column in np.argwhere(matrix > 0)[:20]:
+        count, support = matrix[row, column], matrix[row].sum()
+        words = f"{labels[row]} predicted as {labels[column]}: {count} of {support}"
         assert words in report.text
 
 
@@ -343,8 +353,10 @@ def test_a_perfect_model_has_a_report_too() -> None:
 
 def test_a_class_without_a_row_is_in_the_report() -> None:
     found = evaluation(4)
-    matrix = found.matrix.copy()
+    (target,) = found.targets
+    assert target.matrix is not None
+    matrix = target.matrix.copy()
     matrix[3] = 0
-    emptied = Evaluation(**{**vars(found), "matrix": matrix, "scores": class_scores(matrix)})
+    emptied = replace(found, targets=[replace(target, matrix=matrix, scores=class_scores(matrix))])
     assert quality_report(emptied)["multiclass_classification_metrics"]["per_class"]["1"]["support"] == 0
     assert not Page(page(emptied)).wrong
