@@ -1,7 +1,8 @@
-"""The one pass over the input: rows become cleaned texts with a label, in files that are quick to read.
+"""The one pass over the input: rows become cleaned texts with their labels, in files that are quick to read.
 
 What is needed of a row afterwards lies on disk: its text in an Arrow file, its hash in a bucket
-(duplicates.py). A row without text, or with text and no label, goes no further than being counted.
+(duplicates.py). All labels of a row, one target's or several targets', are one number (``Labels``). A row
+without text, or with text and without the label of a target, goes no further than being counted.
 """
 
 from __future__ import annotations
@@ -20,13 +21,37 @@ from duplicates import RECORD, Buckets, text_hashes
 from failure import StepError
 from files import DataFile
 from readers import read
-from texts import SEPARATORS, WHITESPACE
+from targets import Kind
+from texts import SEPARATORS, WHITESPACE, clean
 
 Array = npt.NDArray[Any]
+Answer = tuple[tuple[int, ...], ...]
+"""For each target the numbers of its labels: one, or any number of them in ascending order."""
 
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int32()), ("row", pa.int64())])
 MOST_LABELS = 10_000
 SHOWN = 5  # rows of each kind in an error message
+
+
+class TargetColumn(NamedTuple):
+    """Where the labels of one target are.
+
+    Attributes:
+        name: of the target.
+        column: that holds its labels.
+        separator: between the labels of one text; None where it has exactly one.
+        key: of config/model.yaml, for messages.
+    """
+
+    name: str
+    column: str
+    separator: str | None = None
+    key: str = "data.label_column"
+
+    @property
+    def kind(self) -> Kind:
+        """Whether a text has one of the labels, or any number of them."""
+        return "one" if self.separator is None else "several"
 
 
 class Columns(NamedTuple):
@@ -34,34 +59,89 @@ class Columns(NamedTuple):
 
     text: tuple[str, ...]
     join: str
-    label: str
+    targets: tuple[TargetColumn, ...]
     group: str | None
     encoding: str
 
 
 class Labels:
-    """Numbers for the labels, in the order in which they are first seen."""
+    """Numbers for the answers that rows have: the labels of all targets together, in the order first seen.
 
-    def __init__(self) -> None:
+    Attributes:
+        targets: what is answered.
+        names: labels of each target, in the order first seen.
+        answers: for each number the answer: of each target the positions of its labels in ``names``.
+    """
+
+    def __init__(self, targets: Sequence[TargetColumn]) -> None:
         """Begin with none."""
-        self.names: list[str] = []
-        self._numbers: dict[str, int] = {}
+        self.targets = targets
+        self.names: list[list[str]] = [[] for _ in targets]
+        self.answers: list[Answer] = []
+        self._positions: list[dict[str, int]] = [{} for _ in targets]
+        self._numbers: dict[Answer, int] = {}
 
-    def numbers(self, values: pa.Array, column: str) -> Array:
-        """Return the number of each label of an array of strings."""
-        encoded = values.dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
-        for name in distinct:
-            if self._numbers.setdefault(name, len(self.names)) == len(self.names):
-                self.names.append(name)
-        if len(self.names) > MOST_LABELS:
-            raise StepError(
-                f"data.label_column: expected classes, found more than {MOST_LABELS:,} values in {column!r}; "
-                "name the column that holds the label"
-            )
-        numbers = np.array([self._numbers[name] for name in distinct], np.int32)
-        result: Array = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
-        return result
+    def numbers(self, values: Sequence[pa.Array]) -> Array:
+        """Return the number of each row's answer, given an array of cleaned strings for each target."""
+        encoded = [array.dictionary_encode() for array in values]
+        cells = [
+            [self._cell(index, value) for value in array.dictionary.to_pylist()]
+            for index, array in enumerate(encoded)
+        ]
+        codes = [array.indices.to_numpy(zero_copy_only=False) for array in encoded]
+        if len(values) == 1:
+            numbers = np.array([self._number((cell,)) for cell in cells[0]], np.int32)
+            result: Array = numbers[codes[0]]
+            return result
+        rows = codes[0].astype(np.int64)
+        for code, distinct in zip(
+            codes[1:], cells[1:], strict=True
+        ):  # re-numbered, so that nothing overflows
+            rows = np.unique(rows * max(1, len(distinct)) + code, return_inverse=True)[1]
+        _, first, rows = np.unique(rows, return_index=True, return_inverse=True)
+        numbers = np.empty(len(first), np.int32)
+        for place in np.argsort(first):
+            row = first[place]
+            numbers[place] = self._number(tuple(cells[index][code[row]] for index, code in enumerate(codes)))
+        return numbers[rows]
+
+    def show(self, number: int) -> str:
+        """Return an answer for a message."""
+        shown = []
+        for target, names, positions in zip(self.targets, self.names, self.answers[number], strict=True):
+            labels = ", ".join(repr(names[position]) for position in positions) or "no label"
+            shown.append(labels if len(self.targets) == 1 else f"{target.name} {labels}")
+        return ", ".join(shown)
+
+    def _number(self, answer: Answer) -> int:
+        number = self._numbers.setdefault(answer, len(self.answers))
+        if number == len(self.answers):
+            self.answers.append(answer)
+        return number
+
+    def _cell(self, index: int, value: str) -> tuple[int, ...]:
+        """Return the positions of the labels in one cell, ascending."""
+        target = self.targets[index]
+        if target.separator is None:
+            return (self._position(index, value),)
+        labels = [label for part in value.split(target.separator) if (label := clean(part))]
+        return tuple(sorted({self._position(index, label) for label in labels}))
+
+    def _position(self, index: int, label: str) -> int:
+        names = self.names[index]
+        position = self._positions[index].setdefault(label, len(names))
+        if position == len(names):
+            names.append(label)
+            if len(names) > MOST_LABELS:
+                target = self.targets[index]
+                what = "name the column that holds the label"
+                if target.separator is not None:
+                    what = f"name the column that holds the labels, separated by {target.separator!r}"
+                raise StepError(
+                    f"{target.key}: expected classes, found more than {MOST_LABELS:,} values in "
+                    f"{target.column!r}; {what}"
+                )
+        return position
 
 
 class Intake:
@@ -76,7 +156,7 @@ class Intake:
         self.rows = 0
         self.empty = 0
         self.unlabelled = 0
-        self.first_unlabelled: list[tuple[int, str]] = []  # row, text
+        self.first_unlabelled: list[tuple[int, str, str]] = []  # row, columns without label, text
         self.groupless = 0
 
     def place(self, row: int) -> str:
@@ -116,12 +196,14 @@ class Intake:
         Raises:
             StepError: a file cannot be read as declared.
         """
-        names = [*columns.text, columns.label, *([columns.group] if columns.group else [])]
+        targets = [target.column for target in columns.targets]
+        names = [*columns.text, *targets, *([columns.group] if columns.group else [])]
+        lists = {each.column: each.separator for each in columns.targets if each.separator is not None}
         progress = Progress(say)
         with pa.OSFile(str(self._texts), "wb") as out, pa.ipc.new_stream(out, SCHEMA) as stream:
             for number, file in enumerate(files, 1):
                 before = self.rows
-                for arrays in read(file, names, columns.encoding):
+                for arrays in read(file, names, columns.encoding, lists):
                     self._add(arrays, columns, labels, seed, stream)
                     progress.report(self.rows, f"file {number:,} of {len(files):,}")
                 self.files.append((file, self.rows - before))
@@ -135,25 +217,31 @@ class Intake:
         stream: pa.ipc.RecordBatchWriter,
     ) -> None:
         texts = join_arrays([clean_array(array) for array in arrays[: len(columns.text)]], columns.join)
-        names = clean_array(arrays[len(columns.text)])
+        values = [clean_array(each) for each in arrays[len(columns.text) :][: len(columns.targets)]]
         rows = np.arange(self.rows + 1, self.rows + 1 + len(texts))
         self.rows += len(texts)
 
         with_text = pc.not_equal(texts, "")
-        good = pc.and_(with_text, pc.not_equal(names, ""))
+        good, given = with_text, {}
+        for target, array in zip(columns.targets, values, strict=True):
+            if target.kind == "one":
+                given[target.column] = pc.not_equal(array, "")
+                good = pc.and_(good, given[target.column])
         kept = len(texts) if good.true_count == len(texts) else good.true_count
         self.empty += len(texts) - with_text.true_count
         self.unlabelled += with_text.true_count - kept
         if len(self.first_unlabelled) < SHOWN and kept < with_text.true_count:
-            bad = pc.and_(with_text, pc.equal(names, ""))
-            found = zip(rows[_mask(bad)].tolist(), texts.filter(bad).to_pylist(), strict=True)
-            self.first_unlabelled += list(found)[: SHOWN - len(self.first_unlabelled)]
+            bad = np.flatnonzero(_mask(pc.and_not(with_text, good)))[: SHOWN - len(self.first_unlabelled)]
+            for place in bad.tolist():
+                lacking = [repr(name) for name, has in given.items() if not has[place].as_py()]
+                self.first_unlabelled.append((int(rows[place]), ", ".join(lacking), texts[place].as_py()))
         if kept < len(texts):
-            texts, names, rows = texts.filter(good), names.filter(good), rows[_mask(good)]
+            texts, rows = texts.filter(good), rows[_mask(good)]
+            values = [array.filter(good) for array in values]
 
         records = np.zeros(len(texts), RECORD)
         records["row"] = rows
-        records["label"] = numbers = labels.numbers(names, columns.label)
+        records["label"] = numbers = labels.numbers(values)
         hashes = text_hashes(texts, seed)
         records["high"], records["low"] = hashes[:, 0], hashes[:, 1]
         if columns.group:

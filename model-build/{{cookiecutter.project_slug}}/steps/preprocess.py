@@ -3,26 +3,31 @@
 Run by a SageMaker processing job, or by hand::
 
     python steps/preprocess.py --input data --output out --text-column body --label-column service_line
+    python steps/preprocess.py --input data --output out --text-column comment \\
+        --target sentiment=sentiment --target topics=topics --separator "topics=;"
 
 It reads every data file below ``--input`` (readers.py), joins and cleans the texts (texts.py), drops what
 cannot be used, divides the rest, and writes below ``--output``::
 
-    train/, validation/, test/     data.parquet (text: string, label: int32, row: int64) and labels.json
+    train/, validation/, test/     data.parquet (text: string, label: int32, row: int64) and labels.json;
+                                   with several targets NAME.label for each of them, of a target with
+                                   several labels a list of int32
     report/                        labels.json, data_report.json and training_texts.npy (fingerprints.py)
 
 ``row`` is the number of the row in the input, counted from 1 over the files in the order of their names,
-without headers. ``label`` is the position in the sorted list of labels in labels.json.
+without headers. ``label`` is the position in the target's sorted list of labels in labels.json.
 
 The rules:
 
-- A row without text is dropped. So is a row without label, and all rows of a text that occurs with different
-  labels; when these are more than ``--max-bad-label-share`` of all rows, the step refuses the data and shows
-  the first of them.
-- Of rows with the same text and label the first is kept. No text is in two sets.
-- There are at least two classes. Each class has a text for every set (3, or 2 with a test set of your own),
-  or with groups as many groups; rarer classes are refused by name: they could be trained or measured, not
-  both.
-- Classes are divided in the proportion of the fractions. With ``--group-column`` no group is in two sets, and
+- A row without text is dropped. So is a row that lacks the label of a target (one that may have several
+  labels may also have none), and all rows of a text that occurs with different labels; when these are more
+  than ``--max-bad-label-share`` of all rows, the step refuses the data and shows the first of them.
+- Of rows with the same text and labels the first is kept. No text is in two sets.
+- There are at least two classes of each target (of one with several labels at least one). Each class has a
+  text for every set (3, or 2 with a test set of your own), or with groups as many groups; rarer classes are
+  refused by name: they could be trained or measured, not both.
+- Classes are divided in the proportion of the fractions; with several targets or labels their combinations
+  are, as far as there are enough of each (strata.py). With ``--group-column`` no group is in two sets, and
   the classes are divided as well as whole groups can be; a row without a group is a group by itself.
 - With ``--test-input`` that is the test set, and only train and validation are drawn, in the proportion of
   their fractions. Its texts are dropped from train and validation. Its labels must occur in the data.
@@ -55,7 +60,8 @@ from preprocess_settings import Settings, parse_arguments
 from selection import Selection, select
 from sets import draw, write_sets
 from splits import SETS
-from targets import Target
+from strata import Strata
+from targets import Target, columns_of
 from textstats import TextStatistics
 from wording import listed
 
@@ -71,14 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".preprocess-", dir=settings.output) as folder:
         scratch = Path(folder)
-        labels = Labels()
+        labels = Labels(settings.columns.targets)
         test = take_in(test_files, settings, labels, scratch / "test") if test_files else None
         data = take_in(files, settings, labels, scratch / "data")
         selection = select(data, test, labels, settings, scratch)
         sets = draw(data, selection, settings, scratch)
         statistics = write_sets(data, test, selection, sets, scratch)
         report = data_report(data, test, selection, statistics, settings)
-        publish(scratch, selection.labels, settings.columns, report, settings.output)
+        publish(scratch, selection.strata.targets, settings.columns, report, settings.output)
     fingerprints.write(settings.output, settings.output / "report")
     summarise(report)
 
@@ -113,26 +119,58 @@ def data_report(
     settings: Settings,
 ) -> dict[str, Any]:
     """Return the content of data_report.json. It holds no text of the data."""
-    counts = np.stack([counts for _, counts in statistics], axis=1)
+    counts = selection.strata.spread(np.stack([counts for _, counts in statistics], axis=1))
     return {
         "input": _input(data, selection.dropped),
         "test_input": _input(test, selection.test_dropped) if test else None,
         "sets": {name: statistics.summary() for name, (statistics, _) in zip(SETS, statistics, strict=True)},
-        "labels": {
-            label: {**dict(zip(SETS, row, strict=True)), "total": sum(row)}
-            for label, row in zip(selection.labels, counts.tolist(), strict=True)
-        },
+        **_label_counts(selection.strata, counts.tolist()),
         "groups": {"groups": selection.groups, "rows_without_group": data.groupless}
         if settings.columns.group
         else None,
         "warnings": selection.warnings,
         "settings": {
             "format": settings.format,
-            "columns": settings.columns._asdict(),
+            "columns": _columns(settings.columns),
             "fractions": dict(zip(SETS, settings.fractions, strict=True)),
             "seed": settings.seed,
             "max_bad_label_share": settings.max_bad_label_share,
         },
+    }
+
+
+def _label_counts(strata: Strata, counts: list[list[int]]) -> dict[str, Any]:
+    """Return the texts of each label in each set; of several targets, those of each target's labels.
+
+    A target of kind ``several`` also has an entry in ``without_label``: texts with none of its labels.
+    """
+    rows = [{**dict(zip(SETS, row, strict=True)), "total": sum(row)} for row in counts]
+    labels = {
+        target.name: dict(zip(target.labels, rows[part], strict=True))
+        for target, part in zip(strata.targets, columns_of(strata.targets), strict=True)
+    }
+    several = [target.name for target in strata.targets if target.kind == "several"]
+    without = dict(zip(several, rows[strata.labels :], strict=True))
+    return {
+        "labels": labels if len(labels) > 1 else next(iter(labels.values())),
+        **({"without_label": without} if without else {}),
+    }
+
+
+def _columns(columns: Columns) -> dict[str, Any]:
+    """Return the columns as the report names them."""
+    targets = {
+        each.name: {"column": each.column, "kind": each.kind, "separator": each.separator}
+        for each in columns.targets
+    }
+    plain = len(targets) == 1 and columns.targets[0].kind == "one"
+    label = {"label": columns.targets[0].column} if plain else {"targets": targets}
+    return {
+        "text": columns.text,
+        "join": columns.join,
+        **label,
+        "group": columns.group,
+        "encoding": columns.encoding,
     }
 
 
@@ -148,10 +186,12 @@ def _input(intake: Intake, dropped: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def publish(scratch: Path, labels: list[str], columns: Columns, report: dict[str, Any], output: Path) -> None:
+def publish(
+    scratch: Path, targets: Sequence[Target], columns: Columns, report: dict[str, Any], output: Path
+) -> None:
     """Move the finished sets to their places, with labels.json beside each, and write the report."""
     content = {
-        "targets": [Target(columns.label, "one", tuple(labels)).as_json()],
+        "targets": [target.as_json() for target in targets],
         "text": {"columns": list(columns.text), "join": columns.join},
     }
     for name in (*SETS, "report"):
@@ -175,9 +215,19 @@ def summarise(report: dict[str, Any]) -> None:
             )
             say(f"{name}: {part['rows']:,} rows, files: {len(part['files']):,}; dropped: {dropped or 'none'}")
     sizes = ", ".join(f"{name} {report['sets'][name]['texts']:,}" for name in SETS)
-    say(f"{len(report['labels']):,} classes; texts: {sizes}")
+    say(f"{_classes(report)}; texts: {sizes}")
     for warning in report["warnings"]:
         say(f"warning: {warning}")
+
+
+def _classes(report: dict[str, Any]) -> str:
+    targets = report["settings"]["columns"].get("targets", {})
+    if len(targets) < 2:
+        return f"{len(report['labels']):,} {'labels' if targets else 'classes'}"
+    counts = [(name, len(report["labels"][name]), targets[name]["kind"]) for name in targets]
+    return ", ".join(
+        f"{name}: {count:,} {'labels' if kind == 'several' else 'classes'}" for name, count, kind in counts
+    )
 
 
 if __name__ == "__main__":

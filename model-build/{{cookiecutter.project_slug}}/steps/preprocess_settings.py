@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from failure import StepError
-from intake import Columns
+from intake import Columns, TargetColumn
 from texts import SEPARATORS
 from wording import listed
 
@@ -60,8 +60,20 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument(
         "--join", choices=sorted(SEPARATORS), default="blank_line", help="what stands between text columns"
     )
+    parser.add_argument("--label-column", help="column with the class: one target, of that name")
     parser.add_argument(
-        "--label-column", required=True, default=argparse.SUPPRESS, help="column with the class"
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME=COLUMN",
+        help="instead of --label-column: a target and the column of its labels; may be given several times",
+    )
+    parser.add_argument(
+        "--separator",
+        action="append",
+        default=[],
+        metavar="NAME=TEXT",
+        help="a text may have several labels of this target, or none; what stands between them",
     )
     parser.add_argument("--group-column", help="rows with the same value stay in one set")
     parser.add_argument("--train-fraction", type=float, default=0.7, help="share of the texts")
@@ -96,18 +108,42 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
 
 
 def _columns(given: argparse.Namespace) -> Columns:
-    used = [*given.text_column, given.label_column]
+    targets = _targets(given)
+    used = [*given.text_column, *(target.column for target in targets)]
     if len(set(used)) < len(used):
-        raise StepError(
-            f"data.text_columns, data.label_column: expected different columns, got {listed(used)}"
-        )
+        keys = ["data.text_columns", *(target.key for target in targets)]
+        raise StepError(f"{', '.join(keys)}: expected different columns, got {listed(used)}")
     if given.group_column in given.text_column:
         raise StepError(
             f"data.group_column: expected another column than a text column, got {given.group_column!r}"
         )
-    return Columns(
-        tuple(given.text_column), given.join, given.label_column, given.group_column, given.encoding
+    return Columns(tuple(given.text_column), given.join, targets, given.group_column, given.encoding)
+
+
+def _targets(given: argparse.Namespace) -> tuple[TargetColumn, ...]:
+    columns, separators = _pairs("--target", given.target), _pairs("--separator", given.separator)
+    if (given.label_column is None) == (not columns):
+        got = "both" if columns else "neither"
+        raise StepError(f"data: expected label_column, or targets (--label-column or --target), got {got}")
+    if unknown := [name for name in separators if name not in columns]:
+        raise StepError(f"--separator: expected the name of a --target, got {listed(unknown)}")
+    if given.label_column is not None:
+        return (TargetColumn(given.label_column, given.label_column),)
+    return tuple(
+        TargetColumn(name, column, separators.get(name), f"data.targets.{name}")
+        for name, column in columns.items()
     )
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    for text, (name, _, value) in zip(given, pairs, strict=True):
+        if not (name and value):
+            raise StepError(f"{option}: expected NAME=VALUE, got {text!r}")
+    names = [name for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        raise StepError(f"{option}: expected each target once, got {listed(names)}")
+    return {name: value for name, _, value in pairs}
 
 
 def _fractions(train: float, validation: float, test: float, own_test: bool) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
@@ -28,11 +28,20 @@ from wording import shorten
 BATCH_ROWS = 65_536
 
 
-def read(file: DataFile, columns: Sequence[str], encoding: str = "utf-8") -> Iterator[list[pa.Array]]:
+def read(
+    file: DataFile, columns: Sequence[str], encoding: str = "utf-8", lists: Mapping[str, str] | None = None
+) -> Iterator[list[pa.Array]]:
     """Yield batches of a file: one array of strings for each of the columns, ``None`` for a missing value.
 
     An empty field of a CSV file is an empty string. A file with no bytes, or with nothing but a header,
     yields nothing. Blank lines are no rows.
+
+    Args:
+        file: to read.
+        columns: to return, in this order.
+        encoding: of CSV and JSON Lines.
+        lists: columns that may hold a list of texts (an array in JSON Lines, a list in Parquet) in place of a
+            text, with the separator that they are joined by.
 
     Raises:
         StepError: the file cannot be read so, with its name and, where it is known, the row (counted from 1,
@@ -44,11 +53,12 @@ def read(file: DataFile, columns: Sequence[str], encoding: str = "utf-8") -> Ite
         raise StepError(
             f"data.encoding: expected an encoding that Python knows (utf-8, windows-1252), got {encoding!r}"
         ) from None
-    reader = {"csv": read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}[file.format]
+    readers = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}
+    reader = readers[file.format]
     if file.path.stat().st_size == 0:
         return
     try:
-        yield from reader(file, columns, encoding)
+        yield from reader(file, columns, encoding, lists or {})
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise StepError(f"{file.name}: expected a whole gzip file: {error}; upload the file again") from None
     except pa.ArrowException as error:
@@ -63,7 +73,15 @@ def read(file: DataFile, columns: Sequence[str], encoding: str = "utf-8") -> Ite
         ) from None  # a damaged Parquet file
 
 
-def _read_jsonl(file: DataFile, columns: Sequence[str], encoding: str) -> Iterator[list[pa.Array]]:
+def _read_csv(
+    file: DataFile, columns: Sequence[str], encoding: str, _: Mapping[str, str]
+) -> Iterator[list[pa.Array]]:
+    yield from read_csv(file, columns, encoding)
+
+
+def _read_jsonl(
+    file: DataFile, columns: Sequence[str], encoding: str, lists: Mapping[str, str]
+) -> Iterator[list[pa.Array]]:
     # Numbers are kept as they are written: 1.0 is not 1.
     decode = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).decode
     values: list[list[str | None]] = [[] for _ in columns]
@@ -82,7 +100,7 @@ def _read_jsonl(file: DataFile, columns: Sequence[str], encoding: str) -> Iterat
             for column, found in zip(columns, values, strict=True):
                 value = record.get(column)
                 if not (value is None or isinstance(value, str)):
-                    value = _as_text(value, file, number, column)
+                    value = _as_text(value, f"{file.name}: line {number:,}: {column}", lists.get(column))
                 found.append(value)
             size += len(line)
             if size >= BLOCK or len(values[0]) >= BATCH_ROWS:
@@ -118,11 +136,25 @@ def _json_object(file: DataFile, number: int, line: bytes, decode: Any) -> dict[
     )
 
 
-def _as_text(value: Any, file: DataFile, number: int, column: str) -> str:
+def _as_text(value: Any, where: str, separator: str | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list) and separator is not None:
+        for each in value:
+            if not isinstance(each, str):
+                raise StepError(f"{where}: expected an array of texts, found {json.dumps(each)} in it")
+            _check_separator(each, separator, where)
+        return separator.join(value)
     kind = "an array" if isinstance(value, list) else "an object"
-    raise StepError(f"{file.name}: line {number:,}: {column}: expected text or a number, found {kind}")
+    raise StepError(f"{where}: expected text or a number, found {kind}")
+
+
+def _check_separator(label: str, separator: str, where: str) -> None:
+    if separator in label:
+        raise StepError(
+            f"{where}: expected labels without the separator {separator!r}, found {label!r}; "
+            "choose another separator in config/model.yaml"
+        )
 
 
 def _check_keys(file: DataFile, seen: dict[str, None] | None, columns: Sequence[str]) -> None:
@@ -138,12 +170,36 @@ def _strings(values: list[str | None]) -> pa.Array:
         return pa.array([None if value is None else clean(value) for value in values], pa.string())
 
 
-def _read_parquet(file: DataFile, columns: Sequence[str], encoding: str) -> Iterator[list[pa.Array]]:
+def _read_parquet(
+    file: DataFile, columns: Sequence[str], encoding: str, lists: Mapping[str, str]
+) -> Iterator[list[pa.Array]]:
     # A buffer: without one Arrow holds the whole column of a row group, which may be the whole file.
     with pq.ParquetFile(file.path, buffer_size=1 << 20, pre_buffer=False) as table:
         check_columns(file.name, table.schema_arrow.names, columns)
         for column in columns:
-            if pa.types.is_nested(kind := table.schema_arrow.field(column).type):
+            kind = table.schema_arrow.field(column).type
+            if pa.types.is_nested(kind) and not (column in lists and _of_texts(kind)):
                 raise StepError(f"{file.name}: {column}: expected text or a number, found {kind}")
         for batch in table.iter_batches(BATCH_ROWS // 8, columns=list(dict.fromkeys(columns))):
-            yield [pc.cast(batch.column(column), pa.string()) for column in columns]
+            yield [
+                _joined(batch.column(column), lists[column], f"{file.name}: {column}")
+                if pa.types.is_nested(batch.column(column).type)
+                else pc.cast(batch.column(column), pa.string())
+                for column in columns
+            ]
+
+
+def _of_texts(kind: pa.DataType) -> bool:
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and not pa.types.is_nested(
+        kind.value_type
+    )
+
+
+def _joined(values: pa.Array, separator: str, where: str) -> pa.Array:
+    """Return an array of lists as one of strings."""
+    texts = pc.cast(values.flatten(), pa.string())
+    if texts.null_count:
+        raise StepError(f"{where}: expected lists of texts, found a null in one")
+    for label in texts.filter(pc.match_substring(texts, separator)).to_pylist():
+        _check_separator(label, separator, where)
+    return pc.cast(pc.binary_join(pc.cast(values, pa.list_(pa.string())), separator), pa.string())

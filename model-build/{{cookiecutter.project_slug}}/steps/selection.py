@@ -13,6 +13,8 @@ from duplicates import Buckets, Contradiction, resolve, without
 from failure import StepError
 from intake import SHOWN, Intake, Labels
 from preprocess_settings import Settings
+from strata import Strata
+from targets import Target
 from wording import listed, shorten
 
 Array = npt.NDArray[Any]
@@ -20,13 +22,12 @@ Array = npt.NDArray[Any]
 
 @dataclass
 class Selection:
-    """The rows that stay, in buckets, with their classes; and how many rows were dropped for what."""
+    """The rows that stay, in buckets, with their strata; and how many rows were dropped for what."""
 
     kept: Buckets
     test: Buckets | None
-    labels: list[str]  # sorted
-    index: Array  # number in the order of appearance -> position in `labels`, -1 for a label without a text
-    totals: Array  # texts of each of `labels` in `kept`
+    strata: Strata  # of `kept` and `test`, with the totals of `kept`
+    index: Array  # number of an answer in the order of appearance -> stratum, -1 for one without a text
     dropped: dict[str, int]
     test_dropped: dict[str, int]
     warnings: list[str] = field(default_factory=list)
@@ -44,21 +45,12 @@ def select(data: Intake, test: Intake | None, labels: Labels, settings: Settings
         _keep(test, None, labels, settings, scratch / "test-kept") if test else (None, {})
     )
     kept, dropped = _keep(data, test_kept, labels, settings, scratch / "kept")
-    counts = _label_counts(kept, len(labels.names))
-    if np.count_nonzero(counts) < 2:
-        found = listed([f"{labels.names[number]!r}" for number in np.flatnonzero(counts)]) or "no usable row"
-        raise StepError(
-            f"data.label_column: expected at least two classes in {settings.columns.label!r}, found {found}"
-        )
-    names = sorted(labels.names[number] for number in np.flatnonzero(counts))
-    position = {name: index for index, name in enumerate(names)}
-    index = np.array([position.get(name, -1) for name in labels.names])
-    selection = Selection(
-        kept, test_kept, names, index, np.zeros(len(names), np.int64), dropped, test_dropped
-    )
-    selection.totals[index[counts > 0]] = counts[counts > 0]
-    if test_kept:
-        _check_test_labels(_label_counts(test_kept, len(labels.names)), counts, labels, selection)
+    counts = _counts(kept, len(labels.answers))
+    targets = _targets(labels, counts)
+    in_test = _counts(test_kept, len(labels.answers)) if test_kept else np.zeros_like(counts)
+    warnings = _check_test(labels, in_test, counts) if test_kept else []
+    strata, index = _strata(labels, targets, counts, in_test)
+    selection = Selection(kept, test_kept, strata, index, dropped, test_dropped, warnings)
     for file, rows in [*data.files, *(test.files if test else [])]:
         if not rows:
             selection.warnings.append(f"{file.name}: no rows")
@@ -106,31 +98,82 @@ def _bad_labels(
         f"{missing:,} without a label, {contradictory:,} whose text has different labels; "
         "correct them, or raise the share in config/model.yaml"
     ]
-    lines += [f"  {intake.place(row)}: no label: {shorten(text)}" for row, text in intake.first_unlabelled]
+    for row, columns, text in intake.first_unlabelled:
+        where = f" in {columns}" if len(labels.targets) > 1 else ""
+        lines.append(f"  {intake.place(row)}: no label{where}: {shorten(text)}")
     texts = intake.texts({example.rows[0] for example in examples})
     for rows, numbers in examples:
         where = ", ".join(
-            f"{intake.place(row)} {labels.names[number]!r}" for row, number in zip(rows, numbers, strict=True)
+            f"{intake.place(row)} {labels.show(number)}" for row, number in zip(rows, numbers, strict=True)
         )
         lines.append(f"  {where}: {shorten(texts[rows[0]])}")
     return "\n".join(lines)
 
 
-def _label_counts(buckets: Buckets, labels: int) -> Array:
-    counts = np.zeros(labels, np.int64)
+def _counts(buckets: Buckets, answers: int) -> Array:
+    """Return the texts of each answer."""
+    counts = np.zeros(answers, np.int64)
     for records in buckets:
-        counts += np.bincount(records["label"], minlength=labels)
+        counts += np.bincount(records["label"], minlength=answers)
     return counts
 
 
-def _check_test_labels(in_test: Array, in_data: Array, labels: Labels, selection: Selection) -> None:
-    unknown = sorted(labels.names[number] for number in np.flatnonzero((in_test > 0) & (in_data == 0)))
-    if unknown:
-        raise StepError(
-            f"data.test_source: expected labels of the data, found also {listed([*map(repr, unknown)])}"
+def _found(labels: Labels, counts: Array) -> list[list[str]]:
+    """Return each target's labels that occur, sorted, given the texts of each answer."""
+    found: list[set[str]] = [set() for _ in labels.targets]
+    for number in np.flatnonzero(counts):
+        for names, positions, held in zip(labels.names, labels.answers[number], found, strict=True):
+            held.update(names[position] for position in positions)
+    return [sorted(held) for held in found]
+
+
+def _targets(labels: Labels, counts: Array) -> tuple[Target, ...]:
+    """Return the targets with the labels that occur; refuse one with too few."""
+    found = _found(labels, counts)
+    for target, names in zip(labels.targets, found, strict=True):
+        if len(names) < (2 if target.kind == "one" else 1):
+            what = "at least two classes" if target.kind == "one" else "labels"
+            shown = listed([*map(repr, names)]) or ("no label" if counts.any() else "no usable row")
+            raise StepError(f"{target.key}: expected {what} in {target.column!r}, found {shown}")
+    return tuple(
+        Target(target.name, target.kind, tuple(names))
+        for target, names in zip(labels.targets, found, strict=True)
+    )
+
+
+def _strata(
+    labels: Labels, targets: tuple[Target, ...], counts: Array, in_test: Array
+) -> tuple[Strata, Array]:
+    """Return the strata in an order that the order of the rows does not change, and each answer's stratum."""
+    ids = [
+        {names.index(label): number for number, label in enumerate(target.labels)}
+        for target, names in zip(targets, labels.names, strict=True)
+    ]
+    answers = {
+        int(number): tuple(
+            tuple(sorted(known[position] for position in positions))
+            for known, positions in zip(ids, labels.answers[number], strict=True)
         )
+        for number in np.flatnonzero(counts + in_test)
+    }
+    order = sorted(answers, key=answers.__getitem__)
+    index = np.full(len(labels.answers), -1)
+    index[order] = np.arange(len(order))
+    return Strata.of(targets, [answers[number] for number in order], counts[order]), index
+
+
+def _check_test(labels: Labels, in_test: Array, in_data: Array) -> list[str]:
+    """Refuse a test set with labels that the data has not; return warnings of those it lacks."""
     if not in_test.any():
         raise StepError("data.test_source: expected texts with a label, found none")
-    absent = sorted(labels.names[number] for number in np.flatnonzero((in_test == 0) & (in_data > 0)))
-    if absent:
-        selection.warnings.append(f"test has no text of {listed([*map(repr, absent)])}")
+    warnings = []
+    for target, test, data in zip(
+        labels.targets, _found(labels, in_test), _found(labels, in_data), strict=True
+    ):
+        of = f" of {target.name}" if len(labels.targets) > 1 else ""
+        if unknown := sorted(set(test) - set(data)):
+            shown = listed([*map(repr, unknown)])
+            raise StepError(f"data.test_source: expected labels{of} of the data, found also {shown}")
+        if absent := sorted(set(data) - set(test)):
+            warnings.append(f"test has no text of {listed([*map(repr, absent)])}{of}")
+    return warnings

@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from failure import StepError
-from intake import SCHEMA, Intake
+from intake import Intake
 from preprocess_settings import Settings
 from selection import Selection
 from splits import SETS, TEST, TRAIN, Deal, Groups, allocate, assign_groups
+from strata import Strata, divide, label_name
+from strata import assign_groups as assign_strata
+from targets import field_names
 from textstats import TextStatistics
 from wording import listed
 
@@ -30,11 +33,14 @@ def draw(data: Intake, selection: Selection, settings: Settings, scratch: Path) 
         StepError: a class is too rare to be in every set.
     """
     sets = np.memmap(scratch / "sets", np.uint8, "w+", shape=(data.rows + 1,))
-    fractions = settings.fractions
+    strata, fractions = selection.strata, settings.fractions
     drawn = sum(fraction > 0 for fraction in fractions)
-    _check_rare(selection.totals, "texts", drawn, selection.labels)
-    table = allocate(selection.totals, fractions)
+    _check_rare(strata.spread(strata.totals), "texts", drawn, strata)
+    table = allocate(strata.totals, fractions) if strata.plain else None
     if settings.columns.group is None:
+        if table is None:
+            table = divide(strata, fractions)
+            _check_complete(strata, table, fractions)
         deal = Deal(table)
         for records in selection.kept:
             sets[records["row"]] = deal.sets_of(selection.index[records["label"]]) + 1
@@ -42,65 +48,79 @@ def draw(data: Intake, selection: Selection, settings: Settings, scratch: Path) 
     groups = Groups.gather(
         (records["group"], selection.index[records["label"]]) for records in selection.kept
     )
-    _check_rare(
-        np.bincount(groups.label, minlength=len(selection.labels)),
-        f"groups by {settings.columns.group!r}",
-        drawn,
-        selection.labels,
-    )
-    assigned = assign_groups(groups, table)
-    counts = np.zeros_like(table)
+    of_column = np.bincount(strata.widened(groups).label, minlength=strata.width)
+    _check_rare(of_column, f"groups by {settings.columns.group!r}", drawn, strata)
+    assigned = assign_strata(groups, strata, fractions) if table is None else assign_groups(groups, table)
+    counts = np.zeros((len(strata.totals), len(SETS)), np.int64)
     for records in selection.kept:
         chosen = assigned[np.searchsorted(groups.names, records["group"])]
         sets[records["row"]] = chosen + 1
         np.add.at(counts, (selection.index[records["label"]], chosen), 1)
     selection.groups = len(groups.names)
-    _check_groups(counts, table, settings.columns.group, selection)
+    fair = np.rint(strata.totals.sum() * np.asarray(fractions)) if table is None else table.sum(axis=0)
+    _check_groups(counts, fair, settings.columns.group, selection)
     return sets
 
 
-def _check_rare(counts: Array, what: str, drawn: int, labels: list[str]) -> None:
-    rare = [f"{labels[index]!r} ({counts[index]})" for index in np.flatnonzero(counts < drawn)]
-    if rare:
+def _check_rare(counts: Array, what: str, drawn: int, strata: Strata) -> None:
+    """Refuse a label with fewer than ``drawn``, given the counts of each column."""
+    few = np.flatnonzero(counts[: strata.labels] < drawn).tolist()
+    if few:
+        rare = [f"{label_name(strata.targets, column)} ({counts[column]})" for column in few]
         raise StepError(
             f"expected at least {drawn} {what} of each class, one for each set that is drawn, found fewer of "
             f"{listed(rare)}; add texts, merge the class with another, or remove its rows"
         )
 
 
-def _check_groups(counts: Array, table: Array, column: str, selection: Selection) -> None:
-    """Refuse sets that whole groups cannot fill, and warn of those they fill badly."""
+def _check_complete(strata: Strata, table: Array, fractions: tuple[float, float, float]) -> None:
+    """Refuse a division of the strata that leaves a set without a label."""
+    have = strata.spread(table)[: strata.labels]
+    for column, index in np.argwhere((have == 0) & (np.asarray(fractions) > 0)).tolist():
+        raise StepError(
+            "expected a text of each class in each set, found no division that puts one of "
+            f"{label_name(strata.targets, column)} into {SETS[index]}, as its few texts are also those of "
+            "other classes; add texts, merge the class with another, or remove its rows"
+        )
+
+
+def _check_groups(strata_counts: Array, wanted: Array, column: str, selection: Selection) -> None:
+    """Refuse sets that whole groups cannot fill, and warn of those they fill badly.
+
+    Args:
+        strata_counts: texts of each stratum in each set.
+        wanted: texts that each set should have.
+        column: of the groups.
+        selection: gets the warnings.
+    """
+    strata, drawn = selection.strata, wanted > 0
+    counts, sizes = strata.spread(strata_counts)[: strata.labels], strata_counts.sum(axis=0)
     absent = {
-        index: [
-            selection.labels[row] for row in np.flatnonzero((counts[:, index] == 0) & (table[:, index] > 0))
-        ]
-        for index in range(3)
+        index: [label_name(strata.targets, row) for row in np.flatnonzero(counts[:, index] == 0).tolist()]
+        for index in np.flatnonzero(drawn).tolist()
     }
-    if absent[TRAIN] or (counts.sum(axis=0) == 0)[table.any(axis=0)].any():
+    if absent[TRAIN] or (sizes == 0)[drawn].any():
         raise StepError(
             f"data.group_column: expected groups by {column!r} small enough that every class is in train and "
-            f"no set is empty, found the sets {dict(zip(SETS, counts.sum(axis=0).tolist(), strict=True))}"
+            f"no set is empty, found the sets {dict(zip(SETS, sizes.tolist(), strict=True))}"
             + (f" and no text in train of {listed(absent[TRAIN])}" if absent[TRAIN] else "")
         )
-    for index, name in enumerate(SETS):
-        if absent[index]:
+    for index, labels in absent.items():
+        if labels:
             selection.warnings.append(
-                f"{name} has no text of {listed([*map(repr, absent[index])])}: the groups are too large"
+                f"{SETS[index]} has no text of {listed(labels)}: the groups are too large"
             )
-        have, want = int(counts[:, index].sum()), int(table[:, index].sum())
+        have, want = int(sizes[index]), int(wanted[index])
         if abs(have - want) > 0.2 * want:
-            selection.warnings.append(
-                f"{name} has {have:,} texts instead of {want:,}: the groups by {column!r} are too large"
-            )
+            text = f"{SETS[index]} has {have:,} texts instead of {want:,}"
+            selection.warnings.append(f"{text}: the groups by {column!r} are too large")
 
 
 def write_sets(
     data: Intake, test: Intake | None, selection: Selection, sets: Array, scratch: Path
 ) -> list[tuple[TextStatistics, Array]]:
-    """Write each set as Parquet into the scratch folder; return its statistics and texts of each class."""
-    writers = [
-        SetWriter(scratch / f"{name}.parquet", selection.index, len(selection.labels)) for name in SETS
-    ]
+    """Write each set as Parquet into the scratch folder; return its statistics and texts of each stratum."""
+    writers = [SetWriter(scratch / f"{name}.parquet", selection.index, selection.strata) for name in SETS]
     for batch in data.batches():
         chosen = sets[batch.column("row").to_numpy()]
         for index, writer in enumerate(writers):
@@ -117,27 +137,36 @@ def write_sets(
 class SetWriter:
     """Writes one set as Parquet, in row groups of a good size, and gathers its statistics."""
 
-    def __init__(self, path: Path, index: Array, labels: int) -> None:
-        """Write labels as ``index`` maps them."""
+    def __init__(self, path: Path, index: Array, strata: Strata) -> None:
+        """Write the labels of the strata that ``index`` maps answers to; batches.py says the columns."""
+        fields = field_names(strata.targets, "label")
+        self._ids = [
+            pa.array([ids[0] for ids in each], pa.int32())
+            if target.kind == "one"
+            else pa.array([list(ids) for ids in each], pa.list_(pa.int32()))
+            for target, each in zip(strata.targets, zip(*strata.answers, strict=True), strict=True)
+        ]
+        types = [(field, ids.type) for field, ids in zip(fields, self._ids, strict=True)]
+        self._schema = pa.schema([("text", pa.string()), *types, ("row", pa.int64())])
+        numbers = [name for name, kind in types if pa.types.is_integer(kind)]
         # Nearly every text is different, so a dictionary would only cost time.
         self._writer = pq.ParquetWriter(
-            path, SCHEMA, use_dictionary=["label"], write_statistics=["label", "row"]
+            path, self._schema, use_dictionary=numbers, write_statistics=[*numbers, "row"]
         )
         self._index = index
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
-        self._counts = np.zeros(labels, np.int64)
+        self._counts = np.zeros(len(strata.answers), np.int64)
         self._statistics = TextStatistics()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add rows of ``SCHEMA``."""
-        labels = self._index[batch.column("label").to_numpy()]
-        self._counts += np.bincount(labels, minlength=len(self._counts))
+        strata = self._index[batch.column("label").to_numpy()]
+        self._counts += np.bincount(strata, minlength=len(self._counts))
         self._statistics.add(batch.column("text"))
+        labels = [ids.take(pa.array(strata)) for ids in self._ids]
         self._waiting.append(
-            pa.record_batch(
-                [batch.column("text"), pa.array(labels, pa.int32()), batch.column("row")], schema=SCHEMA
-            )
+            pa.record_batch([batch.column("text"), *labels, batch.column("row")], schema=self._schema)
         )
         self._rows += len(batch)
         self._bytes += batch.nbytes
@@ -145,11 +174,11 @@ class SetWriter:
             self._flush()
 
     def close(self) -> tuple[TextStatistics, Array]:
-        """Write what is waiting; return the statistics of the texts and the number of texts of each class."""
+        """Write what is waiting; return the statistics of the texts and how many each stratum has."""
         self._flush()
         self._writer.close()
         return self._statistics, self._counts
 
     def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_batches(self._waiting, SCHEMA))
+        self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema))
         self._waiting, self._rows, self._bytes = [], 0, 0

@@ -100,6 +100,10 @@ class Groups(NamedTuple):
         """Return the number of texts of each group."""
         return np.bincount(self.group, self.texts, len(self.names)).astype(np.int64)
 
+    def relabelled(self, group: Array, label: Array, texts: Array) -> Groups:
+        """Return the same groups with other entries, of which those of one group and class become one."""
+        return Groups(self.names, *_counted(group, label, texts))
+
 
 def _counted(names: Array, labels: Array, counts: Array) -> tuple[Array, Array, Array]:
     order = np.lexsort((labels, names))
@@ -117,16 +121,27 @@ def assign_groups(groups: Groups, table: Array) -> Array:
     whole. Groups of one text then fill each class up exactly. At the end a set that still lacks a class gets
     the smallest group that another can do without.
     """
-    have = np.zeros_like(table)
+    have, sizes = np.zeros_like(table), groups.sizes()
     result = np.zeros(len(groups.names), np.uint8)
-    _place_large(groups, table, have, result)
+    place_large(groups, sizes, table, table.sum(axis=0), have, result)
     _fill_with_single(groups, table, have, result)
-    _repair(groups, table, have, result)
+    repair(groups, sizes, table, have, result)
     return result
 
 
-def _place_large(groups: Groups, table: Array, have: Array, result: Array) -> None:
-    sizes = groups.sizes()
+def place_large(
+    groups: Groups, sizes: Array, table: Array, totals: Array, have: Array, result: Array
+) -> None:
+    """Place the groups of several texts; adds to what the sets ``have``, and writes into ``result``.
+
+    Args:
+        groups: over classes, or over the labels of several targets.
+        sizes: texts of each group.
+        table: how many texts each set is to have of each class, shape (classes, 3).
+        totals: how many texts each set is to have, shape (3,).
+        have: what each set has of each class.
+        result: the set of each group.
+    """
     large = np.flatnonzero(sizes > 1)
     large = large[np.argsort(-sizes[large], kind="stable")]
     begins = np.searchsorted(groups.group, large).tolist()
@@ -137,7 +152,7 @@ def _place_large(groups: Groups, table: Array, have: Array, result: Array) -> No
         table.T.tolist(),
         [[0] * len(table) for _ in SETS],
     )  # lists: Python's own numbers are faster one by one
-    wanted_all, held_all = table.sum(axis=0).tolist(), [0, 0, 0]
+    wanted_all, held_all = totals.tolist(), [0, 0, 0]
     for group, begin, end, size in zip(large.tolist(), begins, ends, sizes[large].tolist(), strict=True):
         items = list(zip(labels[begin:end].tolist(), counts[begin:end].tolist(), strict=True))
         best, least = 0, float("inf")
@@ -166,13 +181,13 @@ def _fill_with_single(groups: Groups, table: Array, have: Array, result: Array) 
     np.add.at(have, (labels, sets), 1)
 
 
-def _repair(groups: Groups, table: Array, have: Array, result: Array) -> None:
-    sizes = groups.sizes()
+def repair(groups: Groups, sizes: Array, table: Array, have: Array, result: Array) -> None:
+    """Give each set that lacks a class the smallest group that another can do without; as ``place_large``."""
     for label, wanting in np.argwhere((have == 0) & (table > 0)).tolist():
         holders = groups.group[groups.label == label]
         for group in holders[np.argsort(sizes[holders], kind="stable")].tolist():
             entries = slice(*np.searchsorted(groups.group, [group, group + 1]))
-            moved, source = np.zeros(len(table), np.int64), int(result[group])
+            moved, source = np.zeros(len(table), table.dtype), int(result[group])
             moved[groups.label[entries]] = groups.texts[entries]
             if ((moved == 0) | (have[:, source] > moved)).all():
                 have[:, source] -= moved
