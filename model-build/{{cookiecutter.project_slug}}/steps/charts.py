@@ -15,7 +15,7 @@ import numpy as np
 from metrics import Calibration, ClassScores
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
-INK, SOFT, LINE, EMPTY = "#1f2933", "#616e7c", "#d5dbe1", "#f5f7f9"
+INK, SOFT, LINE, EMPTY = "var(--ink)", "var(--soft)", "var(--line)", "var(--empty)"  # of report_style.py
 
 CELL_NUMBERS = 20
 """Up to how many classes a confusion matrix has room for a number in each cell."""
@@ -32,11 +32,13 @@ def confusion_chart(matrix: np.ndarray, labels: Sequence[str]) -> str:
     numbers, many = classes <= CELL_NUMBERS, classes > 40
     cell = 11.0 if many else 18.0 if not numbers else max(34.0, min(64.0, 420 / classes))
     font = 9.0 if many else 12.0
-    left = 16 + 0.6 * font * max(len(short(label)) for label in labels)
+    corner = "true ↓  predicted →"
+    longest = 0.6 * font * max(len(short(label)) for label in labels)
+    left = 16 + max(longest, 0.55 * font * len(corner))
     # Column labels lean while there is room for that, and stand upright where there is not.
-    turn, top = (-90, left) if many else (-45, 18 + 0.72 * (left - 16))
+    turn, top = (-90, 16 + longest) if many else (-45, 18 + 0.72 * longest)
     support = matrix.sum(axis=1)
-    parts = [_text(left - 8, top - 8, "true ↓  predicted →", font, anchor="end", colour=SOFT)]
+    parts = [_text(left - 8, top - 8, corner, font, anchor="end", colour=SOFT)]
     parts.append(_tag("rect", x=left, y=top, width=cell * classes, height=cell * classes, fill=EMPTY))
     for index, label in enumerate(labels):
         middle = (index + 0.5) * cell

@@ -51,7 +51,7 @@ def _target(found: TargetEvaluation) -> dict[str, Any]:
     reliability = _reliability(found.calibration)
     triage = None if found.triage is None else _triage(found.triage, found.calibration)
     if found.matrix is None:
-        content = {**figures, "per_label": _classes(found.scores, labels), "reliability": reliability}
+        content = {**figures, "per_class": _classes(found.scores, labels), "reliability": reliability}
         return {KEYS["several"]: content, "triage": triage}
     content = {
         **figures,
@@ -107,7 +107,7 @@ def _triage(triage: Triage, calibrated: Calibration) -> dict[str, Any]:
             "uncalibrated": triage.uncalibrated.error,
             "calibrated": calibrated.error,
         },
-        "per_label": {
+        "per_class": {
             each.label: {
                 "threshold": each.threshold,
                 "answers": each.answers,
