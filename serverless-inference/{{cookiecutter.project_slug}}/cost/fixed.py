@@ -67,11 +67,10 @@ def _alarms(template: str, on: list[Mapping[str, Any]]) -> list[Item]:
 
 
 def _dashboards(template: str, on: list[Mapping[str, Any]]) -> list[Item]:
-    """An endpoint has one also when it is not enabled; a batch pipeline has one of what is watched."""
+    """An endpoint has one also when it is not enabled, to say so."""
     if template == "model_build":
         return []
-    watched = sum(bool(environment.get("watching")) for environment in on)
-    count = 2 if template == "serverless_inference" else watched
+    count = 2 if template == "serverless_inference" else len(on)
     return [item(PART, "dashboards", "cloudwatch.dashboard", count, "one for each environment")]
 
 
