@@ -38,14 +38,11 @@ def static(settings: Settings, commit: str, hyperparameters: Mapping[str, str], 
             "business_stakeholders": card.stakeholders or NOT_STATED,
         },
         "training_details": {
-            "objective_function": {
-                "function": {"function": "Minimize", "facet": "Loss"},
-                "notes": "Cross-entropy on the training set; the epoch with the best "
-                f"{model.training.early_stopping.metric} on the validation set is kept.",
-            },
             "training_observations": _cut(
                 f"Fine-tuned from {model.model.base}; texts of {' + '.join(model.data.text_columns)}, "
-                f"at most {model.model.max_length} tokens, cut by {model.model.truncation}.",
+                f"at most {model.model.max_length} tokens, cut by {model.model.truncation}. "
+                "Minimises cross-entropy; "
+                f"the epoch with the best {model.training.early_stopping.metric} on validation is kept.",
                 1024,
             ),
             "training_job_details": {

@@ -207,7 +207,7 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _print_status(settings: Settings, sagemaker: Any, most: int) -> int:
-    from . import pipeline
+    from . import pipeline, versions
 
     runs = pipeline.executions(settings.project, sagemaker, most)
     print(f"pipeline {settings.project.pipeline_name}" + ("" if runs else ": no runs yet"))
@@ -218,6 +218,7 @@ def _print_status(settings: Settings, sagemaker: Any, most: int) -> int:
         name = run["PipelineExecutionArn"].rsplit("/", 1)[-1]
         print(f"  {run['StartTime']:%Y-%m-%d %H:%M}  {run['PipelineExecutionStatus']:<10}  {name}{reason}")
     packages = pipeline.model_packages(settings.project, sagemaker, most)
+    newest = str(next(iter(versions.approved(settings.project, sagemaker)), ""))
     print(
         f"model package group {settings.project.model_package_group}"
         + ("" if packages else ": no versions yet")
@@ -225,7 +226,10 @@ def _print_status(settings: Settings, sagemaker: Any, most: int) -> int:
     for package in packages:
         version = package["ModelPackageArn"].rsplit("/", 1)[-1]
         created, approval = package["CreationTime"], package["ModelApprovalStatus"]
-        print(f"  {created:%Y-%m-%d %H:%M}  version {version:<4}  {approval}")
+        # Who decided, and why, is in no list.
+        said = versions.describe(sagemaker, package["ModelPackageArn"]).decision or approval
+        mark = "  <- live" if version == newest else ""
+        print(f"  {created:%Y-%m-%d %H:%M}  version {version:<4}  {said}{mark}")
     return 0
 
 

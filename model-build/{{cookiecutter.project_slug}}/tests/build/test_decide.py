@@ -1,0 +1,249 @@
+"""compare, approve, reject, lineage and status, against the sandbox's registry and S3."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model_build import beside, cli, decide, lineage, live
+from model_build.load import load
+from model_build.local import sandbox
+
+ROOT = Path(__file__).parents[2]
+SHA = "5b9c" * 16
+
+
+def figure(old: float, new: float) -> dict:
+    return {"live": old, "candidate": new, "difference": new - old, "confidence_interval": [-0.01, 0.03]}
+
+
+def evaluation(compared_with: int | None) -> dict:
+    """What evaluation has written, beside version `compared_with`."""
+    comparison: dict = {"status": "none", "note": "no version is approved yet", "targets": {}, "warnings": []}
+    if compared_with is not None:
+        classes = [
+            {
+                "label": name,
+                "rows": 40,
+                "difference": new - old,
+                "live": {"f1": old},
+                "candidate": {"f1": new},
+            }
+            for name, old, new in (("gas", 0.9, 0.8), ("billing", 0.5, 0.7))
+        ]
+        comparison = {
+            "status": "compared",
+            "live": {"package": "arn", "version": str(compared_with), "commit": "abc"},
+            "rows": {"test": 100, "known_to_live": 0, "compared": 100},
+            "fair": True,
+            "targets": {
+                "service_line": {
+                    "figures": {"accuracy": figure(0.8, 0.81), "macro_f1": figure(0.7, 0.7)},
+                    "changed": {"fixed": 3, "broken": 2, "both_right": 78, "both_wrong": 17},
+                    "classes": classes,
+                }
+            },
+            "data": {"same": True, "rows": {"live": 400, "candidate": 400}},
+            "settings": [{"key": "training.epochs", "live": 8, "candidate": 3}],
+            "warnings": ["The live model does not know permits."],
+        }
+    return {
+        "gate": {"passed": True, "message": "all 2 thresholds are met"},
+        "test_rows": 100,
+        "comparison": comparison,
+    }
+
+
+@pytest.fixture
+def registry(repository: Path) -> Path:
+    """A repository whose sandbox has three versions that wait; the second was measured beside the first."""
+    shutil.copyfile(ROOT / "sandbox.toml", repository / "sandbox.toml")
+    settings = load(repository)
+    project = settings.project
+    with sandbox(settings) as running:
+        s3, sagemaker = running.client("s3"), running.client("sagemaker")
+        sagemaker.create_model_package_group(ModelPackageGroupName=project.model_package_group)
+        for number, beside_version in ((1, None), (2, 1), (3, 1)):
+            prefix = f"runs/run-{number}"
+
+            def put(name: str, text: str, prefix: str = prefix) -> str:
+                s3.put_object(Bucket=project.bucket, Key=f"{prefix}/{name}", Body=text.encode())
+                return f"s3://{project.bucket}/{prefix}/{name}"
+
+            report = {
+                "input": {"rows": 400, "files": [{"name": "emails.csv"}]},
+                "sets": {"train": {"texts": 300}},
+            }
+            uri = put("evaluation.json", json.dumps(evaluation(beside_version)))
+            sagemaker.create_model_package(
+                ModelPackageGroupName=project.model_package_group,
+                ModelApprovalStatus="PendingManualApproval",
+                InferenceSpecification={
+                    "Containers": [{"Image": "image", "ModelDataUrl": put("model.tar.gz", "model")}],
+                    "SupportedContentTypes": ["text/csv"],
+                    "SupportedResponseMIMETypes": ["text/csv"],
+                },
+                ModelMetrics={
+                    "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": uri}}
+                },
+                MetadataProperties={
+                    "CommitId": "c0ffee",
+                    "GeneratedBy": f"arn:aws:sagemaker:r:1:pipeline/p/execution/x{number}",
+                },
+                CustomerMetadataProperties={
+                    "git_commit": "c0ffee",
+                    "data_sha256": SHA,
+                    "report_uri": put("report.html", "<!doctype html>"),
+                    "data_report_uri": put("report/data_report.json", json.dumps(report)),
+                    "training_job_arn": "arn:aws:sagemaker:ca-central-1:111111111111:training-job/gone",
+                },
+            )
+    return repository
+
+
+@pytest.fixture
+def run(registry: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """Runs a command in the sandbox; returns its exit status and what it printed."""
+    monkeypatch.delenv(decide.YES, raising=False)
+
+    def command(*arguments: str) -> tuple[int, str]:
+        status = cli.main(["--root", str(registry), *arguments, "--local"])
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    return command
+
+
+def test_approving_shows_what_speaks_for_and_against_and_keeps_who_and_why(run, registry):
+    status, said = run("approve", "1", "--yes", "--comment", "first one,\nlooks fine")
+    assert status == 0
+    assert "no version is approved yet" in said.lower()
+    assert "staging first" in said
+    status, said = run("compare", "2")
+    assert status == 0
+    assert "Beside the live version 1 (on the same 100 test rows)" in said
+    assert "0.0100 better" in said
+    assert "(may be chance)" in said
+    assert "the same" in said
+    assert "losses  gas" in said
+    assert "gains   billing" in said
+    assert "training.epochs: 8 -> 3" in said
+    assert "does not know permits" in said
+    assert (registry / "reports/x2/report.html").read_text() == "<!doctype html>"
+    assert "reports/x2/report.html" in said.replace("\\", "/")
+    status, said = run("status")
+    assert "Approved by" in said
+    assert "first one, looks fine" in said
+
+
+def test_the_newest_that_waits_is_meant_and_nothing_happens_without_an_answer(run):
+    status, said = run("approve")
+    assert status == 1
+    assert "version 3: waits for approval" in said
+    assert "Nothing is changed" in said
+    assert run("approve", "--yes")[0] == 0
+    status, said = run("compare")
+    assert "version 2: waits for approval" in said
+    assert "live now is version 3" in said, "it was measured beside another"
+
+
+def test_what_makes_no_sense_is_refused_with_what_to_do(run):
+    run("approve", "2", "--yes")
+    status, said = run("approve", "2", "--yes")
+    assert status == 1
+    assert "approved already" in said
+    status, said = run("approve", "1", "--yes")
+    assert status == 1
+    assert "version 2 is approved and newer" in said
+    assert "reject" in said
+    status, said = run("approve", "9", "--yes")
+    assert status == 1
+    assert "version 9: expected one of 3 (waits for approval), 2 (approved), 1 (waits for approval)" in said
+    with pytest.raises(SystemExit):
+        run("reject", "2", "--yes")  # without a reason
+    assert run("reject", "2", "--reason", " ", "--yes")[0] == 1
+
+
+def test_rejecting_says_what_comes_back(run):
+    run("approve", "1", "--yes")
+    run("approve", "2", "--yes")
+    status, said = run("reject", "3", "--reason", "worse on gas", "--yes")
+    assert status == 0
+    assert "changes nothing that is live" in said
+    status, said = run("reject", "2", "--reason", "answers billing wrongly", "--yes")
+    assert "brings version 1 back" in said
+    assert "Rejected by" in said
+    assert "answers billing wrongly" in said
+    status, said = run("reject", "2", "--reason", "again", "--yes")
+    assert status == 1
+    assert "rejected already" in said
+    status, said = run("reject", "1", "--reason", "also bad", "--yes")
+    assert "no other is approved" in said
+    status, said = run("approve", "2", "--yes")
+    assert status == 0, "a rejected one can be approved again"
+
+
+def test_the_live_model_becomes_parameters_and_what_is_gone_a_placeholder(run, registry):
+    run("approve", "2", "--yes")
+    settings = load(registry)
+    with sandbox(settings) as running:
+        found = live.package(settings.project, running.client("sagemaker"))
+        given = live.parameters(found, running.client("s3"))
+    bucket = settings.project.bucket
+    assert given[live.PACKAGE].endswith("/2")
+    assert given[live.COMMIT] == "c0ffee"
+    assert given[live.MODEL] == f"s3://{bucket}/runs/run-2/model.tar.gz"
+    assert given[live.REPORT] == f"s3://{bucket}/runs/run-2/report"
+    assert live.SETTINGS not in given, "this version carries none: the default, a placeholder, stays"
+    assert live.parameters(None, None) == {live.PACKAGE: live.NONE}
+
+
+def test_lineage_goes_from_a_result_back_to_commit_data_and_people(run, registry, tmp_path):
+    run("approve", "2", "--yes", "--comment", "good")
+    result = tmp_path / "june.csv"
+    result.write_text("id,comment,label,model_version\n1,hello,gas,2\n", encoding="utf-8")
+    status, said = run("lineage", str(result))
+    assert status == 0
+    assert "version 2 of email-router, approved" in said
+    for part in ("Approved by", "good", "c0ffee", SHA, "emails.csv", "execution/x2", "compared with"):
+        assert part in said, part
+    assert "not readable" in said, "a training job that is gone does not hide the rest"
+    status, said = run("lineage", "--json")
+    found = json.loads(said)
+    assert found["asked"] == "the live version"
+    assert found["version"]["number"] == 2
+    assert found["evaluation"]["compared_with"] == "version 1"
+    status, said = run("lineage", str(tmp_path / "no.csv"))
+    assert status == 1
+    assert "expected a version's number" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        (
+            "a.csv.summary.json",
+            '{\n"model_package_arn": "arn:aws:sagemaker:x",\n"rows": 1}',
+            "arn:aws:sagemaker:x",
+        ),
+        ("live.json", '{"model": {"package_arn": "arn:aws:sagemaker:y"}}', "arn:aws:sagemaker:y"),
+        ("a.jsonl", '{"text": "a", "model_version": 7}\n{"text": "b", "model_version": 7}\n', 7),
+        ("a.csv", '\ufefftext,model_version\n"a\nb",12\n', 12),
+    ],
+)
+def test_files_that_carry_a_version_are_read(tmp_path, name, text, found):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert lineage.of_file(tmp_path / name) == found
+
+
+def test_what_is_kept_fits_into_one_line_of_the_service():
+    text = decide.description("Rejected", "assumed-role/Ann/ann@example.org", "a\nb\t" + "c" * 2000)
+    assert len(text) == decide.LONGEST
+    assert "\n" not in text
+
+
+def test_no_difference_is_never_called_better():
+    assert beside.difference(0.00004, 4) == "the same"
+    assert beside.difference(-0.0001, 4) == "0.0001 worse"
