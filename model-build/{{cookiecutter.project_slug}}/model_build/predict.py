@@ -23,7 +23,7 @@ _WIDTH = 64  # characters of a text in the table
 
 
 def predict(settings: Settings, file: Path, version: int | None) -> int:
-    """Print the most probable classes of each text in `file`.
+    """Print the most probable classes of each text in `file`, and whether a person should look at it.
 
     Args:
         settings: of the repository.
@@ -39,9 +39,29 @@ def predict(settings: Settings, file: Path, version: int | None) -> int:
         answers = _ask(settings, running, arn, records)
     print(f"{arn} says:")
     for record, answer in zip(records, answers, strict=True):
-        classes = ", ".join(f"{item['label']} {item['score']:.0%}" for item in answer)
-        print(f"  {_shorten(record, settings.model.data.text_columns):<{_WIDTH}}  {classes}")
+        print("\n".join(lines(_shorten(record, settings.model.data.text_columns), answer)))
     return 0
+
+
+def lines(text: str, answer: Any) -> list[str]:
+    """What is shown of one text: one line, or with several targets one more for each of them.
+
+    Args:
+        text: short enough for a line.
+        answer: of steps/inference.py, with `top_k`.
+    """
+    several = isinstance(answer, dict) and "labels" not in answer
+    if not several:
+        return [f"  {text:<{_WIDTH}}  {_said(answer)}"]
+    widest = max(map(len, answer))
+    return [f"  {text}", *(f"    {name:<{widest}}  {_said(said)}" for name, said in answer.items())]
+
+
+def _said(answer: Any) -> str:
+    labels = answer["labels"] if isinstance(answer, dict) else answer
+    first = answer if isinstance(answer, dict) else answer[0]
+    shown = ", ".join(f"{item['label']} {item['score']:.0%}" for item in labels) or "(none)"
+    return f"{shown}  ? needs review" if first.get("needs_review") else shown
 
 
 def read(file: Path) -> list[Any]:
@@ -89,9 +109,7 @@ def _package(settings: Settings, sagemaker: Any, version: int | None) -> str:
     return wanted[0]
 
 
-def _ask(
-    settings: Settings, running: Sandbox, package_arn: str, records: list[Any]
-) -> list[list[dict[str, Any]]]:
+def _ask(settings: Settings, running: Sandbox, package_arn: str, records: list[Any]) -> list[Any]:
     """Run the transform; an answer for each record, in order."""
     project = settings.project
     account, region = project.accounts.shared_services, project.region
