@@ -7,15 +7,18 @@ import io
 import json
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from mlops_sandbox import Sandbox
+from watching.figures import CONFIDENCE, UNKNOWN, WORDS
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +27,10 @@ GROUP = "survey-sentiment"
 GROUP_ARN = f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package-group/{GROUP}"
 VERSIONS_ARN = f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package/{GROUP}/*"
 BUCKET = f"mlops-survey-batch-production-{PRODUCTION}-{REGION}"
+MODELS = f"mlops-survey-sentiment-{SHARED}-{REGION}"
 IMAGE = "763104351884.dkr.ecr.ca-central-1.amazonaws.com/huggingface-pytorch-inference:2.6.0"
-FUNCTIONS = Path(__file__).parents[2] / "batch-inference/{{cookiecutter.project_slug}}/functions"
+REPOSITORY = Path(__file__).parents[2] / "batch-inference/{{cookiecutter.project_slug}}"
+FUNCTIONS = REPOSITORY / "functions"
 
 
 def _document(*statements: dict[str, Any]) -> str:
@@ -48,8 +53,20 @@ VARIABLES = {
     "OUTPUT_FORMAT": "csv",
     "OUTPUT_COMPRESSION": "none",
     "MODEL_PACKAGE_GROUP_ARN": GROUP_ARN,
+    "WATCHED_NAME": "survey-batch-production",
+    "NAME": "survey-batch-production",
+    "DAYS": "7",
+    "TEXTS": "50",
+    "LIMIT": "0.2",
+    "ONLY_TARGET": "label",
 }
 
+
+LOG = {
+    "Effect": "Allow",
+    "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+    "Resource": "*",
+}
 
 #: What the functions may do, and no more: the sandbox refuses everything else.
 PERMISSIONS = {
@@ -68,8 +85,20 @@ PERMISSIONS = {
             "Action": "sagemaker:DeleteModel",
             "Resource": f"arn:aws:sagemaker:{REGION}:{PRODUCTION}:model/pipelines-*",
         },
+        LOG,
+    ],
+    "drift": [
+        {"Effect": "Allow", "Action": "cloudwatch:GetMetricData", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{MODELS}/models/*"},
+        {
+            "Effect": "Allow",
+            "Action": ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
+            "Resource": [GROUP_ARN, VERSIONS_ARN],
+        },
+        LOG,
     ],
 }
+HANDLERS = {"drift": "watching.check.handler"}
 
 
 @dataclass
@@ -86,6 +115,8 @@ class World:
         with zipfile.ZipFile(packed, "w") as archive:
             for path in sorted(FUNCTIONS.glob("*.py")):
                 archive.writestr(path.name, path.read_text(encoding="utf-8"))
+            for path in sorted((REPOSITORY / "watching").glob("*.py")):
+                archive.writestr(f"watching/{path.name}", path.read_text(encoding="utf-8"))
             for name, text in STEPS.items():
                 archive.writestr(name, text)
         for name, statements in PERMISSIONS.items():
@@ -94,7 +125,7 @@ class World:
                 FunctionName=name,
                 Runtime="python3.12",
                 Role=f"arn:aws:iam::{PRODUCTION}:role/{name}",
-                Handler=f"{name}.handler",
+                Handler=HANDLERS.get(name, f"{name}.handler"),
                 Timeout=60,
                 Environment={"Variables": {**VARIABLES, **variables}},
                 Code={"ZipFile": packed.getvalue()},
@@ -154,7 +185,9 @@ class World:
                 ModelPackageGroupName=GROUP,
                 ModelApprovalStatus=approval,
                 InferenceSpecification={
-                    "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://models/model.tar.gz"}],
+                    "Containers": [
+                        {"Image": IMAGE, "ModelDataUrl": f"s3://{MODELS}/models/run/model.tar.gz"}
+                    ],
                     "SupportedContentTypes": ["application/json"],
                     "SupportedResponseMIMETypes": ["application/json"],
                 },
@@ -168,6 +201,20 @@ class World:
         assert "error" not in self.begin(key, version, execution)
         self.answer(execution, text)
         return version
+
+    def metric(self, name: str, **dimensions: str) -> float:
+        """The sum of a metric of what is watched."""
+        now = datetime.now(UTC)
+        found = self.sandbox.client("cloudwatch", PRODUCTION).get_metric_statistics(
+            Namespace="MLOps/Watching",
+            MetricName=name,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=7200,
+            Statistics=["Sum"],
+        )
+        return sum(point["Sum"] for point in found["Datapoints"])
 
     def answer(self, execution: str, text: str) -> None:
         self.put(f"work/{execution}/result/answers.csv", f"comment,label\n{text},positive\n")
@@ -549,3 +596,86 @@ def test_a_version_list_goes_on_over_pages_and_ends_with_the_key(
     world.put("input/a.csv.gz")
     printed = stored("print('\\n'.join(stored.versions(s3, bucket, 'input/a.csv')))").split()
     assert printed == wanted[::-1]
+
+
+# --- watching ---------------------------------------------------------------------------------------
+
+WATCH = {
+    "version": 1,
+    "texts": 60,
+    "targets": {
+        "label": {"labels": {"bad": 20, "good": 40}, "confidence": {"55": 20, "99": 40}, "review": 20}
+    },
+    "words": {"3": 30, "24": 30},
+}
+
+
+def profile(good: int, bad: int) -> dict[str, Any]:
+    """What training has left of data with so many texts of each label."""
+
+    def bins(bounds: tuple[float, ...], *counts: int) -> dict[str, Any]:
+        return {"bounds": list(bounds), "counts": list(counts)}
+
+    confidence = {"mean": 0.8, "bins": bins(CONFIDENCE, 0, 30, 0, 0, 0, 60)}
+    validation = {"texts": 90, "labels": {"good": 60, "bad": 30}, "confidence": confidence}
+    return {
+        "version": 1,
+        "targets": {
+            "sentiment": {
+                "labels": {"good": good, "bad": bad},
+                "validation": {**validation, "review_share": 0.3},
+            }
+        },
+        "words": {"texts": 900, "mean": 13.0, "bins": bins(WORDS, 450, 0, 0, 450, 0, 0, 0)},
+        "unknown": {"texts": 90, "mean": 0.1, "bins": bins(UNKNOWN, 0, 0, 0, 90, 0, 0)},
+    }
+
+
+def put_profile(world: World, content: dict[str, Any]) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        body = json.dumps(content).encode()
+        entry = tarfile.TarInfo("profile.json")
+        entry.size = len(body)
+        archive.addfile(entry, io.BytesIO(body))
+    world.sandbox.client("s3", SHARED).put_object(
+        Bucket=MODELS, Key="models/run/output.tar.gz", Body=packed.getvalue()
+    )
+
+
+def test_what_was_published_becomes_metrics_that_are_compared_with_training(world: World) -> None:
+    s3 = world.sandbox.client("s3", SHARED)
+    s3.create_bucket(Bucket=MODELS, CreateBucketConfiguration={"LocationConstraint": REGION})
+    reads = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{PRODUCTION}:root"},
+        "Action": "s3:GetObject",
+    }
+    s3.put_bucket_policy(Bucket=MODELS, Policy=_document({**reads, "Resource": f"arn:aws:s3:::{MODELS}/*"}))
+    assert world.call("drift")["verdict"].endswith("no version is approved, so there is nothing to compare")
+    world.approve("Approved")
+    assert "no verdict: s3://" in world.call("drift")["verdict"]
+
+    put_profile(world, profile(good=600, bad=300))
+    world.answered("input/a.csv", "e1", "fine")
+    world.put("work/e1/result/watch.json", json.dumps(WATCH))
+    assert world.publish("e1")["Published"] == "yes"
+    of = {"Name": "survey-batch-production", "Version": "1"}
+    assert world.metric("Texts", **of) == 60
+    assert world.metric("Answers", **of, Target="label", Label="bad") == 20
+    assert world.metric("TextsByWords", **of, Bin="20-50") == 30
+    assert world.metric("NeedsReview", **of, Target="label") == 20
+
+    alike = world.call("drift")
+    assert "60 texts in 7 days: like the training data, nothing above 0.2" in alike["verdict"]
+    assert [each["feature"] for each in alike["findings"]].count("unknown_words") == 0  # not known here
+    put_profile(world, profile(good=20, bad=880))
+    other = world.call("drift")
+    assert "unlike the training data, above 0.2: label labels" in other["verdict"]
+    assert world.metric("Drift", Name="survey-batch-production") > 0.2
+
+
+def test_answers_of_before_there_was_watching_are_published_all_the_same(world: World) -> None:
+    world.approve("Approved")
+    world.answered("input/a.csv", "e1", "fine")
+    assert world.publish("e1")["Published"] == "yes"

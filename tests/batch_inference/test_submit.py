@@ -141,11 +141,10 @@ def approve(sandbox: Sandbox) -> None:
 def make_pipeline(sandbox: Sandbox, repository: Path) -> None:
     """Begin, jobs and Publish, started by files below input/."""
     role = make_role(sandbox, "functions", "lambda.amazonaws.com", "*")
-    folders = (repository / "functions", repository / "steps")
     real = {
-        f"{'steps/' if folder.name == 'steps' else ''}{path.name}": path.read_text(encoding="utf-8")
-        for folder in folders
-        for path in folder.glob("*.py")
+        f"{inside}{path.name}": path.read_text(encoding="utf-8")
+        for folder, inside in {"functions": "", "steps": "steps/", "watching": "watching/"}.items()
+        for path in (repository / folder).glob("*.py")
     }
     functions = {"begin": ("begin.handler", real), "publish": ("publish.handler", real)}
     functions["jobs"] = ("jobs.handler", {"jobs.py": JOBS})

@@ -14,6 +14,7 @@ from configuration.sections import Section
 from configuration.variables import harmless
 from release.environments import PRODUCTION, STAGING
 from release.place import account_of
+from release.watching_settings import Watching
 
 from .scripts import AddedNames, added_columns
 
@@ -187,6 +188,8 @@ class Environment(Section):
     """Where the model runs."""
     processing: Processing = Processing()
     """Where files are read and written."""
+    watching: Watching | None = Watching()
+    """What is counted of the answers; null: nothing."""
 
 
 class Canary(Section):

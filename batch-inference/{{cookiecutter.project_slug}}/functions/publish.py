@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 import places
 import stored
 from plain import Refused, code, explained, log
+from watching import figures, metrics
 
 ATTEMPTS = 10  # at one object, while others write to it too
 LONGEST_KEY = 1000  # [read] Amazon S3: all metadata of an object are at most 2 KB
@@ -39,11 +40,14 @@ def handler(event: dict[str, str], _context: object) -> dict[str, str]:
         Refused: something else is where the answers belong; becomes the step's FailureReason.
     """
     s3 = boto3.client("s3", config=CLIENT)
+    name = os.environ.get("WATCHED_NAME", "")
     try:
         why, uri = publish(s3, os.environ["BUCKET"], event["execution_id"])
     finally:
         if event["model_name"]:
             delete_model(boto3.client("sagemaker", config=CLIENT), event["model_name"])
+    if name and not why:
+        watch(s3, os.environ["BUCKET"], event["execution_id"], name)
     log("INFO", "not published" if why else "published", **event, why=why, result_uri=uri)
     return {"Published": "no" if why else "yes", "ResultUri": uri, "Why": why}
 
@@ -65,6 +69,17 @@ def publish(s3: Any, bucket: str, execution_id: str) -> tuple[str, str]:
         if why := _place(s3, request, source, target, content_type):
             return why, ""
     return "", f"s3://{bucket}/{request['result_key']}"
+
+
+def watch(s3: Any, bucket: str, execution_id: str, name: str) -> None:
+    """Makes metrics of what was answered: counts, without any text."""
+    key = f"{places.work(execution_id)}/result/watch.json"
+    if stored.look(s3, bucket, key) is None:
+        return  # answered by steps that were deployed before there was watching
+    request = stored.read_json(s3, bucket, places.request_key(execution_id))
+    content = stored.read_json(s3, bucket, key)
+    version = str(request["model_package_version"])
+    metrics.put(metrics.documents(figures.Counts().add(content), name, version))
 
 
 def delete_model(sagemaker: Any, name: str) -> None:

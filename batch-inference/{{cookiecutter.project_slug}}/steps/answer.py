@@ -5,7 +5,7 @@ Run by a SageMaker processing job, or by hand in the folder of an execution::
     python code/answer.py --rows rows --answers answers --request request --report report --result result
 
 It reads the parts of ``--rows`` and ``--answers`` side by side, and writes below ``--result`` the file that
-request.json names, and summary.json.
+request.json names, summary.json, and watch.json (watched.py).
 
 The rules:
 
@@ -42,9 +42,11 @@ from progress import Progress
 from request import FORMATS, Request, read_request
 from results import Added, CsvResult, JsonResult, new_file
 from summary import Summary
+from watched import Answers
 
 REPORT = "report.json"
 SUMMARY = "summary.json"
+WATCH = "watch.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     targets = find_targets(given, parts)
     added = Added(added_names(given), targets, request.model_package_version, given.top_labels)
     check_added(request.key, report["columns"], added.columns)
-    summary, progress = Summary(targets), Progress("written")
+    summary, watched, progress = Summary(targets), Answers(targets), Progress("written")
     with new_file(given.result / request.result, given.compression == "gzip") as stream:
         result = (CsvResult if given.format == "csv" else JsonResult)(stream, report["columns"], added)
         for row, answer, error in match(given, parts, Reader(targets, given.top_labels)):
@@ -66,12 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 row, answer = {"id": row["id"], "values": []}, None
             result.add(row, answer, error)
             summary.add(row["id"], answer, error)
+            if answer is not None and error is None:
+                watched.add(answer)
             if summary.rows % Progress.EVERY == 0:
                 progress.at(summary.rows)
         summary.errors.refuse_too_many(request.key, summary.rows, given.max_bad_percent)
     left_out = report["other_columns"] if given.format == "csv" else []
     content = {**summary.report(), "left_out_columns": left_out, **provenance(request)}
     (given.result / SUMMARY).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    watch = watched.report(report.get("words", {}))
+    (given.result / WATCH).write_text(json.dumps(watch) + "\n", encoding="utf-8")
     summarise(request, content, progress)
 
 

@@ -43,6 +43,7 @@ from progress import Progress
 from readers import CsvReader, JsonReader
 from request import read_request
 from tally import Tally
+from watched import Words
 
 REPORT = "report.json"
 
@@ -66,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if request.format == "csv":
             reader = CsvReader(lines, columns, given.delimiter)
         with Parts(given.requests, given.rows, target, one_request) as parts:
-            tally = normalise(reader, lines, parts, progress, given.top_labels, given.max_payload_mb)
-    report = make_report(reader, parts, tally)
+            tally, words = normalise(reader, lines, parts, progress, given.top_labels, given.max_payload_mb)
+    report = make_report(reader, parts, tally, words)
     tally.refuse_too_many(request.key, report["rows"], given.max_bad_percent)
     given.report.mkdir(parents=True, exist_ok=True)
     (given.report / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -76,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def normalise(
     reader: Reader, lines: Lines, parts: Parts, progress: Progress, top_labels: int, max_payload_mb: int
-) -> Tally:
-    """Write all rows and requests; return what is wrong with rows."""
-    tally = Tally()
+) -> tuple[Tally, Words]:
+    """Write all rows and requests; return what is wrong with rows, and how long the texts are."""
+    tally, words = Tally(), Words()
     parameters = f',"parameters":{{"top_k":{top_labels}}}}}\n'
     for number, (values, inputs, error, columns) in enumerate(reader, 1):
         request = b""
@@ -92,10 +93,12 @@ def normalise(
                 request, error = b"", f"the text is larger than {max_payload_mb} MiB"
         if error is not None:
             tally.add(error, number)
+        else:
+            words.add(inputs)
         parts.add(row_line(number, carried, error, columns), request, lines.position)
         if number % Progress.EVERY == 0:
             progress.at(number)
-    return tally
+    return tally, words
 
 
 def row_line(number: int, carried: str, error: str | None, columns: list[str] | None) -> bytes:
@@ -105,7 +108,7 @@ def row_line(number: int, carried: str, error: str | None, columns: list[str] | 
     return to_bytes(f'{{"id":{number},"values":{carried}{own},{rest}}}\n')
 
 
-def make_report(reader: Reader, parts: Parts, tally: Tally) -> dict[str, Any]:
+def make_report(reader: Reader, parts: Parts, tally: Tally, words: Words) -> dict[str, Any]:
     """Return what report.json says."""
     return {
         "version": 1,
@@ -116,6 +119,7 @@ def make_report(reader: Reader, parts: Parts, tally: Tally) -> dict[str, Any]:
         "columns": reader.columns,
         "other_columns": reader.other_columns,
         "errors": tally.report(),
+        "words": words.report(),
         "parts": [asdict(part) for part in parts.parts],
     }
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A folder with the configuration that tests change."""
-    for folder in ("config", "examples", "functions", "steps", "terraform"):
+    for folder in ("config", "examples", "functions", "steps", "terraform", "watching"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "tests/transform.yaml", tmp_path / "config/transform.yaml")
     (tmp_path / ".commit").write_text("0" * 40 + "\n")

@@ -142,10 +142,11 @@ def newest_approved(sagemaker: Any, group_arn: str) -> Model | None:
 
 def findings(profile: Profile, lately: Lately) -> list[Finding]:
     """Every comparison for which both sides have data, the largest drift first."""
-    found = [
-        drift.compare("", "words", profile["words"]["bins"]["counts"], lately.words),
-        drift.compare("", "unknown_words", profile["unknown"]["bins"]["counts"], lately.unknown),
-    ]
+    found = [drift.compare("", "words", profile["words"]["bins"]["counts"], lately.words)]
+    # Fewer unknown words than training had found in its validation set are no reason to tell anybody.
+    if (lately.mean_unknown or 0.0) > profile["unknown"]["mean"]:
+        bins = profile["unknown"]["bins"]["counts"]
+        found.append(drift.compare("", "unknown_words", bins, lately.unknown))
     for name, target in profile["targets"].items():
         answered, validation = lately.targets[name], target["validation"]
         found.append(drift.by_label(name, target["labels"], answered.labels))

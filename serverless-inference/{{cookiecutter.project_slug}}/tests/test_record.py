@@ -42,6 +42,7 @@ def test_it_holds_what_terraform_needs_and_nothing_that_only_the_smoke_test_need
         "provisioned_concurrency",
         "environment",
         "alarms",
+        "watching",
     }
 
 

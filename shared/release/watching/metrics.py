@@ -54,10 +54,13 @@ def documents(counts: Counts, name: str, version: str) -> list[Document]:
 
 
 def _of_target(of: Mapping[str, str], answered: Target) -> Iterable[Document]:
-    values: dict[str, Any] = {"Confidence": [each / 100 for each in spread(answered.confidence, MOST_VALUES)]}
+    values: dict[str, Any] = {}
+    if answered.confidence:
+        values["Confidence"] = [each / 100 for each in spread(answered.confidence, MOST_VALUES)]
     if answered.review is not None:
         values["NeedsReview"] = answered.review
-    yield document(of, values, {"Confidence": "None"})
+    if values:
+        yield document(of, values, {"Confidence": "None"})
     for label, count in answered.labels.items():
         yield document({**of, "Label": label}, {"Answers": count})
     bounds = hundredths(CONFIDENCE)

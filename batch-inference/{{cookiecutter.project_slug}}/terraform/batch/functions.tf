@@ -21,7 +21,8 @@ locals {
     publish = {
       description = "Puts the answers to a file where people look for them"
       variables = {
-        BUCKET = local.record.bucket
+        BUCKET       = local.record.bucket
+        WATCHED_NAME = local.watching == null ? "" : local.name # in metrics of the answers; empty: there are none
       }
     }
   }

@@ -51,6 +51,7 @@ def test_each_row_is_kept_and_asked(execution: Execution) -> None:
         "columns": ["id", "text", "date"],
         "other_columns": [],
         "errors": {},
+        "words": {"3": 1, "4": 1},
         "parts": [{"rows": 2, "asked": 2}],
     }
 
