@@ -21,7 +21,7 @@ PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
 MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 
-.PHONY: help setup setup-build setup-container setup-toolkit demo test check check-terraform docs screenshots format sync bench clean
+.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-terraform docs screenshots format sync bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,8 +42,11 @@ setup-toolkit: setup-container
 	@test -x $(CONTAINER_VENV)/bin/train || $(CONTAINER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r requirements/training-toolkit.txt
 
-demo: setup  ## generate a repository, train, evaluate, register and ask a real classifier, on this machine
-	@$(VENV)/bin/python tools/demo.py
+demo: setup  ## the whole story on this machine, two accounts included: runs docs/tutorials/email-routing.md
+	@PYTHONPATH=tools $(VENV)/bin/python -m demo $(ARGS)
+
+demo-model: setup  ## the short form: generate a repository, train, evaluate, register and ask a real classifier
+	@$(VENV)/bin/python tools/demo_model.py $(ARGS)
 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(if $(SLOW),,-m "not slow")

@@ -5,13 +5,14 @@ import json
 import os
 import shlex
 import signal
+import threading
 import time
 import urllib.request
 import zipfile
 
 import pytest
 from mlops_sandbox.cli import main
-from mlops_sandbox.organisation import foundation, record
+from mlops_sandbox.organisation import following, foundation, record
 from mlops_sandbox.pipelines.journal import is_alive
 
 from tests.sandbox.codepipeline_world import SOURCE, World, approval_stage, build_stage
@@ -317,6 +318,39 @@ def test_push_follow_says_where_the_log_of_a_failed_build_is(folder, organisatio
     *_, name = line.split()
     assert main(["logs", name, "--folder", str(folder)]) == 0
     assert "no such luck" in capsys.readouterr().out
+
+
+def test_follow_shows_the_newest_execution_until_a_person_has_to_answer(folder, organisation, capsys):
+    world = _pipeline(organisation, approval_stage())
+    world.put(text="x")
+    world.token()
+    assert main(["follow", "delivery", "--folder", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "Source/Take: Succeeded" in said
+    assert "waiting for approval: mlops-sandbox approve delivery/Approve/Person" in said
+
+
+def test_follow_takes_what_begins_after_it_was_called(folder, organisation, capsys):
+    world = _pipeline(organisation, command="sleep 1")
+    later = threading.Timer(1, world.put, kwargs={"text": "x"})
+    later.start()
+    assert main(["follow", "delivery", "--folder", str(folder)]) == 0
+    later.join()
+    assert "pipeline delivery: Succeeded" in capsys.readouterr().out
+
+
+def test_follow_of_a_pipeline_at_rest_says_how_it_ended(folder, organisation, capsys, monkeypatch):
+    monkeypatch.setattr(following, "EVENT_SECONDS", 0.1)
+    _pipeline(organisation)
+    assert main(["follow", "delivery", "--folder", str(folder)]) == 1
+    assert "nothing runs; the newest execution is Failed" in capsys.readouterr().out
+
+
+def test_follow_names_the_pipelines_when_it_waits_for_one_in_vain(folder, organisation, capsys, monkeypatch):
+    monkeypatch.setattr(following, "BEGIN_SECONDS", 0.1)
+    _pipeline(organisation)
+    assert main(["follow", "delivry", "--folder", str(folder)]) == 1
+    assert "those that are there: delivery" in capsys.readouterr().err
 
 
 def _pipeline(organisation, *stages, command="echo the build says hello"):

@@ -1,4 +1,4 @@
-"""What ``up``, ``down``, ``status``, ``push``, ``approve`` and ``env`` do."""
+"""What ``up``, ``down``, ``status``, ``push``, ``follow``, ``approve`` and ``env`` do."""
 
 from __future__ import annotations
 
@@ -154,6 +154,19 @@ def push(options: argparse.Namespace) -> int:
         _say(f"no pipeline has {commit.key} as its source: register the repository with `make register`")
         return 1
     return 0 if following.follow(organisation, before, _say) else 1
+
+
+def follow(options: argparse.Namespace) -> int:
+    """Show what pipelines do until each has ended or waits; 0 unless one has failed."""
+    organisation = record.running(options.folder)
+    names = options.pipelines or following.watchers(organisation, publish.head(Path()).key)
+    if not names:
+        raise SandboxError("no pipeline has this repository as its source: register it with `make register`")
+    ended_well = True
+    for name in names:
+        following.wait_for(organisation, name, _say)
+        ended_well &= following.follow_newest(organisation, name, _say)
+    return 0 if ended_well else 1
 
 
 def approve(options: argparse.Namespace) -> int:

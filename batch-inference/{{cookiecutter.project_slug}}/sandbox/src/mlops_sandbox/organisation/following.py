@@ -16,6 +16,8 @@ from mlops_sandbox.organisation.record import Organisation
 
 #: Seconds in which an execution begins after its source has changed.
 BEGIN_SECONDS = 60.0
+#: Seconds in which one begins after an answer, an approval of a model for example: its event is on its way.
+EVENT_SECONDS = 10.0
 INTERVAL = 0.5
 _EXECUTION = re.compile(r"arn:[^:]+:sagemaker:[^:]+:\d+:pipeline/[^/]+/execution/\S+")
 _ENDED = ("Succeeded", "Failed", "Stopped", "Superseded", "Cancelled")
@@ -55,9 +57,65 @@ def follow(organisation: Organisation, before: dict[str, set[str]], say: Say = p
     return all([_follow(organisation, name, known, say) for name, known in before.items()])
 
 
+def wait_for(organisation: Organisation, name: str, say: Say = print) -> None:
+    """Wait until there is a pipeline of a name: `register`, which makes it, may still be at work.
+
+    Raises:
+        SandboxError: there is none after ``BEGIN_SECONDS``.
+    """
+    client = organisation.client("codepipeline")
+    deadline = time.monotonic() + BEGIN_SECONDS
+    told = False
+    while True:
+        known = [each["name"] for each in client.list_pipelines()["pipelines"]]
+        if name in known:
+            return
+        there = ", ".join(known) or "none yet"
+        if time.monotonic() > deadline:
+            raise SandboxError(f"{name}: expected the name of a pipeline; those that are there: {there}")
+        if not told:
+            told = True
+            say(f"there is no pipeline {name} yet ({there}): waiting for it, at most {BEGIN_SECONDS:.0f} s")
+        time.sleep(INTERVAL)
+
+
+def follow_newest(organisation: Organisation, name: str, say: Say = print) -> bool:
+    """Show a pipeline's newest execution until it ends or waits; returns whether it has not failed.
+
+    When that one is over already, another that begins within ``EVENT_SECONDS`` is followed: what a person has
+    just approved or answered starts it.
+
+    Raises:
+        SandboxError: there is no such pipeline, or nothing has been started in it.
+    """
+    client = organisation.client("codepipeline")
+    newest = _newest(client, name)
+    if newest is not None and newest["status"] not in _ENDED:
+        return _watch(organisation, name, newest["pipelineExecutionId"], say)
+    ids = {newest["pipelineExecutionId"]} if newest else set()
+    begun = _new(client, name, ids, EVENT_SECONDS)
+    if begun is not None:
+        return _watch(organisation, name, begun, say)
+    if newest is None:
+        raise SandboxError(f"pipeline {name}: nothing has been started in it yet")
+    say(f"pipeline {name}: nothing runs; the newest execution is {newest['status']}")
+    return _watch(organisation, name, newest["pipelineExecutionId"], say)
+
+
 def _follow(organisation: Organisation, name: str, known: set[str], say: Say) -> bool:
     client = organisation.client("codepipeline")
-    id_ = _begun(client, name, known)
+    begun = _new(client, name, known, BEGIN_SECONDS)
+    if begun is None:
+        raise SandboxError(
+            f"pipeline {name}: no execution has begun in {BEGIN_SECONDS:.0f} s; `mlops-sandbox status` shows "
+            "which rule the event of the push has reached"
+        )
+    return _watch(organisation, name, begun, say)
+
+
+def _watch(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
+    """Show an execution until it ends or waits, and what its builds have started."""
+    client = organisation.client("codepipeline")
     say(f"pipeline {name}, execution {id_}")
     shown: dict[str, str] = {}
     while True:
@@ -65,21 +123,38 @@ def _follow(organisation: Organisation, name: str, known: set[str], say: Say) ->
             "pipelineExecution"
         ]["status"]
         pipeline = pipelines.describe(client, organisation.shared_services, name)
-        for place, state in _changes(client, name, id_, pipeline):
+        changes = dict(_changes(client, name, id_, pipeline))
+        for place, state in changes.items():
             if shown.get(place) != state:
                 shown[place] = state
                 say(f"  {place}: {state}")
+        if status == "Superseded" and (newest := _newest(client, name)) is not None:
+            say(f"pipeline {name}: {status} by a newer execution")
+            id_, shown = newest["pipelineExecutionId"], {}
+            say(f"pipeline {name}, execution {id_}")
+            continue
         if status in _ENDED:
             say(f"pipeline {name}: {status}")
             return status == "Succeeded" and _follow_started(organisation, name, id_, say)
-        approvals = waiting([pipeline], [])
-        if approvals:
-            for approval in approvals:
+        if _waits(pipeline, changes):
+            for approval in waiting([pipeline], []):
                 say(f"waiting for approval: mlops-sandbox approve {approval.reference}")
                 for line in filter(None, [approval.text, approval.address(organisation.page)]):
                     say(f"  {line}")
             return True
         time.sleep(INTERVAL)
+
+
+def _waits(pipeline: pipelines.Pipeline, changes: dict[str, str]) -> bool:
+    """Tell whether a person has to answer before anything more happens to this execution.
+
+    An older execution's question holds it up once its own work is done.
+    """
+    questions = {
+        f"{stage.name}/{action.name}" for stage in pipeline.stages for action in stage.actions if action.waits
+    }
+    busy = {place for place, state in changes.items() if state.startswith("InProgress")}
+    return bool(questions) and bool(changes) and busy <= questions
 
 
 def _follow_started(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
@@ -108,18 +183,20 @@ def _started(client: Any, name: str, id_: str) -> list[str]:
     return list(dict.fromkeys(value for value in exported if _EXECUTION.fullmatch(value)))
 
 
-def _begun(client: Any, name: str, known: set[str]) -> str:
-    deadline = time.monotonic() + BEGIN_SECONDS
+def _new(client: Any, name: str, known: set[str], seconds: float) -> str | None:
+    """Return the id of an execution that is not known as soon as there is one; None after so many seconds."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        listed = client.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"]
-        new = [each["pipelineExecutionId"] for each in listed if each["pipelineExecutionId"] not in known]
-        if new:
-            return str(new[0])
+        newest = _newest(client, name)
+        if newest is not None and newest["pipelineExecutionId"] not in known:
+            return str(newest["pipelineExecutionId"])
         time.sleep(INTERVAL)
-    raise SandboxError(
-        f"pipeline {name}: no execution has begun in {BEGIN_SECONDS:.0f} s; `mlops-sandbox status` shows "
-        "which rule the event of the push has reached"
-    )
+    return None
+
+
+def _newest(client: Any, name: str) -> dict[str, Any] | None:
+    listed = client.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"]
+    return dict(listed[0]) if listed else None
 
 
 def _changes(client: Any, name: str, id_: str, pipeline: pipelines.Pipeline) -> Iterator[tuple[str, str]]:

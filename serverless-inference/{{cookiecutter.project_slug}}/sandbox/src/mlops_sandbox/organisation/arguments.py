@@ -95,6 +95,18 @@ def add(command: Command, pair: Callable[[str], tuple[str, str]]) -> None:
     add_folder(push)
     push.set_defaults(call=commands.push)
 
+    follow = command(
+        "follow",
+        "show what a pipeline does until it ends or waits for a person",
+        "examples:\n"
+        "  mlops-sandbox follow                         the pipeline of the repository in this folder\n"
+        "  mlops-sandbox follow spam-deploy             another one, after an approval for example\n\n"
+        "Exit code: 0 it ended well or waits, 1 it failed.\n",
+    )
+    follow.add_argument("pipelines", nargs="*", metavar="PIPELINE", help="(default: this repository's)")
+    add_folder(follow)
+    follow.set_defaults(call=commands.follow)
+
     approve = command(
         "approve",
         "answer a pipeline's approval action, or approve a model package",

@@ -1,4 +1,4 @@
-"""`make demo`: from the template to a registered model that answers emails, on this machine.
+"""`make demo-model`: from the template to a registered model that answers emails, on this machine.
 
 Generates build/demo/email-router from the model-build template with its default answers and runs the commands
 that its user would run. Nothing is simulated: real data preparation, real training of a pretrained encoder,
