@@ -2,6 +2,7 @@
 
     python examples/route_email.py examples/emails
     python examples/route_email.py --environment production --threshold 0.7 --json mail.eml more/
+    python examples/route_email.py --target department examples/emails
 
 Copy this file into a service of your own: it needs boto3, and nothing of this repository once --endpoint and
 --region say where to ask. What it shows:
@@ -9,7 +10,9 @@ Copy this file into a service of your own: it needs boto3, and nothing of this r
 * reading .eml files as mail programs write them: several parts, HTML only, any encoding; a broken file is
   reported, and the others go on
 * asking in small requests, with a time limit, and asking again while the endpoint is busy or wakes up
-* a threshold: below it the model is not sure enough, and a person decides
+* what the model is not sure enough of goes to a queue for people, `review`: the model says so itself if it
+  has triage (`needs_review`); if it has not, or with --threshold, what has a lower score does
+* a model that answers several things about a text: --target names the one to route by
 
 The exit status is 0 when every email was read and answered, 1 when some were not, 2 when none could be.
 """
@@ -31,7 +34,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-PERSON = "a person decides"
+REVIEW = "review"  # the queue in which a person decides
+UNSURE_BELOW = 0.6  # of a model that does not say itself what it is unsure of
 BATCH = 16  # emails in one request
 # of a subject and of a body: the model reads less of them, and a request has a limit of 4 MB
 MOST_OF_SUBJECT, MOST_OF_BODY = 1_000, 20_000
@@ -54,7 +58,7 @@ class Decision(NamedTuple):
     Attributes:
         file: the email.
         subject: its subject.
-        team: the model's best label, or `PERSON`.
+        team: the model's best label, or `REVIEW`.
         label: the model's best label.
         score: how sure it is of that, 0 to 1.
         error: why there is no decision; None if there is one.
@@ -62,10 +66,24 @@ class Decision(NamedTuple):
 
     file: Path
     subject: str = ""
-    team: str = PERSON
+    team: str = REVIEW
     label: str = ""
     score: float = 0.0
     error: str | None = None
+
+
+class Best(NamedTuple):
+    """The label that an email is routed by.
+
+    Attributes:
+        label: the best one; "" if the model gave none.
+        score: how sure the model is of it.
+        needs_review: whether it says that a person should look; None: it does not say.
+    """
+
+    label: str
+    score: float
+    needs_review: bool | None
 
 
 class NotAnswered(Exception):
@@ -83,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     decisions = []
     for batch in batches(files(options.paths)):
-        decisions += decide(runtime, name, batch, options.threshold)
+        decisions += decide(runtime, name, batch, options.threshold, options.target)
     if not decisions:
         print(f"expected .eml files in {', '.join(map(str, options.paths))}, found none", file=sys.stderr)
         return 2
@@ -179,7 +197,9 @@ def batches(paths: Iterator[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def decide(runtime: Any, endpoint: str, paths: Sequence[Path], threshold: float) -> list[Decision]:
+def decide(
+    runtime: Any, endpoint: str, paths: Sequence[Path], threshold: float | None, target: str | None = None
+) -> list[Decision]:
     """A decision for each file, in their order."""
     emails: dict[Path, Email] = {}
     errors: dict[Path, str] = {}
@@ -189,7 +209,7 @@ def decide(runtime: Any, endpoint: str, paths: Sequence[Path], threshold: float)
         except Exception as error:  # the email package fails on broken mail in more ways than it documents
             errors[path] = f"could not be read: {error}"
     try:
-        best = ask(runtime, endpoint, list(emails.values())) if emails else []
+        best = ask(runtime, endpoint, list(emails.values()), target) if emails else []
     except NotAnswered as error:
         errors |= dict.fromkeys(emails, str(error))
         best = []
@@ -202,14 +222,18 @@ def decide(runtime: Any, endpoint: str, paths: Sequence[Path], threshold: float)
     ]
 
 
-def route(email: Email, best: dict[str, Any], threshold: float) -> Decision:
-    """The model's team if it is sure enough, else a person."""
-    label, score = str(best["label"]), float(best["score"])
-    return Decision(email.file, email.subject, label if score >= threshold else PERSON, label, score)
+def route(email: Email, best: Best, threshold: float | None) -> Decision:
+    """The model's team if it is sure enough, else the queue for people."""
+    if threshold is None and best.needs_review is not None:
+        unsure = best.needs_review
+    else:
+        unsure = best.score < (UNSURE_BELOW if threshold is None else threshold)
+    team = REVIEW if unsure or not best.label else best.label
+    return Decision(email.file, email.subject, team, best.label, best.score)
 
 
-def ask(runtime: Any, endpoint: str, emails: Sequence[Email]) -> list[dict[str, Any]]:
-    """The best label of each email, as `{"label", "score"}`.
+def ask(runtime: Any, endpoint: str, emails: Sequence[Email], target: str | None) -> list[Best]:
+    """The best label of each email.
 
     Raises:
         NotAnswered: the endpoint is not there, refuses, fails, or stays busy for a minute.
@@ -223,7 +247,7 @@ def ask(runtime: Any, endpoint: str, emails: Sequence[Email]) -> list[dict[str, 
             answer = runtime.invoke_endpoint(
                 EndpointName=endpoint, ContentType="application/json", Accept="application/json", Body=body
             )
-            return checked(json.loads(answer["Body"].read()), len(emails))
+            return checked(json.loads(answer["Body"].read()), len(emails), target)
         except ClientError as error:
             if not busy(error) or time.monotonic() + pause > deadline:
                 raise NotAnswered(reason(error)) from error
@@ -233,19 +257,40 @@ def ask(runtime: Any, endpoint: str, emails: Sequence[Email]) -> list[dict[str, 
         pause = min(2 * pause, 10)
 
 
-def checked(found: Any, count: int) -> list[dict[str, Any]]:
-    """The answer, if it has a label and a score for each email.
+def checked(found: Any, count: int, target: str | None) -> list[Best]:
+    """The best label for each email.
 
     Raises:
-        NotAnswered: it does not.
+        NotAnswered: the answer does not have one.
     """
-    if (
-        isinstance(found, list)
-        and len(found) == count
-        and all({"label", "score"} <= set(each) for each in found)
+    if not isinstance(found, list) or len(found) != count:
+        raise NotAnswered(f"expected a label and a score for each of {count} emails, got {str(found)[:80]}")
+    return [best_of(each, target) for each in found]
+
+
+def best_of(answer: Any, target: str | None) -> Best:
+    """The best label in the answer to one email.
+
+    That is `{"label", "score"}`, or `{"labels": [{"label", "score"}, …]}` where a text may have several; of a
+    model with several targets an object with one of those for each. Beside them may be `"needs_review"`.
+
+    Raises:
+        NotAnswered: it is something else, or does not have the target.
+    """
+    said = answer
+    if isinstance(answer, dict) and not (
+        isinstance(answer.get("label"), str) or isinstance(answer.get("labels"), list)
     ):
-        return found
-    raise NotAnswered(f"expected a label and a score for each of {count} emails, got {str(found)[:80]}")
+        if target not in answer:
+            wanted = f"expected the target {target}" if target else "expected --target, one"
+            raise NotAnswered(f"{wanted} of {', '.join(answer)}")
+        said = answer[target]
+    try:
+        ranked = said.get("labels", [said])
+        label, score = (str(ranked[0]["label"]), float(ranked[0]["score"])) if ranked else ("", 0.0)
+        return Best(label, score, said.get("needs_review"))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise NotAnswered(f"expected a label and a score for each email, got {str(said)[:80]}") from None
 
 
 def busy(error: ClientError) -> bool:
@@ -277,7 +322,7 @@ def as_table(decisions: Sequence[Decision]) -> str:
         if each.error is not None:
             rows.append((each.file.name, "not answered", "", each.error))
         else:
-            unsure = f" ({each.label}?)" if each.team == PERSON else ""
+            unsure = f" ({each.label or 'no label'}?)" if each.team == REVIEW else ""
             rows.append((each.file.name, each.team, f"{each.score:.2f}", each.subject + unsure))
     shown = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in shown) for column in range(3)]
@@ -314,9 +359,11 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--threshold",
         type=share,
-        default=0.6,
-        help=f"below this score {PERSON} (default: 0.6; choose it on mails of your own)",
+        metavar="SCORE",
+        help=f"an email with a lower score goes to the queue {REVIEW} (default: what the model says needs "
+        f"review; of a model that does not say it, {UNSURE_BELOW}: choose it on mails of your own)",
     )
+    found.add_argument("--target", metavar="NAME", help="which answer to route by, of a model with several")
     found.add_argument("--json", action="store_true", help="a JSON object for each email, one a line")
     return found
 

@@ -46,6 +46,20 @@ def _text_or_columns(value: object) -> object:
     raise ValueError("a text, or columns with texts such as {subject: …, body: …}")
 
 
+def _label_or_labels(value: object) -> object:
+    """Checked here, because pydantic has an error for each form that a value could have had."""
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if isinstance(value, dict) and value and all(map(_is_label, value.values())):
+        return value
+    raise ValueError("a label, or one for each target such as {sentiment: negative, topics: [fees, staff]}")
+
+
+def _is_label(value: object) -> bool:
+    labels = value if isinstance(value, list) else [value]
+    return all(isinstance(label, str) and label.strip() for label in labels)
+
+
 class ScheduledConcurrency(Section):
     """Other bounds from a certain time on, until another entry changes them again."""
 
@@ -106,10 +120,16 @@ class Expectation(Section):
 
     text: Annotated[str | dict[str, str | None], BeforeValidator(_text_or_columns)]
     """A text, or the text columns of training, such as {subject: …, body: …}."""
-    label: _Text
-    """The label that has to come first."""
+    label: Annotated[str | dict[str, str | list[str]], BeforeValidator(_label_or_labels)]
+    """The label that has to come first; or that of each target, by its name: of several labels a list of what
+    may not be missing ([]: there must be none)."""
     minimum_score: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """The score that it has to have at least."""
+    """The score that each of them has to have at least."""
+
+    @property
+    def targets(self) -> dict[str, str | list[str]]:
+        """The same by target; "" is the target of a model that has one."""
+        return {"": self.label} if isinstance(self.label, str) else self.label
 
 
 class SmokeTest(Section):

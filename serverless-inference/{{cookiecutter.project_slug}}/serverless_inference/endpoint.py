@@ -1,8 +1,8 @@
 """Asks an endpoint, in the form of model-build's steps/inference.py (and of transformers' own pipeline).
 
 A request is `{"inputs": [TEXT, …], "parameters": {"top_k": N}}`; a TEXT is a string, or an object with the
-text columns of training. The answer is a list for each TEXT: its best N labels, best first, as
-`{"label", "score"}`.
+text columns of training. The answer is, for each TEXT and each target of the model, its best N labels, best
+first, as `{"label", "score"}`, or all labels of a target that may have several (answers.py).
 """
 
 import json
@@ -16,6 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 
 from configuration.errors import UserError
 from release.aws import Session, code, plain_errors
+
+from . import answers
+from .answers import ByTarget
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request to a serverless endpoint. [read] Serverless Inference, feature exclusions and quotas"""
@@ -34,24 +37,17 @@ _TURNED_AWAY = frozenset(
 Text = str | dict[str, str | None]
 
 
-class Label(NamedTuple):
-    """A class, and how sure the model is of it: 0 to 1."""
-
-    label: str
-    score: float
-
-
 class Reply(NamedTuple):
     """What came back for one request.
 
     Attributes:
-        rankings: for each text its labels, best first.
+        answers: to each text, by target.
         ms: of the try that was answered, network included.
         total_ms: from the first try on, waiting included.
         tries: how many it took.
     """
 
-    rankings: list[list[Label]]
+    answers: list[ByTarget]
     ms: float
     total_ms: float
     tries: int
@@ -106,8 +102,8 @@ class Endpoint(NamedTuple):
                 time.sleep(pause)
                 continue
             now = time.perf_counter()
-            rankings = _read(content, len(texts), self.name)
-            return Reply(rankings, (now - sent) * 1000, (now - began) * 1000, tries)
+            answers = _read(content, len(texts), self.name)
+            return Reply(answers, (now - sent) * 1000, (now - began) * 1000, tries)
 
     def _problem(self, error: Exception, tries: int) -> str:
         where = f"endpoint {self.name}"
@@ -166,16 +162,17 @@ def _model_words(error: ClientError) -> str:
     return f"{words.strip()} (status {status})" if status else words.strip()
 
 
-def _read(content: bytes, expected: int, name: str) -> list[list[Label]]:
+def _read(content: bytes, expected: int, name: str) -> list[ByTarget]:
     try:
         found = json.loads(content)
-        rankings = [[Label(str(each["label"]), float(each["score"])) for each in text] for text in found]
-    except (ValueError, TypeError, KeyError):
-        rankings = []
-    if len(rankings) == expected and all(rankings):
-        return rankings
-    shown = content[:200].decode("utf-8", "replace")
-    raise AskError(
-        f"endpoint {name}: expected labels and scores for {expected} text(s), as "
-        f'[[{{"label": …, "score": …}}], …], got {shown}'
-    )
+        if not isinstance(found, list):
+            raise ValueError("expected a list")
+        if len(found) != expected:
+            raise ValueError(f"expected {expected} answers, got {len(found)}")
+        return [answers.read(each) for each in found]
+    except ValueError as error:
+        shown = content[:200].decode("utf-8", "replace")
+        raise AskError(
+            f"endpoint {name}: expected labels and scores for {expected} text(s), as "
+            f'[[{{"label": …, "score": …}}], …], or an object of them by target, got {shown} ({error})'
+        ) from None

@@ -4,19 +4,22 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from configuration.errors import UserError
 from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import texts as files
+from .answers import ONE, ByTarget, Said
 from .config import Settings
-from .endpoint import MAX_BODY, Endpoint, Label, Text, encode
+from .endpoint import MAX_BODY, Endpoint, Text, encode
 
 MOST_TEXTS = 32
 """Texts in one request, so that it ends well within the service's 60 s on any memory size."""
 
 SHOWN = 48  # characters of a text
+WIDEST = 120  # characters of what was answered
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +47,12 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     own = session(settings.project.region)
     stop_on_other_account(own, settings.account(options.environment), f"the {options.environment} endpoint's")
     endpoint = Endpoint.of(own, settings.endpoint_name(options.environment))
-    rankings = [ranking for batch in batches(asked) for ranking in endpoint.ask(batch, options.top).rankings]
+    answers = [answer for batch in batches(asked) for answer in endpoint.ask(batch, options.top).answers]
     if options.json:
-        for text, ranking in zip(asked, rankings, strict=True):
-            answers = [label._asdict() for label in ranking]
-            print(json.dumps({"text": text, "answers": answers}, ensure_ascii=False))
+        for text, answer in zip(asked, answers, strict=True):
+            print(json.dumps({"text": text, **as_json(answer)}, ensure_ascii=False))
     else:
-        print(table(asked, rankings))
+        print(table(asked, answers))
     return 0
 
 
@@ -70,19 +72,54 @@ def batches(texts: Sequence[Text], most: int = MOST_TEXTS, max_body: int = MAX_B
         yield batch
 
 
-def table(texts: Sequence[Text], rankings: Sequence[Sequence[Label]]) -> str:
-    """A line for each text: the text, its best label and score, and the next ones."""
-    rows = [("text", "label", "score", "then" if any(len(each) > 1 for each in rankings) else "")]
-    for text, (best, *others) in zip(texts, rankings, strict=True):
-        then = ", ".join(f"{label} {score:.2f}" for label, score in others)
-        rows.append((shorten(text), best.label, f"{best.score:.2f}", then))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+def as_json(answer: ByTarget) -> dict[str, Any]:
+    """`{"answers": [{"label", "score"}, …]}`, of several targets `{"targets": {NAME: that, …}}`."""
+    if ONE in answer:
+        return answer[ONE].to_json()
+    return {"targets": {name: said.to_json() for name, said in answer.items()}}
+
+
+def table(texts: Sequence[Text], answers: Sequence[ByTarget]) -> str:
+    """A line for each text: its best label and score, and the next ones; or a column for each target.
+
+    If the model says it, a column tells what a person should look at.
+    """
+    names = list(dict.fromkeys(name for answer in answers for name in answer))
+    reviewed = any(said.needs_review is not None for answer in answers for said in answer.values())
+    if names == [ONE] and not any(answer[ONE].several for answer in answers):
+        ranked = any(len(answer[ONE].labels) > 1 for answer in answers)
+        head, lines = _ranking_head(ranked), [_ranking(answer[ONE]) for answer in answers]
+    else:
+        head = [name or "labels" for name in names]
+        lines = [[answer[name].in_words() if name in answer else "" for name in names] for answer in answers]
+    rows = [["text", *head, *(["review"] if reviewed else [])]]
+    for text, cells, answer in zip(texts, lines, answers, strict=True):
+        rows.append(
+            [
+                shorten(text),
+                *(shorten(cell, WIDEST) for cell in cells),
+                *([_review(answer)] if reviewed else []),
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(
-            [*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]]
-        ).rstrip()
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _ranking_head(ranked: bool) -> list[str]:
+    return ["label", "score", "then" if ranked else ""]
+
+
+def _ranking(said: Said) -> list[str]:
+    best, *others = said.labels
+    return [best.label, f"{best.score:.2f}", ", ".join(f"{label} {score:.2f}" for label, score in others)]
+
+
+def _review(answer: ByTarget) -> str:
+    """What a person should look at: of several targets their names."""
+    unsure = [name for name, said in answer.items() if said.needs_review]
+    return "yes" if unsure == [ONE] else ", ".join(unsure)
 
 
 def shorten(text: Text, width: int = SHOWN) -> str:

@@ -4,12 +4,14 @@ It is what a person reads before letting a version into production: the verdict 
 what is different from before, and how each request was answered.
 """
 
+from collections.abc import Mapping
 from html import escape
 
 from release import page as pages
 from release.environments import PRODUCTION
 from release.page import Change, changes_table, facts, leaves, page, section, table, verdict
 
+from .answers import ONE
 from .invoke import shorten
 from .record import Record
 from .smoke import Answer, Outcome, failing, percentile, seconds
@@ -77,7 +79,12 @@ def _requests(outcome: Outcome) -> str:
         shown = next((answer for answer in answers if failing(expected, answer)), None)
         good = bool(answers) and shown is None
         shown = shown or next(iter(answers), None)
-        wanted = escape(expected.label)
+        wanted = _lines(
+            {
+                name: labels if isinstance(labels, str) else ", ".join(labels) or "no label"
+                for name, labels in expected.targets.items()
+            }
+        )
         if expected.minimum_score > 0:
             wanted += f"<small>score at least {expected.minimum_score:g}</small>"
         warm = [answer.ms for answer in answers if not answer.cold and answer.error is None]
@@ -98,10 +105,19 @@ def _answer_cell(answer: Answer | None, good: bool) -> str:
         return f'<td class="{kind}">not asked</td>'
     if answer.error is not None:
         return f'<td class="{kind}">no answer<small>{escape(answer.error)}</small></td>'
-    best, *others = answer.ranking
-    also = ", ".join(f"{label} {score:.2f}" for label, score in others)
-    small = f"<small>then {escape(also)}</small>" if also else ""
-    return f'<td class="{kind}">{escape(best.label)} {best.score:.2f}{small}</td>'
+    lines = _lines({name: said.in_words() for name, said in answer.said.items()})
+    if ONE in answer.said and not answer.said[ONE].several:
+        also = ", ".join(f"{label} {score:.2f}" for label, score in answer.said[ONE].labels[1:])
+        lines += f"<small>then {escape(also)}</small>" if also else ""
+    unsure = ", ".join(name for name, said in answer.said.items() if said.needs_review and name)
+    if any(said.needs_review for said in answer.said.values()):
+        lines += f"<small>needs review{escape(f': {unsure}' if unsure else '')}</small>"
+    return f'<td class="{kind}">{lines}</td>'
+
+
+def _lines(of: Mapping[str, str]) -> str:
+    """Something about each target, on lines; the name is left out where there is but one."""
+    return "<br>".join(escape(f"{name}: {words}" if name else words) for name, words in of.items())
 
 
 def _times(outcome: Outcome) -> str:

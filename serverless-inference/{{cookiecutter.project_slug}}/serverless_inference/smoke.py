@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from .answers import ONE, ByTarget, Said
 from .config import Expectation, SmokeTest
-from .endpoint import PATIENCE, AskError, Endpoint, Label
+from .endpoint import PATIENCE, AskError, Endpoint
 
 ROUNDS = 5
 """How often each request is asked of the warm endpoint."""
@@ -28,14 +29,14 @@ class Answer(NamedTuple):
         request: its number in the smoke test, from 1.
         cold: the very first request of all.
         ms: how long it took, network included; for the cold one with all waiting.
-        ranking: the best labels, best first; empty if there was no answer.
+        said: of each target; empty if there was no answer.
         error: why there was none; None if there was one.
     """
 
     request: int
     cold: bool
     ms: float
-    ranking: tuple[Label, ...] = ()
+    said: ByTarget = {}
     error: str | None = None
 
 
@@ -144,10 +145,49 @@ def seconds(ms: float | None) -> str:
 
 def failing(expected: Expectation, answer: Answer) -> bool:
     """Whether an answer is not what was expected."""
-    if not answer.ranking:
-        return True
-    best = answer.ranking[0]
-    return best.label != expected.label or best.score < expected.minimum_score
+    return bool(answer.error is not None or wrong(expected, answer.said))
+
+
+def wrong(expected: Expectation, said: ByTarget) -> list[str]:
+    """What of an answer is not as expected, as sentences: `expected label gas, got billing 0.93`."""
+    wanted = expected.targets
+    if list(said) == [ONE] and len(wanted) == 1:  # an answer does not tell the name of a single target
+        wanted = {ONE: next(iter(wanted.values()))}
+    if unknown := [name for name in wanted if name not in said]:
+        if ONE in said:
+            return [
+                f"expected the targets {', '.join(wanted)}, got {said[ONE].in_words()} of a single target"
+            ]
+        if ONE in wanted:
+            return [
+                f"expected label {wanted[ONE]}, got an answer for each of {', '.join(said)}: say in "
+                "smoke_test.requests which label is expected of which, {target: label}"
+            ]
+        return [f"expected the target {', '.join(unknown)}, got {', '.join(said)}"]
+    return [
+        f"{in_words(name, labels, expected.minimum_score)}, got {said[name].in_words()}"
+        for name, labels in wanted.items()
+        if not _as_wanted(labels, expected.minimum_score, said[name])
+    ]
+
+
+def in_words(target: str, labels: str | list[str], minimum_score: float) -> str:
+    """What is expected of a target: `expected label gas with score >= 0.5`."""
+    words = labels if isinstance(labels, str) else ", ".join(labels) or "no label"
+    score = f" with score >= {minimum_score:g}" if minimum_score > 0 and labels else ""
+    return f"expected {target or 'label'} {words}{score}"
+
+
+def _as_wanted(labels: str | list[str], minimum_score: float, said: Said) -> bool:
+    """Whether the label comes first, or all of several are among those that were answered; and scores do."""
+    if isinstance(labels, str) and not said.several:
+        best = said.labels[0]
+        return best.label == labels and best.score >= minimum_score
+    wanted = [labels] if isinstance(labels, str) else labels
+    scores = {label: score for label, score in (said.labels if said.several else said.labels[:1])}
+    if not wanted:
+        return not scores
+    return all(scores.get(label, -1.0) >= minimum_score for label in wanted)
 
 
 def _rounds(requests: int) -> Iterator[tuple[int, bool]]:
@@ -161,17 +201,16 @@ def _ask_one(endpoint: Endpoint, expected: Expectation, number: int, cold: bool,
         reply = endpoint.ask([expected.text], TOP, patience)
     except AskError as error:
         return Answer(number, cold, 0.0, error=str(error))
-    return Answer(number, cold, reply.total_ms if cold else reply.ms, tuple(reply.rankings[0]))
+    return Answer(number, cold, reply.total_ms if cold else reply.ms, reply.answers[0])
 
 
 def _problem(number: int, expected: Expectation, answers: Sequence[Answer]) -> str | None:
-    wanted = f"expected label {expected.label}"
-    if expected.minimum_score > 0:
-        wanted += f" with score >= {expected.minimum_score:g}"
+    wanted = "; ".join(
+        in_words(name, labels, expected.minimum_score) for name, labels in expected.targets.items()
+    )
     bad = next((answer for answer in answers if failing(expected, answer)), None)
     if bad is None:
         return None if answers else f"request {number}: {wanted}, was not asked"
     if bad.error is not None:
         return f"request {number}: {wanted}, got no answer: {bad.error}"
-    best = bad.ranking[0]
-    return f"request {number}: {wanted}, got {best.label} {best.score:.2f}"
+    return f"request {number}: {'; '.join(wrong(expected, bad.said))}"

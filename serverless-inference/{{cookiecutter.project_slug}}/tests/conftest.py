@@ -66,6 +66,7 @@ class Service:
         account: whose credentials callers have.
         requests: the decoded bodies of what was asked, in order.
         model: text -> its labels, best first; may raise `Refusal`.
+        model_answer: (text, top_k) -> the answer to it, where that is not a ranking of labels.
         refusals: what the next requests get instead of an answer.
         assumed: what roles were asked for with, in order.
         lifetime: seconds that credentials of a role last.
@@ -82,6 +83,7 @@ class Service:
         self.lifetime = 3600
         self.callers: list[str] = []
         self.model: Callable[[Any], list[tuple[str, float]]] = lambda text: [("billing", 0.9), ("gas", 0.1)]
+        self.model_answer: Callable[[Any, int | None], Any] = self.ranking
 
     def sts(self, asked: dict[str, str], authorization: str) -> str:
         """Who the caller is, or credentials of a role."""
@@ -99,11 +101,12 @@ class Service:
         if self.refusals:
             raise self.refusals.pop(0)
         top = request.get("parameters", {}).get("top_k")
-        ranked = [
-            [{"label": label, "score": score} for label, score in self.model(text)]
-            for text in request["inputs"]
-        ]
-        return [labels[:top] if top else labels[0] for labels in ranked]
+        return [self.model_answer(text, top) for text in request["inputs"]]
+
+    def ranking(self, text: Any, top: int | None) -> Any:
+        """The best label, or with `top_k` the best ones."""
+        labels = [{"label": label, "score": score} for label, score in self.model(text)]
+        return labels[:top] if top else labels[0]
 
 
 class Refusal(Exception):

@@ -8,7 +8,8 @@ import pytest
 
 from configuration.errors import UserError
 from serverless_inference import cli, invoke, texts
-from serverless_inference.endpoint import Label, Text
+from serverless_inference.answers import Label, Said
+from serverless_inference.endpoint import Text
 
 ROOT = Path(__file__).parents[1]
 
@@ -164,6 +165,46 @@ def test_a_batch_is_never_larger_than_a_request_may_be() -> None:
 
 
 def test_what_a_terminal_would_obey_is_not_shown() -> None:
-    table = invoke.table(["\x1b[2Jgone\ttab\u202e"], [[Label("billing", 0.5)]])
+    table = invoke.table(["\x1b[2Jgone\ttab\u202e"], [{"": Said((Label("billing", 0.5),))}])
     assert "\x1b" not in table and "\u202e" not in table and "[2Jgone tab" in table
     assert "then" not in table, "one label each leaves nothing to say after it"
+
+
+def several(text: Any, top: int | None) -> Any:
+    """A model with two targets and triage."""
+    sentiment = [
+        {"label": "negative", "score": 0.93, "needs_review": "sure" not in text},
+        {"label": "x", "score": 0.1},
+    ]
+    topics = [{"label": "fees", "score": 0.8}, {"label": "staff", "score": 0.6}] if "dear" in text else []
+    return {"sentiment": sentiment[:top], "topics": {"labels": topics, "needs_review": False}}
+
+
+def test_each_target_has_a_column(repository: Path, service: Any, capsys: Any) -> None:
+    service.model_answer = several
+    assert run(repository, "dear", "sure") == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["text", "sentiment", "topics", "review"]
+    assert first == "dear  negative 0.93  fees 0.80, staff 0.60  sentiment"
+    assert second == "sure  negative 0.93  no label"
+
+
+def test_json_has_each_target(repository: Path, service: Any, capsys: Any) -> None:
+    service.model_answer = several
+    assert run(repository, "sure", "--json", "--top", "1") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "text": "sure",
+        "targets": {
+            "sentiment": {"answers": [{"label": "negative", "score": 0.93}], "needs_review": False},
+            "topics": {"answers": [], "needs_review": False},
+        },
+    }
+
+
+def test_what_a_person_should_look_at_is_told(repository: Path, service: Any, capsys: Any) -> None:
+    service.model_answer = lambda text, top: [{"label": "gas", "score": 0.4, "needs_review": "odd" in text}]
+    assert run(repository, "odd", "plain") == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split()[-1] == "review" and first.endswith("yes") and second.endswith("0.40")
+    assert run(repository, "odd", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["needs_review"] is True

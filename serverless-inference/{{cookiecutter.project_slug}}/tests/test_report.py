@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from serverless_inference import report, smoke
-from serverless_inference.config import Settings
-from serverless_inference.endpoint import Label
+from serverless_inference.answers import Label, Said
+from serverless_inference.config import Settings, SmokeTest
 from serverless_inference.load import load
 from serverless_inference.record import Model, Record
 from serverless_inference.smoke import Answer, Outcome
@@ -61,9 +61,11 @@ def settings(repository: Path) -> Settings:
 def outcome(settings: Settings, **wrong: Answer) -> Outcome:
     """A good outcome, but for the answers given as `r2=…`."""
     test = settings.endpoint.smoke_test
-    answers = [Answer(1, True, 4000, (Label("billing", 0.9),))]
+    answers = [Answer(1, True, 4000, {"": Said((Label("billing", 0.9),))})]
     for number, expected in enumerate(test.requests, 1):
-        right = Answer(number, False, 80, (Label(expected.label, 0.9), Label("general", 0.05)))
+        right = Answer(
+            number, False, 80, {"": Said((Label(str(expected.label), 0.9), Label("general", 0.05)))}
+        )
         answers.append(wrong.get(f"r{number}", right))
     return smoke.judge(test, answers)
 
@@ -105,7 +107,7 @@ def test_it_loads_nothing_and_runs_nothing(settings: Settings) -> None:
 def test_what_models_and_people_write_cannot_become_markup(settings: Settings) -> None:
     attack = "</style><script>alert(1)</script>\"'&"
     bad = Answer(2, False, 80, (), attack)
-    odd = Answer(3, False, 80, (Label(attack, 0.5),))
+    odd = Answer(3, False, 80, {"": Said((Label(attack, 0.5),))})
     where = record(settings, 3, environment={"X": attack})
     html = report.html(where, None, outcome(settings, r2=bad, r3=odd), project=attack, execution=attack)
     found = Page(html)
@@ -115,7 +117,7 @@ def test_what_models_and_people_write_cannot_become_markup(settings: Settings) -
 
 def test_a_failure_comes_first_with_every_problem_and_what_to_do(settings: Settings) -> None:
     bad = Answer(2, False, 80, (), "endpoint x: the model failed: no module named onnx")
-    wrong = Answer(3, False, 80, (Label("gas", 0.71),))
+    wrong = Answer(3, False, 80, {"": Said((Label("gas", 0.71),))})
     found = page(record(settings, 3), record(settings, 2), outcome(settings, r2=bad, r3=wrong))
     first = found.text[: found.text.index("Requests")]
     assert "Failed" in first and "no module named onnx" in first and "got gas 0.71" in first
@@ -150,3 +152,17 @@ def test_an_endpoint_that_never_answered_has_a_report_too(settings: Settings) ->
     silent = smoke.judge(settings.endpoint.smoke_test, [Answer(1, True, 0, (), "busy")])
     found = page(record(settings, 3), None, silent)
     assert "not measured" in found.text and "not asked" in found.text and "nothing serves" in found.text
+
+
+def test_each_target_of_an_answer_is_shown_and_what_needs_review(settings: Settings) -> None:
+    test = SmokeTest.model_validate(
+        {"requests": [{"text": "Dear.", "label": {"sentiment": "negative", "topics": ["fees"]}}]}
+    )
+    said = {
+        "sentiment": Said((Label("negative", 0.9), Label("neutral", 0.1)), needs_review=True),
+        "topics": Said((Label("fees", 0.8), Label("staff", 0.7)), several=True, needs_review=False),
+    }
+    found = page(record(settings, 3), None, smoke.judge(test, [Answer(1, False, 80, said)]))
+    assert "sentiment: negative" in found.text and "topics: fees" in found.text
+    assert "sentiment: negative 0.90" in found.text and "topics: fees 0.80, staff 0.70" in found.text
+    assert "needs review: sentiment" in found.text and "then neutral" not in found.text

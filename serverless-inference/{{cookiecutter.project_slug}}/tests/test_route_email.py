@@ -37,8 +37,8 @@ def test_each_sample_email_goes_to_a_team_or_to_a_person(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["file", "team", "score", "subject"]
     assert len(lines) == 1 + len(list(EMAILS.glob("*.eml")))
-    assert "01-invoice-twice.eml" in lines[1] and "billing           0.95" in lines[1]
-    assert "a person decides  0.40   question (general?)" in lines[-1]
+    assert "01-invoice-twice.eml" in lines[1] and "billing  0.95" in lines[1]
+    assert "review   0.40   question (general?)" in lines[-1]
     assert len(service.requests) == 1, "all of them in one request"
     assert "parameters" not in service.requests[0]
 
@@ -77,11 +77,11 @@ def test_a_broken_file_is_reported_and_the_others_go_on(
     assert route_email.main([str(tmp_path), str(missing), *AT, "--json"]) == 1
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["team"] for each in found] == [
-        "a person decides",
+        "review",
         "billing",
-        "a person decides",
+        "review",
         "billing",
-        "a person decides",
+        "review",
     ]
     assert [bool(each["error"]) for each in found] == [True, False, True, False, True]
     assert "found no header line" in found[0]["error"]
@@ -120,7 +120,7 @@ def test_it_gives_up_on_an_endpoint_that_stays_busy(
         [EMAILS / "08-hello.eml"],
         0.6,
     )
-    assert decision.error == "Rate exceeded" and decision.team == "a person decides"
+    assert decision.error == "Rate exceeded" and decision.team == "review"
     assert 40 < clock.now <= route_email.PATIENCE
 
 
@@ -129,7 +129,7 @@ def test_an_answer_in_another_form_is_not_taken_for_labels(
 ) -> None:
     monkeypatch.setattr(service, "answer", lambda endpoint, request: [[0.1, 0.9]])
     assert route_email.main([str(EMAILS / "08-hello.eml"), *AT]) == 2
-    assert "expected a label and a score for each of 1 emails" in capsys.readouterr().out
+    assert "expected a label and a score for each email, got [0.1, 0.9]" in capsys.readouterr().out
 
 
 def test_many_emails_are_asked_about_in_several_requests(
@@ -168,3 +168,43 @@ def test_a_folder_without_emails_says_so(
 ) -> None:
     assert route_email.main([str(tmp_path), *AT]) == 2
     assert f"expected .eml files in {tmp_path}, found none" in capsys.readouterr().err
+
+
+def test_what_the_model_says_needs_review_goes_to_the_queue_for_people(
+    route_email: ModuleType, service: Any, capsys: Any
+) -> None:
+    def answer(text: Any, top: int | None) -> Any:
+        sure = "invoice" in text["subject"].lower()
+        return {"label": "billing", "score": 0.55 if sure else 0.97, "needs_review": not sure}
+
+    service.model_answer = answer
+    invoice, hello = str(EMAILS / "01-invoice-twice.eml"), str(EMAILS / "08-hello.eml")
+    assert route_email.main([invoice, hello, *AT]) == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert "billing  0.55" in first and "review   0.97" in second, "not the score decides, the model does"
+    assert route_email.main([invoice, hello, *AT, "--threshold", "0.6"]) == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert "review   0.55" in first and "billing  0.97" in second, "unless a threshold is given"
+
+
+def test_of_several_targets_one_is_chosen(route_email: ModuleType, service: Any, capsys: Any) -> None:
+    topics = {"labels": [{"label": "fees", "score": 0.8}, {"label": "staff", "score": 0.7}]}
+    service.model_answer = lambda text, top: {
+        "team": {"label": "gas", "score": 0.9},
+        "topics": topics,
+        "none": {"labels": []},
+    }
+    email = str(EMAILS / "08-hello.eml")
+    for target, shown in (
+        ("team", "gas   0.90"),
+        ("topics", "fees  0.80"),
+        ("none", "review  0.00   question (no label?)"),
+    ):
+        assert route_email.main([email, *AT, "--target", target]) == 0
+        assert shown in capsys.readouterr().out
+    for more, words in (
+        ((), "expected --target, one of team"),
+        (("--target", "x"), "expected the target x of team"),
+    ):
+        assert route_email.main([email, *AT, *more]) == 2
+        assert f"{words}, topics, none" in capsys.readouterr().out

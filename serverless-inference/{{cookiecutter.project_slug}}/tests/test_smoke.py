@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from serverless_inference import smoke
-from serverless_inference.config import SmokeTest
-from serverless_inference.endpoint import PATIENCE, AskError, Endpoint, Label
+from serverless_inference.answers import ByTarget, Label, Said
+from serverless_inference.config import Expectation, SmokeTest
+from serverless_inference.endpoint import PATIENCE, AskError, Endpoint
 from serverless_inference.load import load
 from serverless_inference.smoke import Answer
 
@@ -29,11 +30,16 @@ def good(text: Any) -> list[tuple[str, float]]:
 def right_answers(expected: SmokeTest, ms: float = 80) -> list[Answer]:
     """What a good endpoint answers: a cold start, then every request five times."""
     numbered = list(enumerate(expected.requests, 1))
-    cold = Answer(1, True, 4000, (Label(expected.requests[0].label, 0.9),))
+    cold = Answer(1, True, 4000, one(str(expected.requests[0].label), 0.9))
     return [
         cold,
-        *(Answer(n, False, ms, (Label(each.label, 0.9),)) for _ in range(5) for n, each in numbered),
+        *(Answer(n, False, ms, one(str(each.label), 0.9)) for _ in range(5) for n, each in numbered),
     ]
+
+
+def one(label: str, score: float) -> ByTarget:
+    """What a model with a single target said."""
+    return {"": Said((Label(label, score),))}
 
 
 def test_a_good_endpoint_passes_and_every_answer_is_kept(
@@ -47,7 +53,7 @@ def test_a_good_endpoint_passes_and_every_answer_is_kept(
     assert service.endpoints[0] == "email-router-staging"
     first = {"subject": "Invoice", "body": "You charged us twice."}
     assert service.requests[0] == {"inputs": [first], "parameters": {"top_k": 3}}
-    assert outcome.answers[0].ranking == (Label("billing", 0.9), Label("general", 0.1))
+    assert outcome.answers[0].said == {"": Said((Label("billing", 0.9), Label("general", 0.1)))}
     assert all(answer.ms > 0 for answer in outcome.answers)
     assert "passed 3 smoke-test requests (cold start" in outcome.in_words()
 
@@ -125,8 +131,8 @@ def test_a_text_beyond_the_service_s_limit_is_not_sent(endpoint: Endpoint, servi
 def test_a_wrong_label_or_a_low_score_is_a_problem_even_once(expected: SmokeTest) -> None:
     answers = right_answers(expected)
     assert smoke.judge(expected, answers).passed
-    answers[-2] = answers[-2]._replace(ranking=(Label("elevators", 0.4), Label("gas", 0.3)))
-    answers[-1] = answers[-1]._replace(ranking=(Label("gas", 0.71),))
+    answers[-2] = answers[-2]._replace(said={"": Said((Label("elevators", 0.4), Label("gas", 0.3)))})
+    answers[-1] = answers[-1]._replace(said=one("gas", 0.71))
     assert smoke.judge(expected, answers).problems == (
         "request 2: expected label elevators with score >= 0.5, got elevators 0.40",
         "request 3: expected label amusement_devices, got gas 0.71",
@@ -161,3 +167,117 @@ def test_one_slow_answer_of_twenty_five_is_within_what_95_percent_means(expected
 def test_a_percentile_is_a_value_that_was_measured(percent: float, value: float) -> None:
     assert smoke.percentile([4.0, 1.0, 3.0, 2.0], percent) == value
     assert smoke.percentile([], percent) is None
+
+
+# Several targets
+
+
+def both(sentiment: str = "negative", topics: tuple[str, ...] = ("fees", "staff")) -> ByTarget:
+    """What a model with two targets said."""
+    return {
+        "sentiment": Said((Label(sentiment, 0.9), Label("neutral", 0.1)), needs_review=True),
+        "topics": Said(tuple(Label(topic, 0.75) for topic in topics), several=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("label", "said", "problems"),
+    [
+        ({"sentiment": "negative", "topics": ["fees"]}, both(), []),
+        ({"topics": ["staff", "fees"]}, both(), []),
+        ({"topics": "staff"}, both(), []),
+        ({"topics": []}, both(topics=()), []),
+        ({"sentiment": "negative"}, {"": Said((Label("negative", 0.9),))}, []),
+        ("negative", {"": Said((Label("negative", 0.9),))}, []),
+        ("fees", {"": both()["topics"]}, []),
+        (
+            {"sentiment": "positive", "topics": ["fees", "speed"]},
+            both(),
+            [
+                "expected sentiment positive with score >= 0.5, got negative 0.90",
+                "expected topics fees, speed with score >= 0.5, got fees 0.75, staff 0.75",
+            ],
+        ),
+        ({"topics": []}, both(), ["expected topics no label, got fees 0.75, staff 0.75"]),
+        ({"topics": ["fees"]}, both(topics=()), ["expected topics fees with score >= 0.5, got no label"]),
+        (
+            "negative",
+            both(),
+            [
+                "expected label negative, got an answer for each of sentiment, topics: say in "
+                "smoke_test.requests which label is expected of which, {target: label}"
+            ],
+        ),
+        ({"category": "fees"}, both(), ["expected the target category, got sentiment, topics"]),
+        (
+            {"sentiment": "negative", "topics": ["fees"]},
+            {"": Said((Label("negative", 0.9),))},
+            ["expected the targets sentiment, topics, got negative 0.90 of a single target"],
+        ),
+    ],
+)
+def test_each_target_is_compared_with_what_is_expected_of_it(
+    label: Any, said: ByTarget, problems: list[str]
+) -> None:
+    expected = Expectation.model_validate({"text": "Dear.", "label": label, "minimum_score": 0.5})
+    assert smoke.wrong(expected, said) == problems
+    judged = smoke.judge(SmokeTest(requests=[expected]), [Answer(1, False, 80, said)])
+    assert judged.problems == ((f"request 1: {'; '.join(problems)}",) if problems else ())
+
+
+def test_an_endpoint_with_several_targets_is_asked_and_judged(endpoint: Endpoint, service: Any) -> None:
+    topics = {"labels": [{"label": "fees", "score": 0.8}], "needs_review": False}
+    service.model_answer = lambda text, top: {
+        "sentiment": [
+            {"label": "negative", "score": 0.9, "needs_review": True},
+            {"label": "x", "score": 0.1},
+        ][:top],
+        "topics": topics,
+    }
+    test = SmokeTest.model_validate(
+        {"requests": [{"text": "Dear.", "label": {"sentiment": "negative", "topics": ["fees"]}}]}
+    )
+    outcome = smoke.run(endpoint, test)
+    assert outcome.passed, outcome.problems
+    assert outcome.answers[0].said == {
+        "sentiment": Said((Label("negative", 0.9), Label("x", 0.1)), False, True),
+        "topics": Said((Label("fees", 0.8),), True, False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ({}, "expected .*, or one of them for each target, got {}"),
+        ([], r'expected {"label": …, "score": …}, or {"labels": .*, got \[\]'),
+        ({"sentiment": None}, "sentiment: expected .*, got None"),
+        ({"sentiment": []}, r"sentiment: expected .*, got \[\]"),
+        ({"topics": {"labels": ["fees"]}}, "topics: expected .* with a text and a number, got fees"),
+        ({"topics": {"labels": "fees"}}, "topics: expected .* with a text and a number"),
+        ({"sentiment": {"label": "a", "score": "0.5"}}, "sentiment: expected .* with a text and a number"),
+        ({"sentiment": {"label": "a", "score": True}}, "with a text and a number"),
+        ({"label": "a", "score": float("nan")}, "with a text and a number, got"),
+        ({"label": "a", "score": 10**400}, "with a text and a number, got"),
+        ({"label": "a", "score": 0.5, "needs_review": "no"}, "needs_review: expected true or false, got no"),
+        (
+            {"topics": {"labels": [], "needs_review": 1}},
+            "topics: needs_review: expected true or false, got 1",
+        ),
+    ],
+)
+def test_an_answer_in_no_known_form_is_an_error_that_names_the_target(
+    endpoint: Endpoint, service: Any, answer: Any, problem: str
+) -> None:
+    service.model_answer = lambda text, top: answer
+    with pytest.raises(AskError, match=rf"(?s)expected labels and scores for 1 text\(s\).*\(.*{problem}"):
+        endpoint.ask(["Dear."])
+
+
+def test_a_missing_answer_is_an_error(
+    endpoint: Endpoint, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        service, "answer", lambda endpoint, request: [both()["sentiment"].to_json()["answers"]]
+    )
+    with pytest.raises(AskError, match="expected 2 answers, got 1"):
+        endpoint.ask(["Dear.", "Fine."])
