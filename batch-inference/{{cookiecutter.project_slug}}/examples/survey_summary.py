@@ -11,8 +11,9 @@ Copy this file wherever you like: it needs Python and nothing else. What it show
 * the comments that the model was most certain of, to see what a label stands for
 * how many rows have no answer, and why
 
-A label's column may have any name, which --label says; its score is then in <name>_score or score, and why a
-row has none in <name>_error or error.
+Answers of a model with several targets have a column <target>_label for each; all of them are shown. A
+label's column may have any other name, which --label says; its score is then in <name>_score or score, and why
+a row has none in <name>_error or error.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LABEL = "label"
+OF_TARGET = "_label"  # of a model with several targets: sentiment_label, category_label
 MOST_DAYS = 49  # a bar for each day; with more, a bar for each week
 MOST_LABELS = 8  # colours that people can tell apart
 OTHER = "others"
@@ -106,18 +108,27 @@ def read(options: argparse.Namespace) -> Survey:
     comments = [comment(row, options) for row in first]
     answers: dict[str, list[Answer]] = {}
     for path, table in zip(options.files, tables, strict=True):
-        columns = [name for name in options.label or [LABEL] if table and name in table[0]]
+        columns = label_columns(table, options.label)
         if not columns:
             found = ", ".join(table[0]) if table else "no rows"
             wanted = " or ".join(options.label or [LABEL])
             raise Unreadable(f"{path}: expected a column {wanted} (--label), found {found}")
         order = table if table is first else joined(first, table, path, options.id_column)
         for column in columns:
-            name = path.name.split(".")[0] if column == LABEL and others else column
+            name = path.name.split(".")[0] if column == LABEL and others else column.removesuffix(OF_TARGET)
             if name in answers:
                 raise Unreadable(f"{path}: {name} is in another file, too; rename the file, or say --label")
             answers[name] = [answer(row, column) for row in order]
     return Survey(comments, answers)
+
+
+def label_columns(table: Sequence[dict[str, str]], asked: Sequence[str] | None) -> list[str]:
+    """The columns of a table that hold labels: those that were asked for, else all that look like it."""
+    there = list(table[0]) if table else []
+    if asked:
+        named = (name if name in there else name + OF_TARGET for name in asked)
+        return [name for name in named if name in there]
+    return [LABEL] if LABEL in there else [name for name in there if name.endswith(OF_TARGET)]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -155,7 +166,8 @@ def comment(row: dict[str, str], options: argparse.Namespace) -> Comment:
 
 def answer(row: dict[str, str], column: str) -> Answer:
     """What the model said; the columns beside the label's may carry its name."""
-    suffixed = [row.get(f"{column}_{what}", row.get(what, "")) for what in ("score", "error")]
+    name = column.removesuffix(OF_TARGET)
+    suffixed = [row.get(f"{name}_{what}", row.get(what, "")) for what in ("score", "error")]
     try:
         score = float(suffixed[0] or 0)
     except ValueError:

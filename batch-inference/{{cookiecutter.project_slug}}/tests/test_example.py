@@ -93,6 +93,21 @@ def test_a_day_s_bar_has_the_counts_of_its_labels(tmp_path: Path, write: Write) 
     assert "<td>no text</td>" in text and "<td>4</td>" in text
 
 
+def test_answers_of_several_targets_are_all_shown_and_one_by_the_other(tmp_path: Path) -> None:
+    answers = tmp_path / "both.csv"
+    answers.write_text(
+        "response_id,date,comment,sentiment_label,sentiment_score,category_label,category_score,error\n"
+        "1,2026-07-01,rude,negative,0.9,staff,0.8,\n"
+        "2,2026-07-01,quick,positive,0.7,timeliness,0.6,\n"
+    )
+    text = page(tmp_path, answers)
+    shown = {f"1 July 2026: 1 {label}" for label in ("negative", "positive", "staff", "timeliness")}
+    assert set(bars(text)) == shown
+    assert "sentiment_label" not in text and "0.90" in text
+    alone = set(bars(page(tmp_path, answers, "--label", "category")))
+    assert alone == {"1 July 2026: 1 staff", "1 July 2026: 1 timeliness"}
+
+
 def test_more_than_seven_weeks_are_shown_by_weeks(tmp_path: Path, write: Write) -> None:
     answers = write(
         "year.csv.gz",
