@@ -12,8 +12,8 @@ Copy this file wherever you like: it needs Python and nothing else. What it show
 * how many rows have no answer, and why
 
 Answers of a model with several targets have a column <target>_label for each; all of them are shown. A
-label's column may have any other name, which --label says; its score is then in <name>_score or score, and why
-a row has none in <name>_error or error.
+label's column may have any other name, which --label says; its score is then in <name>_score or score, and
+why a row has none in <name>_error or error.
 """
 
 import argparse
