@@ -94,7 +94,8 @@ def spoken(evaluation: Evaluation) -> list[str]:
         if each.triage is not None:
             name = figure_name(asked, each.target, "coverage")
             coverage, precision = each.triage.coverage.value, each.triage.precision.value
-            lines.append(f"test:{name}={coverage:.4f}; precision {precision:.4f} without a person")
+            told = f"precision {precision:.4f} of what needs no person" if coverage else "all need a person"
+            lines.append(f"test:{name}={coverage:.4f}; {told}")
     return lines
 
 
