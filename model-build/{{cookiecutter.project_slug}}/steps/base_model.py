@@ -12,14 +12,15 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from failure import StepError
+from targets import Target, column_names
 
 
-def load_base_model(base: str, labels: Sequence[str], max_length: int) -> tuple[Any, Any]:
+def load_base_model(base: str, targets: Sequence[Target], max_length: int) -> tuple[Any, Any]:
     """Return the model in float32 and the tokenizer. The head is drawn from torch's random numbers.
 
     Args:
         base: a hub id, or a folder that ``save_pretrained`` wrote, such as one of sentence-transformers.
-        labels: class names in the order of their ids.
+        targets: whose labels are the head's columns; config.json has their names (targets.py).
         max_length: tokens that the model will have to read.
 
     Raises:
@@ -27,14 +28,16 @@ def load_base_model(base: str, labels: Sequence[str], max_length: int) -> tuple[
             architecture than its config.json.
     """
     _check_folder(base)
-    names = dict(enumerate(labels))
+    names = dict(enumerate(column_names(targets)))
+    one = len(targets) == 1 and targets[0].kind == "one"
     try:
         config = AutoConfig.from_pretrained(
             base,
-            num_labels=len(labels),
+            num_labels=len(names),
             id2label=names,
             label2id={label: index for index, label in names.items()},
-            problem_type="single_label_classification",
+            # with several targets several labels of the head hold for a text, one of each target
+            problem_type="single_label_classification" if one else "multi_label_classification",
         )
         tokenizer = AutoTokenizer.from_pretrained(base)
         # float32 whatever the weights are stored in: small updates vanish in 16 bits. A faster number format

@@ -6,6 +6,7 @@ import math
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import transformers
@@ -39,13 +40,15 @@ class Progress(TrainerCallback):
 
     Args:
         texts: in the training set, for the speed.
+        targets: their names; with several each one's figures are shown.
     """
 
     SECONDS = 10.0
     """Between two lines."""
 
-    def __init__(self, texts: int) -> None:
+    def __init__(self, texts: int, targets: Sequence[str] = ()) -> None:
         self.texts = texts
+        self.targets = targets if len(targets) > 1 else ()
         self.first_step = 0
         self.started = self.shown = time.monotonic()
 
@@ -80,6 +83,9 @@ class Progress(TrainerCallback):
             )
         values = " ".join(f"validation:{name}={metrics[f'eval_{name}']:.4f};" for name in VALIDATION)
         say(f"epoch {state.epoch:.0f} of {state.num_train_epochs}: {values}")
+        for target in self.targets:
+            accuracy, macro_f1 = (metrics[f"eval_{target}.{name}"] for name in ("accuracy", "macro_f1"))
+            say(f"  {target}: accuracy {accuracy:.4f}, macro F1 {macro_f1:.4f}")
 
 
 def duration(seconds: float) -> str:

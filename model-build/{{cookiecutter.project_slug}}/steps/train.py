@@ -10,8 +10,8 @@ ends the process with exit code 0 and without a model; the same command again co
 (checkpoints.py).
 
 What it does, in this order: check the sets against each other, load the base model (base_model.py), tokenise
-once (batches.py), choose the number format (precision.py), train with an evaluation after every epoch, and
-write the best epoch's model with what serving needs.
+once (batches.py), choose the number format (precision.py), train (objective.py: on what) with an evaluation
+after every epoch, and write the best epoch's model with what serving needs (packing.py).
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ import json
 import math
 import os
 import random
-import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +36,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import transformers
 
 import train_settings
 from base_model import load_base_model
-from batches import LabelSet, LengthGroupedSampler, TokenisedTexts, collator, same_labels
+from batches import LengthGroupedSampler, TokenisedTexts, collator, same_labels
 from checkpoints import StopOnSigterm, last_complete, run_folder
 from failure import StepError, run
-from metrics import summary
+from objective import class_weights, figures, loss_function
+from packing import head_columns, write_model
 from precision import choose_precision
 from progress import RANK, RANKS, VALIDATION, Progress, quieten, say
-from serving_code import MODULES
+from targets import Target, column_names
 from train_settings import Settings
 
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
@@ -73,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     label_set = same_labels(settings.train, settings.validation)
     seed_everything(settings.seed)
-    model, tokenizer = load_base_model(settings.base_model, label_set.labels, settings.max_length)
+    settings.check_targets(label_set.targets)
+    model, tokenizer = load_base_model(settings.base_model, label_set.targets, settings.max_length)
     say(f"base model {settings.base_model}: {model.num_parameters() / 1e6:.1f} million parameters")
     started = time.perf_counter()
     train, validation = (
@@ -81,11 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
         for folder in (settings.train, settings.validation)
     )
     say(f"tokenised in {time.perf_counter() - started:.1f} s")
-    describe_sets(train, validation, label_set.labels, settings.max_length)
+    describe_sets(train, validation, label_set.targets, settings.max_length)
 
     folder = run_folder(settings.checkpoint_dir, {"ranks": RANKS, **settings.identity()}, settings.train)
     stop = StopOnSigterm(RANKS)
-    trainer = make_trainer(settings, folder, model, tokenizer, train, validation, stop)
+    trainer = make_trainer(settings, folder, model, tokenizer, label_set.targets, train, validation, stop)
     checkpoint = last_complete(folder)
     if checkpoint:
         say(f"continuing from {checkpoint}")
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     if RANK == 0:
         trained = trainer.accelerator.unwrap_model(trainer.model)
-        write_model(settings.model_dir, trained, tokenizer, settings, label_set)
+        write_model(trained, tokenizer, settings, label_set, train, validation)
         write_history(settings.output_data_dir, trainer)
         say(f"model of epoch {best_epoch(trainer)} written to {settings.model_dir}")
     return 0
@@ -121,14 +121,22 @@ def seed_everything(seed: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
-def describe_sets(train: TokenisedTexts, validation: TokenisedTexts, labels: list[str], most: int) -> None:
+def describe_sets(
+    train: TokenisedTexts, validation: TokenisedTexts, targets: Sequence[Target], most: int
+) -> None:
     """Say how large the sets are, how long their texts, and which classes have no example."""
     cut = np.mean(train.lengths >= most)
-    say(f"{len(train)} texts to train on, {len(validation)} to validate, {len(labels)} classes")
+    classes = ", ".join(
+        f"{len(target.labels)} {'labels' if target.kind == 'several' else 'classes'}"
+        + (f" of {target.name}" if len(targets) > 1 else "")
+        for target in targets
+    )
+    say(f"{len(train)} texts to train on, {len(validation)} to validate, {classes}")
     say(f"median {np.median(train.lengths):.0f} tokens; {cut:.0%} of the texts have {most} or were cut to it")
-    absent = sorted(set(range(len(labels))).difference(train.labels.tolist()))
+    counts = head_columns(targets, train.labels).sum(axis=0).tolist()
+    absent = [name for name, count in zip(column_names(targets), counts, strict=True) if not count]
     if absent:
-        say(f"note: no text to train on for {', '.join(labels[index] for index in absent)}")
+        say(f"note: no text to train on for {', '.join(absent)}")
 
 
 def make_trainer(
@@ -136,6 +144,7 @@ def make_trainer(
     folder: Path,
     model: Any,
     tokenizer: Any,
+    targets: Sequence[Target],
     train: TokenisedTexts,
     validation: TokenisedTexts,
     stop: StopOnSigterm,
@@ -143,9 +152,7 @@ def make_trainer(
     """Put the training together."""
     steps = settings.epochs * math.ceil(len(train) / (settings.batch_size * RANKS))
     collate = collator(tokenizer.pad_token_id or 0)
-    weights = (
-        class_weights(train.labels, len(model.config.id2label)) if settings.class_weights != "none" else None
-    )
+    weights = class_weights(targets, train.labels) if settings.class_weights != "none" else None
     precision = agreed_precision(settings, folder, model, collate, train, steps)
     arguments = transformers.TrainingArguments(
         output_dir=str(folder),
@@ -178,13 +185,11 @@ def make_trainer(
         train_dataset=train,
         eval_dataset=validation.by_length(),
         data_collator=collate,
-        compute_loss_func=loss_function(weights),
-        compute_metrics=lambda prediction: summary(
-            prediction.label_ids, prediction.predictions.argmax(axis=1)
-        ),
+        compute_loss_func=loss_function(targets, weights),
+        compute_metrics=lambda prediction: figures(targets, prediction.label_ids, prediction.predictions),
         callbacks=[
             transformers.EarlyStoppingCallback(early_stopping_patience=settings.early_stopping_patience),
-            Progress(len(train)),
+            Progress(len(train), [target.name for target in targets]),
             stop,
         ],
     )
@@ -239,28 +244,6 @@ def agreed_precision(
     return chosen[0]
 
 
-def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
-    """Return weights in inverse proportion to the classes' frequencies; their mean over the texts is 1."""
-    counts = np.bincount(labels, minlength=classes)
-    present = counts > 0
-    weights = np.zeros(classes, dtype=np.float32)
-    weights[present] = len(labels) / (present.sum() * counts[present])
-    return torch.from_numpy(weights)
-
-
-def loss_function(weights: torch.Tensor | None) -> Callable[..., torch.Tensor]:
-    """Return the (weighted) cross-entropy in the form that the Trainer calls."""
-
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        logits = outputs["logits"].float()
-        weight = None if weights is None else weights.to(logits.device)
-        total = F.cross_entropy(logits, labels, weight=weight, reduction="sum")
-        # In training the Trainer counts the texts of all ranks; in evaluation there is only this batch.
-        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
-
-    return loss
-
-
 def machine() -> str:
     """Return what it runs on, in a few words."""
     ranks = f", {RANKS} ranks" if RANKS > 1 else ""
@@ -269,36 +252,15 @@ def machine() -> str:
     return f"CPU, {torch.get_num_threads()} threads{ranks}"
 
 
-def write_model(folder: Path, model: Any, tokenizer: Any, settings: Settings, label_set: LabelSet) -> None:
-    """Write what goes into ``model.tar.gz``: weights, tokenizer, ``serving.json`` and the serving code."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    serving = {
-        "max_length": settings.max_length,
-        "truncation": settings.truncation,
-        "text": label_set.text,
-        "labels": label_set.labels,
-        "targets": [
-            {**target.as_json(), "temperature": 1.0, "review_below": None, "decide_at": None}
-            for target in label_set.targets
-        ],
-    }
-    text = json.dumps(serving, indent=2, ensure_ascii=False) + "\n"
-    (folder / "serving.json").write_text(text, encoding="utf-8")
-    (folder / "code").mkdir(exist_ok=True)
-    for name in MODULES:
-        shutil.copyfile(Path(__file__).with_name(f"{name}.py"), folder / f"code/{name}.py")
-
-
 def write_history(folder: Path, trainer: ClassifierTrainer) -> None:
     """Write ``training.json``: every epoch's figures, which epoch was best, and on what it ran."""
     state = trainer.state
-    epochs = [
+    epochs: list[dict[str, Any]] = [
         {
             "epoch": round(entry["epoch"]),
             "step": entry["step"],
             **{name: entry[f"eval_{name}"] for name in VALIDATION},
+            **of_targets(entry),
         }
         for entry in state.log_history
         if "eval_loss" in entry
@@ -312,6 +274,16 @@ def write_history(folder: Path, trainer: ClassifierTrainer) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "training.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def of_targets(entry: dict[str, float]) -> dict[str, Any]:
+    """Return ``targets``: target -> figure -> value of an evaluation; nothing with one target."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in entry.items():
+        target, _, figure = name.removeprefix("eval_").partition(".")
+        if figure:
+            found.setdefault(target, {})[figure] = value
+    return {"targets": found} if found else {}
 
 
 def best_epoch(trainer: ClassifierTrainer) -> int:

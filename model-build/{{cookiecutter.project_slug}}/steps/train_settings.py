@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from failure import StepError
+from targets import Target
 from texts import POLICIES
 
 STOPPING_METRICS = ("accuracy", "macro_f1", "weighted_f1", "loss")
@@ -38,6 +39,25 @@ class Settings:
     early_stopping_patience: int
     precision: str
     seed: int
+    triage_precision: str
+
+    def precision_of(self, target: str) -> float | None:
+        """Return how right the answers of a target have to be that need no review; None: no triage."""
+        return self._precisions().get(target, self._precisions().get(""))
+
+    def check_targets(self, targets: Sequence[Target]) -> None:
+        """Refuse triage for a target that there is not.
+
+        Raises:
+            StepError: the sets have no target of this name.
+        """
+        names = [target.name for target in targets]
+        for name in filter(None, self._precisions()):
+            if name not in names:
+                raise StepError(f"triage_precision: expected a target ({', '.join(names)}), got {name!r}")
+
+    def _precisions(self) -> dict[str, float]:
+        return dict(_precision(part) for part in self.triage_precision.split(",") if part)
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two trainings the same, beside their data: everything but the folders."""
@@ -97,7 +117,26 @@ def _add_hyperparameters(add: Callable[..., Any]) -> None:
     add("--early-stopping-metric", choices=STOPPING_METRICS, default="macro_f1", help="of the validation set")
     add("--early-stopping-patience", type=positive, default=3, help="epochs without improvement that end it")
     add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="number format")
+    add(
+        "--triage-precision",
+        type=_triage,
+        default="",
+        help="share of the answers that need no review which has to be right: 0.95, or target=0.95,other=0.9",
+    )
     add("--seed", type=_number(int, 0, 2**31 - 1), default=13, help="of everything random")
+
+
+def _triage(text: str) -> str:
+    for part in filter(None, text.split(",")):
+        _precision(part)
+    return text
+
+
+def _precision(part: str) -> tuple[str, float]:
+    """Return target and number of ``target=number``; a number alone is for every target."""
+    name, _, number = part.rpartition("=")
+    convert = _number(float, 0, 1, above=True)
+    return name.strip(), convert(number)
 
 
 def _number(kind: type, least: float, most: float = math.inf, above: bool = False) -> Callable[[str], Any]:

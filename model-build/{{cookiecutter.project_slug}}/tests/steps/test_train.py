@@ -28,6 +28,8 @@ from serving_code import MODULES
 from targets import Target
 from tokens import tokenise
 
+TARGET = Target("team", "one", tuple(tiny.LABELS))
+
 # --- the model ------------------------------------------------------------------------------------
 
 
@@ -40,6 +42,8 @@ def test_the_model_folder_holds_what_serving_needs_and_nothing_else(trained: Pat
         "tokenizer.json",
         "tokenizer_config.json",
         "serving.json",
+        "profile.json",
+        "vocabulary.bin",
         *(f"code/{name}.py" for name in MODULES),
     }
     for name in MODULES:
@@ -48,7 +52,7 @@ def test_the_model_folder_holds_what_serving_needs_and_nothing_else(trained: Pat
         "max_length": 32,
         "truncation": "head_tail",
         "text": tiny.TEXT,
-        "labels": tiny.LABELS,
+        "redact": None,
         "targets": [
             {
                 "name": "team",
@@ -103,13 +107,13 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(train_in: T
 
 def test_class_weights_make_rare_classes_count_as_much_as_common_ones() -> None:
     labels = np.array([0] * 6 + [1] * 2)
-    weights = train.class_weights(labels, 3)
+    weights = train.class_weights([TARGET], labels)[0]
     assert weights.tolist() == pytest.approx([8 / 12, 8 / 4, 0])
     assert weights[labels].mean().item() == pytest.approx(1)
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
     targets = torch.tensor([0, 0])
     each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-    loss = train.loss_function(weights)({"logits": logits}, targets)
+    loss = train.loss_function([TARGET], [weights])({"logits": logits}, targets)
     assert loss.item() == pytest.approx(each.mean().item() * 8 / 12)
 
 
@@ -352,7 +356,7 @@ def test_weights_of_another_model_are_refused(train_in: Train, base_model: Path,
 def test_a_training_that_diverges_says_so(
     train_in: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def loss_function(weights: object) -> Callable[..., torch.Tensor]:
+    def loss_function(targets: object, weights: object) -> Callable[..., torch.Tensor]:
         return lambda outputs, labels, num_items_in_batch=None: outputs["logits"].sum() * float("nan")
 
     monkeypatch.setattr(train, "loss_function", loss_function)
@@ -459,9 +463,7 @@ def test_long_texts_are_cut_by_the_policy_and_keep_their_special_tokens(
 
 def test_tokenised_texts_come_back_as_they_went_in(sets: Path, base_model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base_model)
-    texts = TokenisedTexts.read(
-        sets / "train", [Target("team", "one", tuple(tiny.LABELS))], tokenizer, 32, "head"
-    )
+    texts = TokenisedTexts.read(sets / "train", [TARGET], tokenizer, 32, "head")
     rows = tiny.examples(96, seed=0)
     assert len(texts) == 96
     for index in (0, 1, 95):
