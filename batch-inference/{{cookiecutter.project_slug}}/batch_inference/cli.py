@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from release import findings, question
+from release import findings, question, watched
 from release.asking import YES
 from release.build import sign_in
 from release.command_line import CommandLine, say
@@ -39,6 +39,9 @@ def commands() -> CommandLine[Settings]:
     line.add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/transform.yaml")
     line.add("status", _status, "what is live, which model answers, what waits for an answer")
     submit.add_arguments(line.add("submit", submit.run, "have files answered, and show what came of them"))
+    watched.add_arguments(
+        line.add("watch", _watch, "what it answers lately, beside what the model was trained with")
+    )
     results.add_arguments(line.add("results", results.run, "what was answered lately; or one file's answers"))
     asks = line.add("promote", _promote, "answer the pipeline's question: what staging has proven")
     asks.add_argument("--reject", metavar="REASON", help="answer no, and say why")
@@ -61,6 +64,11 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 def _status(settings: Settings, _: argparse.Namespace) -> int:
     print(status.in_words(settings, sign_in(settings.project)))
     return 0
+
+
+def _watch(settings: Settings, options: argparse.Namespace) -> int:
+    enabled = settings.environment(options.environment).watching is not None
+    return watched.run(settings.project, enabled, options)
 
 
 def _promote(settings: Settings, options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from release import findings, question, registry
+from release import findings, question, registry, watched
 from release.asking import YES, agreed
 from release.build import sign_in
 from release.command_line import CommandLine, say
@@ -40,6 +40,9 @@ def commands() -> CommandLine[Settings]:
     line.add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/endpoint.yaml")
     line.add("status", _status, "what is live, what is approved, what waits for an answer")
     invoke.add_arguments(line.add("invoke", invoke.run, "ask an endpoint about texts"))
+    watched.add_arguments(
+        line.add("watch", _watch, "what it answers lately, beside what the model was trained with")
+    )
     asks = line.add(
         "promote", _promote, "answer the pipeline's question: what staging has proven goes to production"
     )
@@ -67,6 +70,11 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 def _status(settings: Settings, _: argparse.Namespace) -> int:
     print(status.in_words(settings, sign_in(settings.project)))
     return 0
+
+
+def _watch(settings: Settings, options: argparse.Namespace) -> int:
+    enabled = settings.environment(options.environment).watching is not None
+    return watched.run(settings.project, enabled, options)
 
 
 def _promote(settings: Settings, options: argparse.Namespace) -> int:

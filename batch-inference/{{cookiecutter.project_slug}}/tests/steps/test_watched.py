@@ -50,7 +50,7 @@ def test_long_texts_are_counted_with_two_digits_and_columns_together(execution: 
 
 
 def test_a_file_without_a_text_is_counted_as_nothing(execution: Execution) -> None:
-    execution.put("text\n,\n")
+    execution.put("id,text\n1,\n")
     execution.normalise()
     execution.answer()
     assert execution.json("result/watch.json")["texts"] == 0

@@ -2,7 +2,7 @@
 
 resource "aws_cloudwatch_metric_alarm" "drift" {
   alarm_name          = "${local.name}-drift"
-  alarm_description   = "What ${local.name} is asked or answers is no longer like its training data: drift above ${var.settings.drift} in the last ${var.settings.days} days. Which figures, and how much: python -m <this repository's package> watch ${var.watched.environment}, or the log ${aws_cloudwatch_log_group.this["drift"].name}. Dashboard: ${var.dashboard_url}"
+  alarm_description   = "What ${local.name} is asked or answers is no longer like its training data: drift above ${var.settings.drift} in the last ${var.settings.days} days. Which figures, and how much: make watch ARGS='--environment ${var.watched.environment}' in the repository, or the log ${aws_cloudwatch_log_group.this["drift"].name}. Dashboard: ${var.dashboard_url}"
   namespace           = "MLOps/Watching"
   metric_name         = "Drift"
   dimensions          = { Name = local.name } # the largest of all comparisons
