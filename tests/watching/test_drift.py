@@ -37,13 +37,14 @@ def test_the_index_is_that_of_the_formula() -> None:
 def test_samples_that_are_alike_exceed_chance_about_once_in_twenty(then: int, now: int) -> None:
     random_ = random.Random(13)
     shares = [0.3, 0.2, 0.2, 0.15, 0.1, 0.05]
-    beyond = 0
+    beyond = alarms = 0
     for _ in range(400):
         found = drift.compare("t", "labels", sample(random_, shares, then), sample(random_, shares, now))
         assert found is not None
         beyond += found.drift > 0
-        assert found.drift < 0.2  # the alarm's threshold
+        alarms += found.drift > 0.2  # by default
     assert 4 <= beyond <= 36  # 20, give or take
+    assert alarms <= 2
 
 
 def test_a_real_change_is_seen_through_chance() -> None:

@@ -67,8 +67,8 @@ def test_the_model_the_batch_and_the_functions_count_in_the_same_bins_and_words(
 
 
 def test_a_line_is_found_behind_what_the_inference_container_puts_before_it() -> None:
-    line = f"2026-11-26T21:00:00,123 [INFO ] W-model-1-stdout com.amazonaws.ml.mms - mlops-watch {json.dumps(LINE)}"
-    assert of_line(line) == LINE
+    prefix = "2026-11-26T21:00:00,123 [INFO ] W-model-1-stdout com.amazonaws.ml.mms.wlm.WorkerLifeCycle - "
+    assert of_line(f"{prefix}mlops-watch {json.dumps(LINE)}") == LINE
     assert of_line(json.dumps(LINE)) is None  # no marker
     assert of_line("mlops-watch {broken") is None
 
