@@ -42,6 +42,7 @@ ONE = (Target(""),)
 
 _LARGEST = 1e300
 _NUMBERS = (float, int)
+_SEVERAL = {"labels", "needs_review"}  # and no more: of several targets one may be called "labels"
 
 _Read = Callable[[Any], Optional[Said]]
 
@@ -104,7 +105,7 @@ def _target(name: str, value: Any) -> Target | None:
     reviewed = "needs_review" in first
     if isinstance(first.get("label"), str):
         return Target(name, False, reviewed)
-    if first is value and isinstance(first.get("labels"), list):
+    if first is value and isinstance(first.get("labels"), list) and first.keys() <= _SEVERAL:
         return Target(name, True, reviewed)
     return None
 
@@ -146,7 +147,8 @@ def _labels(values: list[Any]) -> list[tuple[str, float]] | None:
     for each in values:
         if not isinstance(each, dict):
             return None
-        label, score = each.get("label"), each.get("score")
+        label = each.get("label")
+        score: Any = each.get("score")
         # NaN is within nothing, and true is of neither type
         if not isinstance(label, str) or type(score) not in _NUMBERS or not -_LARGEST < score < _LARGEST:
             return None

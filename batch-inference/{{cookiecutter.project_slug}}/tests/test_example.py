@@ -25,9 +25,9 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def summary() -> ModuleType:
-    """The script, which is no part of a package."""
-    spec = importlib.util.spec_from_file_location("survey_summary", SCRIPT)
+def survey_page() -> ModuleType:
+    """What makes the page, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("survey_page", SCRIPT.with_name("survey_page.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -175,11 +175,11 @@ def test_the_most_certain_comments_come_first_and_once(tmp_path: Path, write: Wr
     assert quotes == [("comment 5", "0.29"), ("comment 4", "0.28"), ("comment 3", "0.27")]
 
 
-def test_many_labels_share_one_colour_at_the_end(summary: ModuleType) -> None:
-    answers = [summary.Answer(f"l{n}", 1.0, "") for n in range(12) for _ in range(20 - n)]
-    labels = summary.shown_labels(answers)
+def test_many_labels_share_one_colour_at_the_end(survey_page: ModuleType) -> None:
+    answers = [survey_page.Said([f"l{n}"], [1.0], "", False) for n in range(12) for _ in range(20 - n)]
+    labels = survey_page.shown_labels(survey_page.Target("x", False, False, answers))
     assert labels == [*(f"l{n}" for n in range(7)), "others"]
-    assert len(set(summary.colours(labels).values())) == 8
+    assert len({survey_page.colours(labels)[label] for label in labels}) == 8
 
 
 @pytest.mark.parametrize("rows", [[], [("1", "someday", "a", "", "", "no text")]])
@@ -202,6 +202,10 @@ def test_a_page_is_made_of_answers_that_say_nothing(
         (["a.csv", "--label", "other"], "expected a column other (--label), found response_id, date"),
         (["a.csv", "a.csv"], "a is in another file, too"),
         (["a.csv", "b.csv", "--id-column", "key"], "expected the column key in both files"),
+        (
+            ["plain.csv"],
+            "expected a column label, or one that ends in _label or _labels, (--label), found id, x_label",
+        ),
         (["binary.csv"], "expected answers as CSV, got something else"),
     ],
 )
@@ -211,7 +215,60 @@ def test_what_cannot_be_read_is_said_in_one_line(
     for name in ("a.csv", "b.csv"):
         write(name, ("1", "2026-07-01", "a", "x", "0.9", ""))
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "plain.csv").write_text("id,x_label\n1,a\n")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+TWO_TARGETS = """\
+response_id,date,comment,sentiment_label,sentiment_score,sentiment_needs_review,\
+topics_labels,topics_scores,topics_needs_review,model_version,error
+1,2026-07-01,too dear and rude,negative,0.91,false,fees;staff,0.8;0.7,false,3,
+2,2026-07-01,kind,positive,0.55,true,staff,0.9,false,3,
+3,2026-07-02,ok,neutral,0.81,false,,,true,3,
+4,2026-07-02,odd,negative,0.71,false,a\\;b;fees,0.6;0.5,false,3,
+5,2026-07-02,,,,,,,,,no text
+"""
+
+
+def test_one_file_shows_all_targets_and_what_a_person_should_read(tmp_path: Path) -> None:
+    path = tmp_path / "july.csv"
+    path.write_text(TWO_TARGETS, encoding="utf-8")
+    text = page(tmp_path, path)
+    assert "Sentiment by topics" in text
+    crossed = text[text.index("Sentiment by topics") : text.index("Sentiment: what the model was most")]
+    assert re.findall(r"<tr><td>([^<]*)</td>.*?number\">(\d)</td></tr>", crossed) == [
+        ("fees", "2"),
+        ("staff", "2"),
+        ("a;b", "1"),
+        ("(no label)", "1"),
+    ]
+    totals = text[text.index("Topics: in all") :]
+    assert (
+        "4 of 5 rows have an answer. A row may have several labels. A person should read 1 of them." in totals
+    )
+    assert re.search(r"</i>fees</td><td class=\"number\">2</td><td class=\"number\">50 %", totals)
+    assert re.search(r"</i>\(no label\)</td><td class=\"number\">1</td>", totals)
+    assert sorted(bars(text)) == sorted(
+        [
+            "1 July 2026: 1 negative",
+            "1 July 2026: 1 positive",
+            "2 July 2026: 1 neutral",
+            "2 July 2026: 1 negative",
+        ]
+        + ["1 July 2026: 1 fees", "1 July 2026: 2 staff", "2 July 2026: 1 fees", "2 July 2026: 1 a;b"]
+        + ["2 July 2026: 1 (no label)"]
+    )
+    review = text[text.index("Sentiment: what a person should read") :]
+    assert "kind <small>positive? 2</small>" in review and "ok <small>no label? 3</small>" in review
+    assert "Sentiment, topics: rows without an answer" in text
+
+
+def test_a_column_may_be_chosen_among_those_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "july.csv"
+    path.write_text(TWO_TARGETS, encoding="utf-8")
+    for name in ("topics", "topics_labels"):
+        text = page(tmp_path, path, "--label", name)
+        assert "Topics: in all" in text and "Sentiment" not in text

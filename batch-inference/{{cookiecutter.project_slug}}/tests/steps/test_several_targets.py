@@ -218,6 +218,10 @@ def test_the_process_tells_each_target(execution: Execution, answered: Callable[
             (Target("label"), Target("score", False, True)),
         ),
         ({"labels": {"labels": []}}, (Target("labels", True),)),
+        (
+            {"labels": [{"label": "a", "score": 1}], "topics": {"labels": []}},
+            (Target("labels"), Target("topics", True)),
+        ),
         ({}, None),
         ([], None),
         ({"sentiment": SENTIMENT, "topics": None}, None),
