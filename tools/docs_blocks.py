@@ -128,10 +128,14 @@ def _program(module: str, arguments: list[str]) -> Iterator[str]:
 
 @cache
 def _helps(module: str) -> dict[str, str]:
-    """Command -> its --help; "" is the program's own."""
-    program = next(program for program in PROGRAMS if program.module == module)
-    (_, own), *rest = docs_commands.helps(program)
-    return {"": own} | {prog.rsplit(" ", 1)[-1]: text for prog, text in rest}
+    """Command -> its --help, in all templates that have it; "" is the program's own."""
+    found: dict[str, str] = {}
+    for program in PROGRAMS:
+        if program.module == module:
+            (_, own), *rest = docs_commands.helps(program)
+            for name, text in [("", own), *((prog.rsplit(" ", 1)[-1], text) for prog, text in rest)]:
+                found[name] = found.get(name, "") + text
+    return found
 
 
 def _runs(makefile: Path, target: str) -> str:
@@ -142,6 +146,9 @@ def _runs(makefile: Path, target: str) -> str:
     module = re.search(rf"^{called[1]} .*-m (\w+)$", text, re.MULTILINE) if called else None
     if called and module and any(module[1] == program.module for program in PROGRAMS):
         return _helps(module[1]).get(called[2], "")
+    direct = re.search(r"-m (\w+)( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
+    if direct and any(direct[1] == program.module for program in PROGRAMS):
+        return _helps(direct[1])[""]
     script = re.search(r"\b(?:examples|tools)/\w+\.py", recipe[1]) if recipe else None
     if script:
         return (makefile.parent / script[0]).read_text(encoding="utf-8")

@@ -17,7 +17,10 @@ WIDTH = 110
 # Runs a program until it reads its arguments, and prints each of its parsers' help instead.
 _PARSERS = """
 import argparse, json, runpy, sys
-def show(parser, *_, **__):
+read = argparse.ArgumentParser.parse_known_args
+def show(parser, *arguments, **named):
+    if not parser.add_help:  # a first look at some options, before the real parser
+        return read(parser, [], **named)
     helps, waiting = [], [parser]
     while waiting:
         one = waiting.pop(0)
@@ -58,8 +61,13 @@ PROGRAMS = (
         "batch_inference", f"batch-inference/{PROJECT}", "In a repository of the template batch-inference."
     ),
     Program("delivery", "shared/template", "In every repository."),
-    Program("doctor", "shared/template", "In every repository."),
+    Program("doctor", "shared/template", "In every repository, as `make doctor`."),
+    *(
+        Program("cost", f"{template}/{PROJECT}", f"In a repository of {template}, as `make cost`.")
+        for template in ("model-build", "serverless-inference", "batch-inference")
+    ),
     Program("mlops_sandbox.cli", "shared/sandbox/src", "Installed by every repository, as `mlops-sandbox`."),
+    Program("demo", "tools", "In the collection."),
 )
 
 MAKEFILES = {
@@ -108,7 +116,8 @@ def page() -> str:
         if not program.there:
             continue
         (prog, program_help), *commands = helps(program)
-        lines += ["", f"## {prog}", "", program.intro, "", "```text", program_help.rstrip(), "```"]
+        title = f"## {prog}" if f"## {prog}" not in lines else f"## {prog}, in {program.folder.split('/')[0]}"
+        lines += ["", title, "", program.intro, "", "```text", program_help.rstrip(), "```"]
         for command, text in commands:
             own, mark, examples = text.partition("\nexamples:\n")
             if examples not in program_help:  # what all commands end with stands once, above

@@ -58,7 +58,8 @@ def test_every_environment_variable_has_a_line():
         for folder in CODE
         for path in (COLLECTION / folder).rglob("*.py")
         for name in re.findall(
-            r"[\"'](MLOPS_[A-Z_]+|BITBUCKET_TOKEN|BITBUCKET_CA_FILE)[\"']", path.read_text("utf-8")
+            r"[\"'](MLOPS_(?!SANDBOX[\"'])[A-Z_]+|BITBUCKET_TOKEN|BITBUCKET_CA_FILE)[\"']",
+            path.read_text("utf-8"),
         )
     }
     assert read - told == set()
@@ -69,3 +70,17 @@ def test_every_environment_variable_has_a_line():
         if path.suffix in (".py", ".sh", ".toml", ".yml", ".tf") or "yml" in path.name
     )
     assert {name for name in told if name not in everything} == set()
+
+
+@pytest.mark.parametrize(
+    "page", docs_blocks.pages(), ids=lambda page: page.relative_to(COLLECTION).as_posix()
+)
+def test_every_link_of_a_page_leads_to_a_file(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"(?<!`)\]\((?!https?:|mailto:|#)([^()\s#]+)", text)
+    missing = [
+        target
+        for target in targets
+        if not (page.parent / target).exists() and not target.startswith(("reference/", "../reference/"))
+    ]
+    assert missing == []
