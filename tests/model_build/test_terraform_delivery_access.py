@@ -38,6 +38,7 @@ TARGETS = (
     "module.key",
     "module.pipeline_role",
     "module.sagemaker_role",
+    "aws_iam_policy.decide",
     "aws_sagemaker_model_package_group.this",
     "aws_sagemaker_model_package_group_policy.this",
 )
@@ -296,6 +297,39 @@ def test_production_reads_models_and_nothing_beside_them(policies: Policies, cas
     role, action, resource, given, allowed = case
     everything = parse('{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}')
     assert policies.allow(session(PRODUCTION, role), [everything], action, resource, given) is allowed
+
+
+PEOPLE_CASES: list[tuple[str, str, dict[str, str], bool]] = [
+    ("sagemaker:ListModelPackages", f"{SAGEMAKER}:model-package-group/{NAME}", {}, True),
+    ("sagemaker:DescribeModelPackage", f"{SAGEMAKER}:model-package/{NAME}/3", {}, True),
+    ("sagemaker:UpdateModelPackage", f"{SAGEMAKER}:model-package/{NAME}/3", APPROVED, True),
+    ("sagemaker:UpdateModelPackage", f"{SAGEMAKER}:model-package/other/3", APPROVED, False),
+    ("sagemaker:DescribePipelineExecution", f"{SAGEMAKER}:pipeline/{NAME}/execution/x1", {}, True),
+    ("sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/pipelines-x1-Train-a", {}, True),
+    ("sagemaker:StartPipelineExecution", f"{SAGEMAKER}:pipeline/{NAME}", {}, False),
+    ("sagemaker:CreateModelPackage", f"{SAGEMAKER}:model-package/{NAME}/4", {}, False),
+    ("sagemaker:DeleteModelPackage", f"{SAGEMAKER}:model-package/{NAME}/3", {}, False),
+    ("s3:GetObject", f"{OURS}/runs/x1/evaluate/evaluation/report.html", {}, True),
+    ("s3:GetObject", f"{OURS}/runs/x1/preprocess/report/data_report.json", {}, True),
+    ("s3:GetObject", f"{OURS}/runs/x1/preprocess/train/data.parquet", {}, False),
+    ("s3:GetObject", f"{OURS}/data/0123/emails.csv", {}, False),
+    ("s3:PutObject", f"{OURS}/runs/x1/evaluate/evaluation/report.html", {}, False),
+    ("kms:Decrypt", "key", BY_S3, True),
+    ("kms:Decrypt", "key", {}, False),
+]
+
+
+@pytest.mark.parametrize("case", PEOPLE_CASES, ids=lambda case: f"{case[0]}-{case[1].rsplit(':', 1)[-1]}")
+def test_people_who_decide_see_versions_and_reports_and_no_data(
+    policies: Policies, case: tuple[str, str, dict[str, str], bool]
+) -> None:
+    action, resource, given, allowed = case
+    iam = policies.world.client("iam")
+    arn = f"arn:aws:iam::{SHARED}:policy/{NAME}-decide"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    identity = [parse(json.dumps(document))]
+    assert policies.allow(session(SHARED, "ann"), identity, action, resource, given) is allowed
 
 
 def test_no_allowing_statement_of_a_role_has_a_wildcard_for_its_actions(policies: Policies) -> None:

@@ -30,7 +30,7 @@ def shown(version: Version, evaluation: Mapping[str, Any] | None, live: int | No
     metadata = version.metadata
     lines = [
         f"version {version.number}: {WORDS[version.status]}, registered {version.created:%Y-%m-%d %H:%M}",
-        f"  commit {metadata.get('git_commit', 'unknown')[:19]}, "
+        f"  commit {metadata.get('git_commit', 'unknown')[:12]}, "
         f"data {metadata.get('data_sha256', 'unknown')[:12]}",
     ]
     if version.decision:

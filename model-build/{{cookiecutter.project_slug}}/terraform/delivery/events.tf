@@ -32,7 +32,7 @@ module "events" {
         }
       })
       values = { version = "$.detail.ModelPackageVersion", arn = "$.detail.ModelPackageArn" }
-      text   = "${local.name}: version <version> waits for approval. Its metrics and report: aws sagemaker describe-model-package --region ${local.region} --model-package-name <arn>. To approve it: aws sagemaker update-model-package --region ${local.region} --model-approval-status Approved --model-package-arn <arn>"
+      text   = "${local.name}: version <version> waits for approval. To see it beside the live one, and to decide, in a clone of the repository: make compare, make approve, or make reject with a reason. Without one: aws sagemaker describe-model-package --region ${local.region} --model-package-name <arn>, and aws sagemaker update-model-package --region ${local.region} --model-approval-status Approved --model-package-arn <arn>"
     }
   }
 }

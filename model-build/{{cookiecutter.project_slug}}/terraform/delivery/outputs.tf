@@ -37,3 +37,8 @@ output "undelivered_queue_url" {
   description = "Events that could not be delivered."
   value       = module.events.undelivered_queue_url
 }
+
+output "decide_policy_arn" {
+  description = "The policy of people who look at, approve and reject versions."
+  value       = aws_iam_policy.decide.arn
+}

@@ -212,3 +212,49 @@ def test_the_definition_fits_in_the_request(settings):
     definition = build(settings, {}).definition
     assert len(definition) < 1_048_576
     assert json.loads(definition)["Version"] == "2020-12-01"
+
+
+def test_evaluation_reads_the_live_model_or_a_placeholder_that_is_uploaded(settings):
+    built = build(settings, {})
+    evaluate = step(built.definition, "Evaluate")["Arguments"]
+    inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in evaluate["ProcessingInputs"]}
+    assert inputs["live_model"] == {"Get": "Parameters.LiveModel"}
+    assert inputs["live_settings"] == {"Get": "Parameters.LiveSettings"}
+    assert inputs["live_report"] == {"Get": "Parameters.LiveReport"}
+    assert {"Get": "Parameters.LiveModelPackage"} in evaluate["AppSpecification"]["ContainerArguments"]
+    assert built.parameters["LiveModelPackage"] == "unresolved"
+    uploaded = {asset.uri for asset in built.uploads}
+    assert {built.parameters[name] for name in ("LiveModel", "LiveSettings", "LiveReport")} <= uploaded
+    assert inputs["settings"] in uploaded
+
+
+def test_settings_that_do_not_make_a_model_do_not_measure_it_again(settings, edit):
+    """They are in no input of evaluation; the others are, spelled out with their defaults."""
+    before = step(build(settings, {}).definition, "Evaluate")
+    edit("config/model.yaml", "max_runtime_minutes: 240", "max_runtime_minutes: 241")
+    edit("config/model.yaml", "purpose: null", "purpose: routes emails")
+    assert step(build(load(settings.root), {}).definition, "Evaluate") == before
+    edit("config/model.yaml", "epochs: 8", "epochs: 7")
+    built = build(load(settings.root), {})
+    assert step(built.definition, "Evaluate") != before
+    (asset,) = (each for each in built.uploads if each.name == "settings")
+    content = json.loads(asset.files["settings.json"])
+    assert content["training"]["epochs"] == 7
+    assert not {"acceptance", "compute", "card", "comparison", "schedule"} & set(content)
+
+
+def test_a_margin_is_a_condition_and_none_is_none(settings, edit):
+    def gate() -> list[dict]:
+        conditions: list[dict] = step(build(load(settings.root), {}).definition, "QualityGate")["Arguments"][
+            "Conditions"
+        ]
+        return [each for each in conditions if "worse_than_live_by" in json.dumps(each)]
+
+    assert gate() == []
+    edit("config/model.yaml", "not_worse_by: null", "not_worse_by: 0.02")
+    (condition,) = gate()
+    assert condition["Type"] == "LessThanOrEqualTo"
+    assert condition["RightValue"] == 0.02
+    evaluate = step(build(load(settings.root), {}).definition, "Evaluate")["Arguments"]
+    arguments = evaluate["AppSpecification"]["ContainerArguments"]
+    assert arguments[arguments.index("--not-worse-by") + 1] == "macro_f1=0.02"
