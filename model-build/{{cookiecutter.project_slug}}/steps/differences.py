@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -25,31 +25,51 @@ def of_data(live: Mapping[str, Any] | None, candidate: Mapping[str, Any] | None)
 
 
 def _label_mix(live: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return each label's rows in the training set of both, and its share; the greatest change first."""
-    counts = [_label_counts(side) for side in (live, candidate)]
-    totals = [max(1, sum(each.values())) for each in counts]
+    """Return each label's rows to train on, and its share of its target; the greatest change first."""
+    old, new = _targets(live), _targets(candidate)
     mix = [
-        {
-            "label": label,
-            **{
-                side: {"rows": count.get(label, 0), "share": count.get(label, 0) / total}
-                for side, count, total in zip(("live", "candidate"), counts, totals, strict=True)
-            },
-        }
-        for label in dict.fromkeys([*counts[1], *counts[0]])
+        {"label": f"{target}: {label}" if target else label, "live": before, "candidate": after}
+        for target in dict.fromkeys([*new, *old])
+        for label, before, after in _shares(old.get(target, {}), new.get(target, {}))
     ]
     return sorted(mix, key=lambda each: -abs(each["candidate"]["share"] - each["live"]["share"]))
 
 
-def _label_counts(report: Mapping[str, Any]) -> dict[str, int]:
-    """Return label -> rows to train on; of several targets their labels as ``target: label``."""
-    counts = {}
-    for name, value in report["labels"].items():
-        if "train" in value:
-            counts[name] = int(value["train"])
-        else:
-            counts |= {f"{name}: {label}": int(each["train"]) for label, each in value.items()}
-    return counts
+def _shares(
+    old: Mapping[str, int], new: Mapping[str, int]
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    totals = [max(1, sum(counts.values())) for counts in (old, new)]
+    for label in dict.fromkeys([*new, *old]):
+        before, after = (
+            {"rows": counts.get(label, 0), "share": counts.get(label, 0) / total}
+            for counts, total in zip((old, new), totals, strict=True)
+        )
+        yield label, before, after
+
+
+def _targets(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return target -> label -> rows to train on; a report of one target does not name it: ""."""
+    labels = report["labels"]
+    one = all(isinstance(counts.get("train"), int) for counts in labels.values())
+    return {
+        target: {label: int(counts["train"]) for label, counts in content.items()}
+        for target, content in ({"": labels} if one else labels).items()
+    }
+
+
+def same_texts(live: Mapping[str, Any] | None, candidate: Mapping[str, Any] | None) -> bool:
+    """Return whether both read the same text from the same row: columns, join, and what is redacted."""
+    if live is None or candidate is None:
+        return True  # not known to differ
+    sides = [
+        (
+            each["settings"]["columns"]["text"],
+            each["settings"]["columns"]["join"],
+            each["settings"].get("redact"),
+        )
+        for each in (live, candidate)
+    ]
+    return sides[0] == sides[1]
 
 
 def of_settings(

@@ -8,8 +8,8 @@ import pytest
 from model_build import card
 from model_build.load import load
 
-# "SageMakerModelCardSchema" in "View the Details of a Model Version", SageMaker Developer Guide: the keys of each
-# object; nothing else may be there. A number is the greatest length of a text.
+# "SageMakerModelCardSchema" in "View the Details of a Model Version" (SageMaker Developer Guide): the keys of
+# each object; nothing else may be there. A number is the greatest length of a text.
 LAYOUT: dict = {
     "model_overview": {"model_creator": 1024, "model_artifact": [1024]},
     "intended_uses": {

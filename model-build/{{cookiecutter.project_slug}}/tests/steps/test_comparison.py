@@ -174,6 +174,7 @@ def test_without_a_live_model_the_margin_lets_through_and_unresolved_it_does_not
 def test_differences_in_data_and_settings_are_found():
     def data(sha: str, counts: dict[str, int]) -> dict:
         return {
+            "settings": {"columns": {"text": ["body"], "join": "newline"}, "redact": None},
             "input": {"content_sha256": sha, "rows": sum(counts.values())},
             "sets": {"train": {"texts": sum(counts.values())}},
             "labels": {name: {"train": count} for name, count in counts.items()},
@@ -191,6 +192,30 @@ def test_differences_in_data_and_settings_are_found():
         "gas": 0.5,
         "billing": 0.5,
     }
+
+
+def test_hashes_of_texts_that_were_read_in_another_way_tell_nothing():
+    def data(redact: object) -> dict:
+        columns = {"text": ["body"], "join": "newline"}
+        return {
+            "settings": {"columns": columns, "redact": redact},
+            "input": {"content_sha256": "a", "rows": 2},
+            "sets": {},
+            "labels": {
+                "team": {"gas": {"train": 1}, "train": {"train": 3}},
+                "topics": {"delay": {"train": 2}},
+            },
+        }
+
+    old = live([["billing"], ["gas"]], known=np.array([True, False]), data=data(None))
+    new = answers(TEAM, [0, 2], [0, 2])
+    assert compare(new, old, data=data(None))["rows"]["known_to_live"] == 1
+    found = compare(new, old, data=data({"entities": ["EMAIL"]}))
+    assert found["rows"]["known_to_live"] == 0
+    assert "cannot be told" in found["warnings"][0]
+    mix = {each["label"]: each["live"] for each in found["data"]["label_mix"]}
+    assert mix["team: train"] == {"rows": 3, "share": 0.75}
+    assert mix["topics: delay"] == {"rows": 2, "share": 1.0}
 
 
 def test_the_report_says_everything_in_words_and_escapes_texts():
