@@ -128,10 +128,22 @@ def run(session: Session, settings: Settings, name: str, say: Say) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         found = fetch(s3, bucket, settings.transform.output.prefix, end.execution.id, Path(folder))
         answers = read_rows(_plain(found.path), settings.transform.output.format, "utf-8", ",")
-    wanted, problems = _wanted(canary, found.summary)
-    rows = tuple(_rows(path, answers, settings, found.summary, wanted))
-    problems += tuple(_problems(rows, found.summary, canary))
+    rows, problems = judge(settings, answers, found.summary)
     return Outcome(rows, problems, found.summary.model_version, took, end.execution.id)
+
+
+def judge(
+    settings: Settings, answers: Sequence[dict[str, Any]], summary: Summary
+) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """The rows of the canary file with what was answered, and what is wrong with that.
+
+    Raises:
+        UserError: there are more or fewer answers than rows.
+    """
+    canary = settings.transform.canary
+    wanted, problems = _wanted(canary, summary)
+    rows = tuple(_rows(settings.root / canary.file, answers, settings, summary, wanted))
+    return rows, (*problems, *_problems(rows, summary, canary))
 
 
 def read_rows(content: bytes, kind: str, encoding: str, delimiter: str) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def _row(number: int, row: Row) -> str:
 
 
 def _cells(row: Row, said: Judged) -> str:
-    wanted = "any label" if said.wanted is None else ", ".join(said.wanted)
+    wanted = "any label" if said.wanted is None else ", ".join(said.wanted) or "no label"
     kind = "passed" if row.answered and said.right else "failed"
     if row.error or not (said.labels or said.several):
         answered = row.error or "no answer"

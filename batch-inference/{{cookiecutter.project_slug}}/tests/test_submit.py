@@ -239,6 +239,32 @@ def test_the_table_has_counts_shares_bars_and_scores() -> None:
     assert lines[9].split() == ["negative", "40", "21.1", "%", "█" * 6, "0.71"]
 
 
+SEVERAL = {
+    **{name: value for name, value in DOCUMENT.items() if name not in ("labels", "mean_scores")},
+    "targets": {
+        "sentiment": {"labels": {"negative": 190}, "mean_scores": {"negative": 0.8}, "needs_review": 19},
+        "topics": {
+            "labels": {"fees": 95, "staff": 19},
+            "mean_scores": {"fees": 0.7, "staff": 0.6},
+            "several": True,
+            "without_label": 100,
+        },
+    },
+}
+
+
+def test_the_table_has_each_target_and_how_much_a_person_should_look_at() -> None:
+    summary = summary_table.Summary.of(SEVERAL, "here")
+    text = summary_table.table(summary)
+    lines = [line.strip() for line in text.split("\n")]
+    assert lines[lines.index("sentiment") + 2].split()[:4] == ["negative", "190", "100.0", "%"]
+    assert "a person should look at 19 rows (10.0 %)" in lines
+    topics = lines[lines.index("topics") :]
+    assert topics[2].split()[:4] == ["fees", "95", "50.0", "%"]
+    assert topics[-1] == "100 rows have no label, others may have several"
+    assert summary.needs_review == {"sentiment": 19}
+
+
 def test_a_table_of_no_rows_is_a_table() -> None:
     empty = {**DOCUMENT, "rows": 0, "answered": 0, "empty": 0, "bad": 0, "labels": {}, "errors": {}}
     assert "label" not in summary_table.table(summary_table.Summary.of(empty, "here"))
@@ -249,7 +275,16 @@ def test_what_a_terminal_would_obey_is_not_shown() -> None:
     assert "\x1b" not in summary_table.table(summary_table.Summary.of(evil, "here"))
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"rows": None, "labels": None}, {"source": {}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"rows": None, "labels": None},
+        {"source": {}},
+        {"targets": [1]},
+        {"targets": {"a": None}},
+    ],
+)
 def test_another_document_is_no_summary(change: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"here: expected the summary of a file \(version 1\), got:"):
         summary_table.Summary.of({**DOCUMENT, **change}, "here")
