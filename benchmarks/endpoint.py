@@ -53,11 +53,15 @@ model.save_pretrained(folder)
 AutoTokenizer.from_pretrained(source).save_pretrained(folder)
 text = {"columns": ["text"], "join": "blank_line"}
 longest = min(128, model.config.max_position_embeddings)
-serving = {"max_length": longest, "truncation": "head_tail", "text": text, "labels": labels}
-(folder / "serving.json").write_text(json.dumps(serving))
+target = {"name": "team", "kind": "one", "labels": labels}
+plain = {"temperature": 1.0, "review_below": None, "decide_at": None}
+serving = {"max_length": longest, "truncation": "head_tail", "text": text, "redact": None}
+(folder / "serving.json").write_text(json.dumps({**serving, "targets": [{**target, **plain}]}))
 (folder / "code").mkdir()
-for name in ("inference.py", "texts.py"):
-    shutil.copyfile(steps / name, folder / "code" / name)
+sys.path.insert(0, str(steps))
+from serving_code import MODULES
+for name in MODULES:
+    shutil.copyfile(steps / f"{name}.py", folder / "code" / f"{name}.py")
 """
 
 OURS = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}

@@ -44,7 +44,12 @@ rows = st.integers(0, 150).flatmap(
 )
 
 
-def run_step(data: list[tuple[str, str, str]], folder: Path, *options: str) -> dict[str, Any] | None:
+ONE_TARGET = ("--label-column", "label")
+
+
+def run_step(
+    data: list[tuple[str, str, str]], folder: Path, *options: str, targets: tuple[str, ...] = ONE_TARGET
+) -> dict[str, Any] | None:
     """Run the step on JSON Lines in two files; return its report, or None when it refuses the data."""
     (folder / "in").mkdir()
     for name, part in (("1.jsonl", data[: len(data) // 3]), ("2.jsonl", data[len(data) // 3 :])):
@@ -57,8 +62,7 @@ def run_step(data: list[tuple[str, str, str]], folder: Path, *options: str) -> d
         str(folder),
         "--text-column",
         "text",
-        "--label-column",
-        "label",
+        *targets,
     ]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -105,6 +109,46 @@ def test_nothing_is_lost_and_nothing_is_in_two_sets(
     for text, label in usable:
         labels_of.setdefault(text, set()).add(label)
     assert {row["text"] for row in kept} == {text for text, found in labels_of.items() if len(found) == 1}
+
+
+combinations = st.lists(st.sampled_from("pqrs"), max_size=3).map(" + ".join)
+answers = st.lists(
+    st.tuples(st.integers(0, 200).map(lambda number: f"text {number}"), labels, combinations),
+    min_size=20,
+    max_size=150,
+)
+
+
+@given(data=answers, seed=st.integers(0, 2**32), shuffled=st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None)
+def test_with_several_targets_every_set_has_every_label(
+    data: list[tuple[str, str, str]], seed: int, shuffled: Any
+) -> None:
+    targets = ("--target", "kind=label", "--target", "topics=group", "--separator", "topics=+")
+    runs = []
+    for rows_of_run in (data, shuffled.sample(data, len(data))):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            report = run_step(rows_of_run, folder, "--seed", str(seed), targets=targets)
+            event("refused" if report is None else "divided")
+            if report is None:
+                return
+            sets = {name: pq.read_table(folder / name / "data.parquet").to_pylist() for name in SETS}
+            content = json.loads((folder / "report" / "labels.json").read_text(encoding="utf-8"))
+            runs.append({name: sorted(row["text"] for row in part) for name, part in sets.items()})
+    assert runs[0] == runs[1], "the order of the rows changes nothing"
+
+    kinds, topics = (target["labels"] for target in content["targets"])
+    for part in sets.values():
+        assert {row["kind.label"] for row in part} == set(range(len(kinds)))
+        assert {label for row in part for label in row["topics.label"]} == set(range(len(topics)))
+    answer = {
+        (text, clean(kind), frozenset(filter(None, map(clean, found.split("+")))))
+        for text, kind, found in data
+    }
+    for row in (row for part in sets.values() for row in part):
+        found = frozenset(topics[label] for label in row["topics.label"])
+        assert (row["text"], kinds[row["kind.label"]], found) in answer
 
 
 @given(

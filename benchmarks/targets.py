@@ -1,0 +1,242 @@
+"""One model for two targets beside one model for each: accuracy, size, time and memory.
+
+On the public survey comments of ../shared/data/nhs-feedback (text, category, sentiment); where they are not,
+it says so and stops. Both sides have the same rows in the same sets, base model, settings and seeds.
+
+    python benchmarks/targets.py --seeds 13 14 15 --work build/targets
+
+Three models are trained for each seed, which takes a while: what is finished stays in `--work`, and the next
+run goes on from there. Serving is measured with the model's own inference.py, one process for each model, in
+alternating rounds: two models are two processes, each of which is asked about every text. Only the ratios say
+something about another machine. `make bench` runs it with one seed; MLOPS_CONTAINER_PYTHON is the Python that
+stands for SageMaker's images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from endpoint import ROOT, STEPS, base_model
+
+DATA = ROOT.parent / "shared/data/nhs-feedback/feedback.csv"
+TARGETS = ("sentiment", "category")
+MODELS = ("both", *TARGETS)
+EPOCHS, LEARNING_RATE, BATCH_SIZE, MAX_LENGTH = 4, 1e-4, 32, 64
+# the longest comments are cut; half of them have fewer than 20 tokens
+SETTINGS = {
+    "epochs": EPOCHS,
+    "learning-rate": LEARNING_RATE,
+    "batch-size": BATCH_SIZE,
+    "max-length": MAX_LENGTH,
+    "early-stopping-patience": EPOCHS,
+}
+
+ONE_TARGET = """
+import json, sys
+from pathlib import Path
+import pyarrow.parquet as pq
+source, folder, index = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+content = json.loads((source / "labels.json").read_text(encoding="utf-8"))
+name = content["targets"][index]["name"]
+folder.mkdir(parents=True, exist_ok=True)
+table = pq.read_table(source / "data.parquet").select(["text", f"{name}.label", "row"])
+pq.write_table(table.rename_columns(["text", "label", "row"]), folder / "data.parquet")
+content["targets"] = [content["targets"][index]]
+(folder / "labels.json").write_text(json.dumps(content), encoding="utf-8")
+"""
+
+TEST_TEXTS = """
+import json, sys
+import pyarrow.parquet as pq
+print(json.dumps(pq.read_table(sys.argv[1])["text"].to_pylist()[:1000]))
+"""
+
+SERVE = """
+import json, os, resource, sys, time
+model, texts = sys.argv[1:]
+sys.path.insert(0, model + "/code")
+import inference
+began = time.perf_counter()
+classifier = inference.model_fn(model)
+loaded = time.perf_counter() - began
+texts = json.loads(open(texts, encoding="utf-8").read())
+sys.stdout = open(os.devnull, "w")
+def ask(inputs):
+    request = inference.input_fn(json.dumps({"inputs": inputs}), "application/json")
+    return inference.output_fn(inference.predict_fn(request, classifier), "application/json")
+ask(texts[0])
+began, used = time.perf_counter(), time.process_time()
+for text in texts:
+    ask(text)
+single, processor = time.perf_counter() - began, time.process_time() - used
+began = time.perf_counter()
+for start in range(0, len(texts), 100):
+    ask(texts[start : start + 100])
+batched = time.perf_counter() - began
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+sys.stdout = sys.__stdout__
+print(json.dumps([loaded, single, processor, batched, peak]))
+"""
+
+
+class Serving(NamedTuple):
+    """What it costs to have 1,000 texts answered, summed over the processes that it takes."""
+
+    load: float  # seconds until a model can answer
+    single: float  # seconds, each text a request
+    processor: float  # seconds of processor time, likewise
+    batched: float  # seconds, a hundred texts in a request
+    memory: float  # MiB, the peaks of the processes
+
+
+def main() -> None:
+    """Train what is missing, measure, print two tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[13])
+    parser.add_argument("--rounds", type=int, default=3, help="of measuring the serving")
+    parser.add_argument("--work", type=Path, help="where finished trainings are kept; else nowhere")
+    parser.add_argument("--at-most", type=int, help="trainings in this run; the next goes on")
+    options = parser.parse_args()
+    if not DATA.is_file():
+        print(f"targets: skipped, as {DATA} is not there")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        work = (options.work or Path(name)).resolve()
+        write_sets(work / "sets")
+        wanted = [(seed, model) for seed in options.seeds for model in MODELS]
+        missing = [each for each in wanted if not evaluation_of(work, *each).is_file()]
+        for seed, model in missing[: options.at_most]:
+            train(work, seed, model)
+        if options.at_most is not None and len(missing) > options.at_most:
+            print(f"{len(missing) - options.at_most} trainings are left: run it again")
+            return
+        print(accuracy_table(work, options.seeds))
+        print()
+        print(serving_table(work, options.seeds[0], options.rounds))
+
+
+def container_python() -> str:
+    """The Python with PyTorch and transformers."""
+    return os.environ.get("MLOPS_CONTAINER_PYTHON", str(ROOT / ".venv-container/bin/python"))
+
+
+def run(*command: object, quiet: bool = True) -> str:
+    """Run the container's Python; return its output.
+
+    Raises:
+        SystemExit: it failed; its words are the message.
+    """
+    done = subprocess.run(
+        [container_python(), *map(str, command)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.PIPE if quiet else None,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"failed: {' '.join(map(str, command))}\n{done.stdout or ''}")
+    return done.stdout or ""
+
+
+def write_sets(folder: Path) -> None:
+    """One division of the rows, for the model with both targets and for each model with one."""
+    if folder.is_dir():
+        return
+    source = folder.with_name("sets-being-written")
+    columns = [part for name in TARGETS for part in ("--target", f"{name}={name}")]
+    # one label in 1,000 contradicts another: real data
+    share = ("--max-bad-label-share", 0.01)
+    both = source / "both"
+    run(STEPS / "preprocess.py", "--input", DATA, "--output", both, "--text-column", "text", *columns, *share)
+    for index, name in enumerate(TARGETS):
+        for part in ("train", "validation", "test"):
+            run("-c", ONE_TARGET, both / part, source / name / part, index)
+    source.rename(folder)
+
+
+def evaluation_of(work: Path, seed: int, model: str) -> Path:
+    """The file that says how good a model is; written last."""
+    return work / f"{model}-{seed}" / "evaluation/evaluation.json"
+
+
+def train(work: Path, seed: int, model: str) -> None:
+    """Train and evaluate one model."""
+    print(f"training {model} with seed {seed}", flush=True)
+    folder, sets = work / f"{model}-{seed}", work / "sets" / model
+    settings = [part for name, value in SETTINGS.items() for part in (f"--{name}", value)]
+    places = ("--train", sets / "train", "--validation", sets / "validation", "--model-dir", folder / "model")
+    places += ("--checkpoint-dir", folder / "checkpoints", "--output-data-dir", folder / "output")
+    run(STEPS / "train.py", *places, "--base-model", base_model(), *settings, "--seed", seed, quiet=False)
+    test = ("--model", folder / "model", "--test", sets / "test", "--output", folder / "evaluation")
+    run(STEPS / "evaluate.py", *test, "--bootstrap", 0)
+
+
+def figures(work: Path, seed: int, model: str, target: str) -> dict[str, Any]:
+    """A target's metrics on the test set."""
+    content = json.loads(evaluation_of(work, seed, model).read_text(encoding="utf-8"))
+    metrics: dict[str, Any] = content["targets"][target] if model == "both" else content
+    return dict(metrics["multiclass_classification_metrics"])
+
+
+def accuracy_table(work: Path, seeds: list[int]) -> str:
+    """Each target's figures from both sides, mean and range over the seeds."""
+    rows = json.loads(evaluation_of(work, seeds[0], "both").read_text(encoding="utf-8"))["test_rows"]
+    lines = [f"{rows:,} test texts, {len(seeds)} seed(s)"]
+    lines += [f"{'':<24}{'one model':>24}{'a model for each':>24}{'difference':>12}"]
+    for target in TARGETS:
+        for metric in ("accuracy", "macro_f1"):
+            sides = [
+                [100 * figures(work, seed, model, target)[metric]["value"] for seed in seeds]
+                for model in ("both", target)
+            ]
+            cells = [f"{statistics.mean(each):.2f} ({min(each):.2f}-{max(each):.2f})" for each in sides]
+            difference = statistics.mean(sides[0]) - statistics.mean(sides[1])
+            lines.append(f"{target + ' ' + metric:<24}{cells[0]:>24}{cells[1]:>24}{difference:>+12.2f}")
+    return "\n".join(lines)
+
+
+def serving_table(work: Path, seed: int, rounds: int) -> str:
+    """What each side takes to answer 1,000 texts, medians over the rounds."""
+    texts = work / "texts.json"
+    texts.write_text(run("-c", TEST_TEXTS, work / "sets/both/test/data.parquet"), encoding="utf-8")
+    found: dict[str, list[Serving]] = {"one": [], "each": []}
+    for number in range(rounds):
+        for side in found if number % 2 == 0 else reversed(found):
+            models = ["both"] if side == "one" else TARGETS
+            parts = [json.loads(run("-c", SERVE, work / f"{model}-{seed}/model", texts)) for model in models]
+            found[side].append(Serving(*map(sum, zip(*parts, strict=True))))
+    size = {
+        model: sum(
+            path.stat().st_size for path in (work / f"{model}-{seed}/model").rglob("*") if path.is_file()
+        )
+        for model in MODELS
+    }
+    whole = {"one": size["both"] / 1e6, "each": sum(size[name] for name in TARGETS) / 1e6}
+    lines = [f"{'1,000 texts':<38}{'one model':>12}{'two models':>12}{'one/two':>10}"]
+
+    def line(what: str, one: float, each: float, digits: int = 1) -> None:
+        lines.append(f"{what:<38}{one:>12.{digits}f}{each:>12.{digits}f}{one / each:>10.2f}")
+
+    line("size of the models, MB", whole["one"], whole["each"])
+    names = {
+        "load": "loading, s",
+        "single": "a request for each text, s",
+        "processor": "the same, processor time, s",
+        "batched": "100 texts a request, s",
+        "memory": "peak memory of the processes, MiB",
+    }
+    for field, what in names.items():
+        line(what, *(statistics.median(getattr(each, field) for each in found[side]) for side in found))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
