@@ -29,7 +29,12 @@ def preprocess(config: ModelConfig) -> list[str]:
         arguments += ["--group-column", data.group_column]
     arguments += ["--train-fraction", f"{split.train:g}", "--validation-fraction", f"{split.validation:g}"]
     arguments += ["--test-fraction", f"{split.test:g}", "--seed", str(split.seed)]
-    return [*arguments, "--max-bad-label-share", f"{data.max_bad_label_share:g}"]
+    arguments += ["--max-bad-label-share", f"{data.max_bad_label_share:g}"]
+    if data.redact is not None:
+        for kind in data.redact.kinds:
+            arguments += ["--redact", kind]
+        arguments += ["--phone-region", data.redact.phone_region]
+    return arguments
 
 
 def train(config: ModelConfig, base_model: str | None) -> dict[str, str]:

@@ -6,8 +6,10 @@ SageMaker's step caching works; changed content gets a new URI, so a running exe
 
 import gzip
 import hashlib
+import importlib.util
 import io
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +37,40 @@ class Asset:
     files: dict[str, Path | bytes]
 
 
-def code(bucket: str, folder: Path) -> Asset:
-    """The step scripts, one by one and as the archive that SageMaker's training toolkit unpacks."""
+def code(bucket: str, folder: Path, libraries: Iterable[str] = ()) -> Asset:
+    """The step scripts, one by one and as the archive that SageMaker's training toolkit unpacks.
+
+    Args:
+        bucket: where they go.
+        folder: with the scripts.
+        libraries: packages that the images do not have; each goes along as NAME.zip, to be imported from.
+    """
     scripts: dict[str, Path | bytes] = {path.name: path for path in sorted(folder.glob("*.py"))}
+    scripts |= {f"{name}.zip": library(name) for name in libraries}
     if not scripts:
         raise UserError(f"{folder}: expected the step scripts (*.py), found none")
     uri = f"s3://{bucket}/code/{_digest(scripts.items())}"
     return Asset("code", uri, {**scripts, CODE_ARCHIVE: _archive(scripts)})
+
+
+def library(name: str) -> bytes:
+    """An installed package of Python files alone, as an archive that depends on names and contents only.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None:
+        raise UserError(
+            f"requirements/build.txt: expected the package {name} to be installed; run `make setup`"
+        )
+    folder = Path(found.origin).parent
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:  # what holds it is compressed
+        for path in sorted(folder.rglob("*.py")):
+            entry = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix())  # of 1980, by anybody
+            archive.writestr(entry, path.read_bytes())
+    return packed.getvalue()
 
 
 def data(bucket: str, name: str, path: Path) -> Asset:

@@ -46,6 +46,32 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+class Redact(Section):
+    """Kinds of personal data that placeholders take the place of, in training and in serving alike."""
+
+    emails: bool = False
+    """Addresses; <EMAIL> takes their place."""
+    phones: bool = False
+    """Phone numbers that are valid in their country; <PHONE>."""
+    cards: bool = False
+    """Numbers of payment cards, by their check digit; <CARD>."""
+    ibans: bool = False
+    """Bank accounts, by their check digits; <IBAN>."""
+    phone_region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "CA"
+    """The country of phone numbers that name none, in two capital letters."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.kinds:
+            raise ValueError("at least one of emails, phones, cards and ibans to be true; or redact: null")
+        return self
+
+    @property
+    def kinds(self) -> list[str]:
+        """Those that are replaced."""
+        return [kind for kind in ("emails", "phones", "cards", "ibans") if getattr(self, kind)]
+
+
 class Data(Section):
     """Where the examples are and which columns to read."""
 
@@ -69,6 +95,8 @@ class Data(Section):
     """A ready-made test file or folder; then `split.test` must be 0."""
     max_bad_label_share: _Share = 0.01
     """Share of rows with a missing or contradictory label to accept; they are dropped."""
+    redact: Redact | None = None
+    """Personal data to replace before anything else reads a text; null: none."""
 
     @model_validator(mode="after")
     def _one_way_to_say_labels(self) -> Self:

@@ -44,7 +44,8 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
         UserError: data or base model that the configuration names cannot be found.
     """
     project, model = settings.project, settings.model
-    code = assets.code(project.bucket, settings.root / "steps")
+    wants_phones = model.data.redact is not None and model.data.redact.phones
+    code = assets.code(project.bucket, settings.root / "steps", ["phonenumbers"] if wants_phones else [])
     uploads = [code]
 
     def locate(name: str, location: str) -> str:

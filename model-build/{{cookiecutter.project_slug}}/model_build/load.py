@@ -18,6 +18,7 @@ _PROJECT_MEANINGS = {
     "security_group_ids": "security group ids such as sg-0abc1234",
 }
 _MODEL_MEANINGS = {
+    "phone_region": "a country in two capital letters, such as CA",
     "targets": "names of small letters, digits and _, such as sentiment",
     "instance_type": "an instance type such as ml.m5.xlarge",
     "schedule": "cron(minutes hours day month weekday year) or rate(7 days), or null",

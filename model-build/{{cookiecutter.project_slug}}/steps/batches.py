@@ -21,10 +21,11 @@ from tokens import pad, tokenise
 
 @dataclass(frozen=True)
 class LabelSet:
-    """``labels.json`` of a channel: the targets with their labels, and what the text is made of."""
+    """``labels.json`` of a channel: the targets with their labels, and what was done to the texts."""
 
     targets: tuple[Target, ...]
     text: dict[str, Any]
+    redact: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> LabelSet:
@@ -37,6 +38,7 @@ class LabelSet:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             targets, text = content["targets"], dict(content["text"])
+            redact = content.get("redact")
         except FileNotFoundError:
             raise StepError(
                 f"{path}: not found; expected the folder that preprocess.py wrote for this set"
@@ -46,7 +48,7 @@ class LabelSet:
                 f'{path}: expected {{"targets": [...], "text": {{...}}}}, got {error!r}'
             ) from None
         try:
-            return cls(from_json(targets), text)
+            return cls(from_json(targets), text, redact)
         except (KeyError, TypeError) as error:
             raise StepError(
                 f"{path}: targets: expected name, kind and labels of each, got {error!r}"
@@ -76,8 +78,10 @@ def same_labels(one: Path, other: Path) -> LabelSet:
         difference = "the order of the labels"
     elif first.targets != second.targets:
         difference = "names or kinds of the targets"
-    else:
+    elif first.text != second.text:
         difference = f"text columns {first.text} and {second.text}"
+    else:
+        difference = f"redacted: {first.redact} and {second.redact}"
     raise StepError(
         f"labels.json of {one} and {other} differ ({difference}): use sets of one run of preprocess.py"
     )

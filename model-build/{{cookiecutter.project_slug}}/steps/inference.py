@@ -55,6 +55,8 @@ import bodies
 import watch
 from answers import Outcome, Rules, Said
 from bodies import CSV, FORMS, JSON, Request, listing, read_text
+from redact import Redactor
+from redact import Rules as Redaction
 from targets import columns_of, from_json
 from tokens import pad, tokenise
 
@@ -71,6 +73,7 @@ class Settings:
     columns: tuple[str, ...]
     join: str
     rules: tuple[Rules, ...]
+    redact: Redaction | None = None
 
     @classmethod
     def read(cls, path: Path) -> Settings:
@@ -81,17 +84,28 @@ class Settings:
             Rules(target, part, each["temperature"], each["review_below"], each["decide_at"])
             for target, part, each in zip(targets, columns_of(targets), content["targets"], strict=True)
         )
-        return cls(content["max_length"], content["truncation"], tuple(text["columns"]), text["join"], rules)
+        return cls(
+            content["max_length"],
+            content["truncation"],
+            tuple(text["columns"]),
+            text["join"],
+            rules,
+            Redaction.from_json(content.get("redact")),
+        )
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model with what it needs to read texts, and the words that it knows (watch.py)."""
+    """A loaded model with what it needs to read texts, and the words that it knows (watch.py).
+
+    Its redactor puts placeholders where training had them; None: training replaced nothing.
+    """
 
     model: Any
     tokenizer: Any
     settings: Settings
     vocabulary: watch.Vocabulary | None = None
+    redactor: Redactor | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +138,8 @@ def model_fn(model_dir: str) -> Classifier:
     model = AutoModelForSequenceClassification.from_pretrained(model_dir, dtype=torch.float32)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    return Classifier(model, tokenizer, settings, watch.Vocabulary.read(folder))
+    redactor = Redactor(settings.redact) if settings.redact else None
+    return Classifier(model, tokenizer, settings, watch.Vocabulary.read(folder), redactor)
 
 
 def input_fn(data: str | bytes, content_type: str) -> Request:
@@ -181,6 +196,8 @@ def answer_to(request: Request, classifier: Classifier) -> Answer:
         read_text(record, settings.columns, settings.join, "inputs" if request.single else f"record {number}")
         for number, record in enumerate(request.records, start=1)
     ]
+    if classifier.redactor:
+        texts = [classifier.redactor(text) for text in texts]
     ids = tokenise(classifier.tokenizer, texts, settings.max_length, settings.truncation)
     logits = _logits(classifier, ids, batch_size=max((each.batch_size for each in parameters), default=1))
     outcomes = [answers.decide(rules, logits[:, rules.columns]) for rules in settings.rules]

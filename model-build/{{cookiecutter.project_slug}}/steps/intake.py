@@ -21,6 +21,7 @@ from duplicates import RECORD, Buckets, text_hashes
 from failure import StepError
 from files import DataFile
 from readers import read
+from redact import Redactor
 from targets import Kind
 from texts import SEPARATORS, WHITESPACE, clean
 
@@ -147,9 +148,10 @@ class Labels:
 class Intake:
     """The rows of one input, numbered from 1 over the files in the order of their names."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the rows in the folder, which is made."""
+    def __init__(self, folder: Path, redactor: Redactor | None = None) -> None:
+        """Keep the rows in the folder, which is made; of texts, what the redactor leaves."""
         folder.mkdir()
+        self.redactor = redactor
         self._texts = folder / "texts.arrow"
         self.buckets = Buckets(folder / "buckets")
         self.files: list[tuple[DataFile, int]] = []  # with their number of rows
@@ -217,6 +219,8 @@ class Intake:
         stream: pa.ipc.RecordBatchWriter,
     ) -> None:
         texts = join_arrays([clean_array(array) for array in arrays[: len(columns.text)]], columns.join)
+        if self.redactor:
+            texts = pa.array([self.redactor(text) for text in texts.to_pylist()], pa.string())
         values = [clean_array(each) for each in arrays[len(columns.text) :][: len(columns.targets)]]
         rows = np.arange(self.rows + 1, self.rows + 1 + len(texts))
         self.rows += len(texts)

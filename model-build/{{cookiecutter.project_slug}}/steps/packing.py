@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
+import redact
 import training_profile
 import watch
 from answers import Rules, decide
 from batches import LabelSet, TokenisedTexts, read_examples
+from failure import StepError
 from objective import is_plain
 from serving_code import MODULES
 from targets import Target, as_columns, columns_of, from_columns
@@ -51,7 +53,7 @@ def write_model(
         "max_length": settings.max_length,
         "truncation": settings.truncation,
         "text": label_set.text,
-        "redact": None,
+        "redact": label_set.redact,
         "targets": entries,
     }
     text = json.dumps(serving, indent=2, ensure_ascii=False) + "\n"
@@ -59,6 +61,8 @@ def write_model(
     (folder / "code").mkdir(exist_ok=True)
     for name in MODULES:
         shutil.copyfile(Path(__file__).with_name(f"{name}.py"), folder / f"code/{name}.py")
+    if (library := redacting_library(label_set)) is not None:
+        shutil.copyfile(library, folder / "code" / library.name)
     training_profile.write(
         training_profile.make(
             _texts(settings.train, targets),
@@ -72,6 +76,24 @@ def write_model(
         folder,
         settings.output_data_dir,
     )
+
+
+def redacting_library(label_set: LabelSet) -> Path | None:
+    """Return what a model needs beside its code to find personal data (redact.py); None: nothing.
+
+    Raises:
+        StepError: it needs the library, which is not beside this file.
+    """
+    rules = redact.Rules.from_json(label_set.redact)
+    if rules is None or "phones" not in rules.kinds:
+        return None
+    library = Path(__file__).with_name(redact.LIBRARY)
+    if not library.is_file():
+        raise StepError(
+            f"{library}: not found; the sets were made with data.redact.phones, and the model needs it: "
+            "the pipeline puts it there (model_build/assets.py)"
+        )
+    return library
 
 
 def ask(model: Any, texts: TokenisedTexts, pad_id: int, batch_size: int) -> np.ndarray:

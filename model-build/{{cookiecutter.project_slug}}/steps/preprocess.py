@@ -19,6 +19,8 @@ without headers. ``label`` is the position in the target's sorted list of labels
 
 The rules:
 
+- With ``--redact`` placeholders take the place of personal data (redact.py) before anything else looks at a
+  text: duplicates, sets, reports and messages have the placeholders. labels.json says what was replaced.
 - A row without text is dropped. So is a row that lacks the label of a target (one that may have several
   labels may also have none), and all rows of a text that occurs with different labels; when these are more
   than ``--max-bad-label-share`` of all rows, the step refuses the data and shows the first of them.
@@ -57,6 +59,7 @@ from failure import StepError, run
 from files import DataFile, content_hash, find_files
 from intake import Columns, Intake, Labels
 from preprocess_settings import Settings, parse_arguments
+from redact import Redactor, Rules
 from selection import Selection, select
 from sets import draw, write_sets
 from splits import SETS
@@ -84,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sets = draw(data, selection, settings, scratch)
         statistics = write_sets(data, test, selection, sets, scratch)
         report = data_report(data, test, selection, statistics, settings)
-        publish(scratch, selection.strata.targets, settings.columns, report, settings.output)
+        publish(scratch, selection.strata.targets, settings, report)
     fingerprints.write(settings.output, settings.output / "report")
     summarise(report)
 
@@ -104,11 +107,18 @@ def take_in(files: list[DataFile], settings: Settings, labels: Labels, folder: P
     Raises:
         StepError: a file cannot be read as declared, or there is no row at all.
     """
-    intake = Intake(folder)
+    intake = Intake(folder, _redactor(settings.redact))
     intake.take_in(files, settings.columns, labels, settings.seed, say)
     if not intake.rows:
         raise StepError(f"{listed([file.name for file in files])}: expected rows of data, found none")
     return intake
+
+
+def _redactor(rules: Rules | None) -> Redactor | None:
+    try:
+        return Redactor(rules) if rules else None
+    except (ModuleNotFoundError, ValueError) as error:
+        raise StepError(str(error)) from None
 
 
 def data_report(
@@ -135,6 +145,7 @@ def data_report(
             "fractions": dict(zip(SETS, settings.fractions, strict=True)),
             "seed": settings.seed,
             "max_bad_label_share": settings.max_bad_label_share,
+            "redact": settings.redact.as_json() if settings.redact else None,
         },
     }
 
@@ -179,6 +190,7 @@ def _input(intake: Intake, dropped: dict[str, int]) -> dict[str, Any]:
         "content_sha256": content_hash([file for file, _ in intake.files]),
         "rows": intake.rows,
         "dropped": dropped,
+        **({"redacted": dict(intake.redactor.found)} if intake.redactor else {}),
         "files": [
             {"name": file.name, "format": file.format, "bytes": file.path.stat().st_size, "rows": rows}
             for file, rows in intake.files
@@ -186,13 +198,13 @@ def _input(intake: Intake, dropped: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def publish(
-    scratch: Path, targets: Sequence[Target], columns: Columns, report: dict[str, Any], output: Path
-) -> None:
+def publish(scratch: Path, targets: Sequence[Target], settings: Settings, report: dict[str, Any]) -> None:
     """Move the finished sets to their places, with labels.json beside each, and write the report."""
+    columns, output = settings.columns, settings.output
     content = {
         "targets": [target.as_json() for target in targets],
         "text": {"columns": list(columns.text), "join": columns.join},
+        "redact": settings.redact.as_json() if settings.redact else None,
     }
     for name in (*SETS, "report"):
         (output / name).mkdir(exist_ok=True)
@@ -214,6 +226,8 @@ def summarise(report: dict[str, Any]) -> None:
                 f"{count:,} {reason.replace('_', ' ')}" for reason, count in part["dropped"].items() if count
             )
             say(f"{name}: {part['rows']:,} rows, files: {len(part['files']):,}; dropped: {dropped or 'none'}")
+            if redacted := part.get("redacted"):
+                say(f"{name}: replaced: {', '.join(f'{redacted[kind]:,} {kind}' for kind in redacted)}")
     sizes = ", ".join(f"{name} {report['sets'][name]['texts']:,}" for name in SETS)
     say(f"{_classes(report)}; texts: {sizes}")
     for warning in report["warnings"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from failure import StepError
 from intake import Columns, TargetColumn
+from redact import PLACEHOLDERS, Rules
 from texts import SEPARATORS
 from wording import listed
 
@@ -28,6 +29,7 @@ class Settings:
     fractions: tuple[float, float, float]  # of SETS, their sum is 1
     seed: int
     max_bad_label_share: float
+    redact: Rules | None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> Settings:
@@ -88,6 +90,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
         default=0.01,
         help="share of rows that may lack a label or contradict another",
     )
+    parser.add_argument(
+        "--redact",
+        action="append",
+        choices=sorted(PLACEHOLDERS),
+        default=[],
+        help="replace this kind of personal data by a placeholder; may be given several times",
+    )
+    parser.add_argument(
+        "--phone-region", default="CA", help="country of phone numbers that name none, such as CA"
+    )
     given = parser.parse_args(arguments)
     if not 0 <= given.max_bad_label_share <= 1:
         raise StepError(
@@ -104,6 +116,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
         ),
         seed=given.seed,
         max_bad_label_share=given.max_bad_label_share,
+        redact=Rules.from_json({**dict.fromkeys(given.redact, True), "phone_region": given.phone_region}),
     )
 
 

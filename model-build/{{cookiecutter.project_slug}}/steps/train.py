@@ -44,7 +44,7 @@ from batches import LengthGroupedSampler, TokenisedTexts, collator, same_labels
 from checkpoints import StopOnSigterm, last_complete, run_folder
 from failure import StepError, run
 from objective import class_weights, figures, loss_function
-from packing import head_columns, write_model
+from packing import head_columns, redacting_library, write_model
 from precision import choose_precision
 from progress import RANK, RANKS, VALIDATION, Progress, quieten, say
 from targets import Target, column_names
@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     say(f"transformers {transformers.__version__}, torch {torch.__version__}, {machine()}")
 
     label_set = same_labels(settings.train, settings.validation)
+    redacting_library(label_set)  # that it is missing is said before hours of training
     seed_everything(settings.seed)
     settings.check_targets(label_set.targets)
     model, tokenizer = load_base_model(settings.base_model, label_set.targets, settings.max_length)

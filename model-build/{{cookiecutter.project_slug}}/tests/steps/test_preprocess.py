@@ -107,7 +107,8 @@ def test_the_layout_that_training_and_evaluation_read(run: Run, data: Path) -> N
             [("text", pa.string()), ("label", pa.int32()), ("row", pa.int64())]
         )
     target = {"name": "label", "kind": "one", "labels": ["alarm", "billing"]}
-    expected = {"targets": [target], "text": {"columns": ["text"], "join": "blank_line"}}
+    text = {"columns": ["text"], "join": "blank_line"}
+    expected = {"targets": [target], "text": text, "redact": None}
     for name in (*SETS, "report"):
         assert json.loads((result.folder / name / "labels.json").read_text()) == expected
     assert [path.name for path in sorted(result.folder.iterdir())] == [
