@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from demo import chapters, machine, made
-from demo.chapters import Chapter, Command, TutorialError
-from demo.shell import Shell, ShellEnded
+from demo.chapters import Chapter, TutorialError
+from demo.shell import Shell
+from demo.story import CommandFailed, Times, clock, heading, tell, typed
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TUTORIAL = Path("docs/tutorials/email-routing.md")
@@ -38,23 +38,6 @@ examples:
   make demo ARGS=--keep         leave the two accounts running afterwards, to play with
   make demo-model               the short form: one repository, one model, no accounts
 """
-
-
-class CommandFailed(Exception):
-    """A command of the tutorial did not end well; the text says which, how, and how to go on."""
-
-
-@dataclass
-class Times:
-    """Seconds of each chapter, by its heading."""
-
-    chapters: dict[str, float] = field(default_factory=dict)
-    begun: float = field(default_factory=time.monotonic)
-
-    @property
-    def whole(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self.begun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,6 +72,13 @@ def parser() -> argparse.ArgumentParser:
         help=f"(default: {TUTORIAL})",
     )
     found.add_argument(
+        "--build",
+        type=Path,
+        default=COLLECTION / "build",
+        metavar="FOLDER",
+        help="where the story's own folder is deleted and made (default: build/)",
+    )
+    found.add_argument(
         "--list", action="store_true", help="show the chapters and their commands, run nothing"
     )
     found.add_argument("--until", type=int, metavar="CHAPTER", help="end after this one")
@@ -106,11 +96,13 @@ def show(told: Sequence[Chapter]) -> None:
 
 def run(told: Sequence[Chapter], options: argparse.Namespace) -> int:
     """Run the chapters in order; ends what they have started, unless it is to be kept."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # nothing here is for a person's own account
     if missing := machine.problems(COLLECTION):
         raise CommandFailed("\n".join(["The demo cannot run here:", *(f"  {each}" for each in missing)]))
-    work = COLLECTION / "build" / options.tutorial.stem
+    work = options.build.absolute() / options.tutorial.stem
     clear(work)
-    own = COLLECTION / "build/demo-settings"
+    own = work.parent / "demo-settings"
     environment = machine.environment(own)
     machine.fill_plugin_cache(COLLECTION / "shared/foundation", own, environment)
     times, status = Times(), FAILED
@@ -118,7 +110,8 @@ def run(told: Sequence[Chapter], options: argparse.Namespace) -> int:
     shell = Shell(COLLECTION, environment, lambda line: print(f"  {line}", flush=True))
     try:
         for chapter in told:
-            tell(chapter, len(told), shell, times, work)
+            watch = " ".join(each.page for each in made.organisations(work))
+            tell(chapter, told[-1].number, shell, times, watch)
         summary(times, work)
         status = OK
         if not options.keep:
@@ -151,46 +144,6 @@ def clear(work: Path) -> None:
     (work / MARKER).write_text("make demo may delete this folder\n", encoding="utf-8")
 
 
-def tell(chapter: Chapter, of: int, shell: Shell, times: Times, work: Path) -> None:
-    """Run a chapter's commands and note its time.
-
-    Raises:
-        CommandFailed: one did not end with 0.
-    """
-    watch = "".join(f"  watch: {each.page}" for each in made.organisations(work))
-    heading(f"{chapter.number}/{of}  {chapter.title}  ({clock(times.whole)}){watch}")
-    begun = time.monotonic()
-    try:
-        for command in chapter.commands:
-            print("\n".join(typed(command)), flush=True)
-            try:
-                status = shell.run(command.text)
-            except ShellEnded:
-                raise CommandFailed(failure(chapter, command, "ended the shell", shell)) from None
-            if status:
-                raise CommandFailed(failure(chapter, command, f"ended with {status}", shell))
-    finally:
-        times.chapters[f"{chapter.number}. {chapter.title}"] = time.monotonic() - begun
-
-
-def typed(command: Command) -> list[str]:
-    """Return a command as it looks in a terminal."""
-    first, *rest = command.text.splitlines()
-    return [f"$ {first}", *(f"> {line}" for line in rest)]
-
-
-def failure(chapter: Chapter, command: Command, how: str, shell: Shell) -> str:
-    """Return what a person needs to know about a command that did not end well."""
-    said = "\n".join(f"    {line}" for line in shell.last_lines) or "    nothing"
-    return (
-        f"Chapter {chapter.number}, {chapter.title}: the command of line {command.line} {how}:\n"
-        + "\n".join(f"  {line}" for line in typed(command))
-        + f"\n  It said last:\n{said}\n"
-        + "What was made until here stays in build/ for a look. `make demo` begins anew; when the same "
-        "happens again, the words above are the ones to report."
-    )
-
-
 def summary(times: Times, work: Path) -> None:
     """Print how long what took, what there is now, and where to look."""
     heading("Done")
@@ -219,16 +172,6 @@ def end(work: Path, *, keep: bool) -> None:
             continue
         command = [sys.executable, "-m", "mlops_sandbox.cli", "down", "--folder", organisation.folder]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
-
-
-def heading(text: str) -> None:
-    """Print a line that the eye finds again."""
-    print(f"\n=== {text} ===", flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Return minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 OLDEST_TERRAFORM = (1, 10)
 PLUGINS = "MLOPS_TERRAFORM_PLUGINS"
+CONFIG, CACHE = "terraform.tfrc", "terraform-plugins"
 _PROGRAMS = {
     "bash": "https://www.gnu.org/software/bash",
     "git": "https://git-scm.com/downloads",
@@ -73,11 +74,11 @@ def _terraform_settings(own: Path, variables: Mapping[str, str]) -> dict[str, st
         or Path("~/.terraformrc").expanduser().exists()
     ):
         return quiet
-    config = own / "terraform.tfrc"
+    config = own / CONFIG
     if mirror is not None:
         text = f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
     else:
-        cache = own.parent / "terraform-plugins"
+        cache = own.parent / CACHE
         cache.mkdir(parents=True, exist_ok=True)
         # The roots have no lock file yet, and without one a cached plug-in would not be taken.
         text = f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
@@ -90,10 +91,9 @@ def fill_plugin_cache(foundation: Path, own: Path, variables: Mapping[str, str])
 
     Terraform's cache is not made for that, and the provider has some hundred megabytes.
     """
-    text = Path(variables.get("TF_CLI_CONFIG_FILE", os.devnull)).read_text("utf-8")
-    if "plugin_cache_dir" not in text or any(
-        (own.parent / "terraform-plugins").rglob("terraform-provider-*")
-    ):
+    if variables.get("TF_CLI_CONFIG_FILE") != str(own / CONFIG) or variables.get(PLUGINS):
+        return
+    if any((own.parent / CACHE).rglob("terraform-provider-*")):
         return
     print("fetching Terraform's AWS provider, once", flush=True)
     folder = own / "provider"

@@ -40,8 +40,9 @@ class Shell:
         self._count = 0
         self._mark = f"::{secrets.token_hex(8)}::"
         commands, self._commands = os.pipe()
-        # A first bash gives the end of the pipe the number 3.
-        wrapper = f'exec bash --noprofile --norc -c "$1" "$2" 3<&{commands} {commands}<&-'
+        # A first bash gives the end of the pipe the number 3, which it may have already.
+        close = "" if commands == 3 else f" {commands}<&-"
+        wrapper = f'exec bash --noprofile --norc -c "$1" "$2" 3<&{commands}{close}'
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-c", wrapper, "demo", _LOOP, self._mark],
             cwd=folder,
