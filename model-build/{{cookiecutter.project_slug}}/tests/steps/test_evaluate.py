@@ -17,7 +17,7 @@ import tiny
 from sklearn.metrics import accuracy_score, f1_score
 
 import evaluate
-from answers import ask_a_person, choose, confidence_of, probabilities
+from answers import NO_LABEL, ask_a_person, choose, confidence_of, probabilities
 from batches import Examples
 from evaluation import Evaluation
 from evaluation_json import quality_report
@@ -303,7 +303,8 @@ def made_up(target: Target, right: float = 0.7, triage: bool = False) -> tuple[E
     scores = probabilities(logits, target.kind)
     chosen = choose(scores, target)
     holds = np.where(random.random((500, 1)) < right, chosen, np.roll(chosen, 1, axis=1))
-    bounds = {label: 0.6 for label in (*target.labels, "")} if triage else None
+    answers = (*target.labels, *([NO_LABEL] if target.kind == "several" else []))
+    bounds = dict.fromkeys(answers, 0.6) if triage else None
     if target.kind == "one":
         true, predicted = holds.argmax(axis=1), chosen.argmax(axis=1)
     else:

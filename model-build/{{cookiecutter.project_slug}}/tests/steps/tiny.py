@@ -94,3 +94,34 @@ def write_set(folder: Path, rows: Sequence[tuple[str, str]], labels: Sequence[st
     content = {"targets": [{"name": "team", "kind": "one", "labels": list(labels)}], "text": TEXT}
     (folder / "labels.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
+
+
+TARGETS = [
+    {"name": "team", "kind": "one", "labels": LABELS},
+    {"name": "topics", "kind": "several", "labels": ["greeting", "thanks"]},
+]
+SAYS = {"greeting": "hello", "thanks": "thank"}
+
+
+def write_targets(folder: Path, rows: int, seed: int) -> Path:
+    """Write a channel with two targets; a word tells the team, and of each topic one that the text has it."""
+    chance = random.Random(seed)
+    plain = [word for word in FILLERS if word not in SAYS.values()]
+    texts, topics = [], []
+    for row in range(rows):
+        held = [index for index in range(2) if row >> index & 1]
+        words = chance.choices(plain, k=chance.randint(2, 12))
+        words += [TELLING[LABELS[row % 3]], *(list(SAYS.values())[index] for index in held)]
+        chance.shuffle(words)
+        texts.append(" ".join(words))
+        topics.append(held)
+    columns = {
+        "text": pa.array(texts, pa.string()),
+        "team.label": pa.array([row % 3 for row in range(rows)], pa.int32()),
+        "topics.label": pa.array(topics, pa.list_(pa.int32())),
+        "row": pa.array(range(1, rows + 1), pa.int64()),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), folder / "data.parquet")
+    (folder / "labels.json").write_text(json.dumps({"targets": TARGETS, "text": TEXT}), encoding="utf-8")
+    return folder
