@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ Post = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def archive(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """model.tar.gz of a model that the template's own train.py has trained."""
+def trained(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.tar.gz and several/model.tar.gz, which the template's own train.py has trained."""
     folder = tmp_path_factory.mktemp("trained")
     script = Path(__file__).with_name("trained_model.py")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -32,41 +33,57 @@ def archive(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
         [container_python, script, TEMPLATE, folder], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    with tarfile.open(folder / "model.tar.gz", "w:gz") as packed:
-        packed.add(folder / "model", arcname=".")
-    return folder / "model.tar.gz"
+    for model in (folder, folder / "several"):
+        with tarfile.open(model / "model.tar.gz", "w:gz") as packed:
+            packed.add(model / "model", arcname=".")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sandbox(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """An account with a bucket for models."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    images = Images.single(container_python)
+    with Sandbox(folder, images, accounts=(ACCOUNT,), region="ca-central-1") as running_sandbox:
+        where = {"LocationConstraint": "ca-central-1"}
+        running_sandbox.client("s3").create_bucket(Bucket="models", CreateBucketConfiguration=where)
+        yield running_sandbox
 
 
 @pytest.fixture(
     scope="module", params=["handler", pytest.param("multi-model-server", marks=pytest.mark.slow)]
 )
 def post(
-    request: pytest.FixtureRequest,
-    archive: Path,
-    container_python: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, trained: Path, container_python: Path, sandbox: Sandbox
 ) -> Iterator[Post]:
     """Sends a request to a server of the model; returns status, content type and body."""
     _skip_unless_it_serves(container_python, request.param)
-    folder = tmp_path_factory.mktemp("sandbox")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Sandbox(
-            folder, Images.single(container_python), accounts=(ACCOUNT,), region="ca-central-1"
-        ) as sandbox,
-    ):
-        patch.setenv(serving.SWITCH, request.param)
-        s3 = sandbox.client("s3")
-        s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "ca-central-1"})
-        s3.upload_file(str(archive), "models", "model.tar.gz")
-        context = JobContext(
-            "job", ACCOUNT, "ca-central-1", folder / "jobs/job", sandbox.images, sandbox.environment(ACCOUNT)
-        )
-        code = {
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-        }
-        container = serving.Container("huggingface-pytorch-inference", "s3://models/model.tar.gz", code)
+    with _server(sandbox, "one", request.param, trained / "model.tar.gz") as (send, _):
+        yield send
+
+
+@pytest.fixture(scope="module")
+def several(trained: Path, container_python: Path, sandbox: Sandbox) -> Iterator[tuple[Post, Path]]:
+    """Likewise for the model with two targets; and the folder in which its server runs."""
+    _skip_unless_it_serves(container_python, "handler")
+    with _server(sandbox, "several", "handler", trained / "several/model.tar.gz") as found:
+        yield found
+
+
+@contextmanager
+def _server(sandbox: Sandbox, name: str, kind: str, archive: Path) -> Iterator[tuple[Post, Path]]:
+    place = sandbox.folder / "jobs" / f"{name}-{kind}"
+    sandbox.client("s3").upload_file(str(archive), "models", f"{name}/model.tar.gz")
+    context = JobContext(
+        place.name, ACCOUNT, "ca-central-1", place, sandbox.images, sandbox.environment(ACCOUNT)
+    )
+    code = {
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+    }
+    container = serving.Container("huggingface-pytorch-inference", f"s3://models/{name}/model.tar.gz", code)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(serving.SWITCH, kind)
         with running("transform", _transform(), context) as job, serving.serving(job, container) as server:
 
             def send(
@@ -77,7 +94,7 @@ def post(
                 answer = server.invoke(data, content_type, accept, timeout=60)
                 return answer.status, answer.content_type, answer.body.decode()
 
-            yield send
+            yield send, place
 
 
 def _transform() -> dict[str, Any]:
@@ -146,3 +163,48 @@ def test_a_bad_request_is_answered_with_a_message_that_names_the_record(
     status, _, answer = post(body, content_type)
     assert status == 400
     assert message in json.loads(answer)["message"]
+
+
+# --- several targets ------------------------------------------------------------------------------
+
+
+def test_a_model_with_several_targets_answers_each_by_its_name(several: tuple[Post, Path]) -> None:
+    post, _ = several
+    status, _, body = post(json.dumps({"inputs": [TEXT, "hello the furnace"]}), "application/json")
+    first, second = json.loads(body)
+    assert status == 200
+    for said in (first, second):
+        assert set(said) == {"team", "topics"}
+        assert set(said["team"]) == {"label", "score", "needs_review"}
+        assert said["team"]["label"] in ("billing", "elevators", "gas") and 1 / 3 < said["team"]["score"] <= 1
+        assert set(said["topics"]) == {"labels", "needs_review"}
+        assert all(0.5 <= each["score"] <= 1 for each in said["topics"]["labels"])
+    status, _, body = post(json.dumps({"inputs": TEXT}), "application/json")
+    assert (status, json.loads(body)) == (200, first)
+    lines = json.dumps(TEXT) + "\n" + json.dumps({"inputs": TEXT, "parameters": {"top_k": None}}) + "\n"
+    status, content_type, body = post(lines, "application/jsonlines", "application/jsonlines")
+    plain, ranked = map(json.loads, body.splitlines())
+    assert (status, content_type, plain) == (200, "application/jsonlines", first)
+    assert len(ranked["team"]) == 3 and sum(each["score"] for each in ranked["team"]) == pytest.approx(1)
+    assert ranked["topics"] == first["topics"]
+
+
+def test_several_targets_as_csv(several: tuple[Post, Path]) -> None:
+    post, _ = several
+    status, content_type, body = post("inputs\nthe furnace\nlift\n", "text/csv", "text/csv")
+    head = "team_label,team_score,team_needs_review,topics_labels,topics_needs_review"
+    assert (status, content_type) == (200, "text/csv")
+    assert body.splitlines()[0] == head and len(body.splitlines()) == 3
+
+
+def test_what_is_answered_is_counted_without_a_text(several: tuple[Post, Path]) -> None:
+    post, job = several
+    assert post(json.dumps({"inputs": ["a furnace", "secret lift"]}), "application/json")[0] == 200
+    printed = "\n".join(
+        path.read_text(errors="replace") for path in job.rglob("*") if path.suffix in (".log", ".txt")
+    )
+    lines = [line for line in printed.splitlines() if "mlops-watch " in line]
+    assert lines and "secret" not in printed
+    counted = json.loads(lines[-1].split("mlops-watch ", 1)[1])
+    assert counted["texts"] == 2 and set(counted["targets"]) == {"team", "topics"}
+    assert sum(counted["targets"]["team"]["labels"].values()) == 2

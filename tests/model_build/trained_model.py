@@ -1,6 +1,7 @@
-"""Trains a tiny classifier with the template's own steps: python trained_model.py TEMPLATE FOLDER.
+"""Trains two tiny classifiers with the template's own steps: python trained_model.py TEMPLATE FOLDER.
 
-Runs under the container's Python. FOLDER gets base/ (the base model), sets/ and model/ (train.py's).
+Runs under the container's Python. FOLDER gets base/ (the base model), sets/ and model/ (train.py's), and in
+several/ the same of a model with two targets and triage, one of them with any number of labels.
 """
 
 import sys
@@ -8,18 +9,25 @@ from pathlib import Path
 
 
 def main(template: Path, folder: Path) -> int:
-    """Write the three folders."""
+    """Write the folders."""
     sys.path[:0] = [str(template / "steps"), str(template / "tests/steps")]
     import tiny
     import train
 
     base = tiny.write_base_model(folder / "base")
+
+    def fit(into: Path, *arguments: str) -> int:
+        sets = ["--train", str(into / "sets/train"), "--validation", str(into / "sets/validation")]
+        outputs = ["--model-dir", str(into / "model"), "--checkpoint-dir", str(into / "checkpoints")]
+        outputs += ["--output-data-dir", str(into / "output"), "--base-model", str(base)]
+        return train.main([*sets, *outputs, "--learning-rate", "0.01", "--max-length", "32", *arguments])
+
     for seed, (name, rows) in enumerate({"train": 96, "validation": 30, "test": 42}.items()):
         tiny.write_set(folder / "sets" / name, tiny.examples(rows, seed))
-    sets = ["--train", str(folder / "sets/train"), "--validation", str(folder / "sets/validation")]
-    outputs = ["--model-dir", str(folder / "model"), "--checkpoint-dir", str(folder / "checkpoints")]
-    outputs += ["--output-data-dir", str(folder / "output"), "--base-model", str(base)]
-    return train.main([*sets, *outputs, "--epochs", "10", "--learning-rate", "0.01", "--max-length", "32"])
+        tiny.write_targets(folder / "several/sets" / name, rows, seed)
+    return fit(folder, "--epochs", "10") or fit(
+        folder / "several", "--epochs", "4", "--triage-precision", "team=0.8,topics=0.7"
+    )
 
 
 if __name__ == "__main__":
