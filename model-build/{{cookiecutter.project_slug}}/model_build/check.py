@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import importlib.util
 import io
 import json
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import botocore.exceptions
 
 from configuration.errors import UserError
 
-from . import arguments, base_model
+from . import arguments, base_model, labels
 from .assets import split_uri
 from .config import Data, Settings, is_s3
 
@@ -47,6 +48,7 @@ def check(settings: Settings, s3: Any | None) -> list[Finding]:
     if data.test_source:
         findings += _look(settings.root, data, "data.test_source", data.test_source, s3)
     findings.append(_base(settings, s3))
+    findings += _redaction(settings)
     bounds = [
         f"{name} {'>=' if threshold.at_least is not None else '<='} "
         f"{threshold.at_least if threshold.at_least is not None else threshold.at_most:g}"
@@ -73,8 +75,31 @@ def _look(root: Path, data: Data, key: str, location: str, s3: Any | None) -> It
             f"config/model.yaml: {key}: expected a file or a folder with files, got {location} (none there)",
         )
         return
+    found = [_columns(root, data, file) for file in files]
+    yield from found
+    if key == "data.source" and all(finding.good for finding in found):
+        yield from _labels(root, data, files, location)
+
+
+def _labels(root: Path, data: Data, files: list[Path], location: str) -> Iterator[Finding]:
+    """What the files' labels are like; they have the columns."""
+    if sum(file.stat().st_size for file in files) > labels.MOST_BYTES:
+        yield Finding(None, f"{location}: too large to count its labels here; the preprocess step does")
+        return
+    counts = labels.Counts()
     for file in files:
-        yield _columns(root, data, file)
+        name = str(file.relative_to(root) if file.is_relative_to(root) else file)
+        kind = _format(file, data.format)
+        try:
+            with _open(file, _python_name(data.encoding)) as text:
+                labels.count(labels.records(text, kind), name, data, counts)
+        except (UnicodeError, OSError, EOFError, csv.Error, json.JSONDecodeError) as error:
+            yield Finding(False, f"{name}: expected {kind}, could not read all of it: {error}")
+            return
+    wrong = labels.problems(counts, data)
+    yield from (Finding(False, problem) for problem in wrong)
+    if not wrong:
+        yield Finding(True, f"{location}: {labels.summary(counts, data)}")
 
 
 def _columns(root: Path, data: Data, file: Path) -> Finding:
@@ -85,8 +110,8 @@ def _columns(root: Path, data: Data, file: Path) -> Finding:
         return Finding(False, f"{name}: {error}")
     if found is None:
         return Finding(None, f"{name}: the preprocess step checks the columns of Parquet files")
-    labels = [target.column for target in data.labels.values()]
-    wanted = [*data.text_columns, *labels, *([data.group_column] if data.group_column else [])]
+    answers = [target.column for target in data.labels.values()]
+    wanted = [*data.text_columns, *answers, *([data.group_column] if data.group_column else [])]
     missing = [column for column in wanted if column not in found]
     if missing:
         return Finding(
@@ -103,15 +128,10 @@ def column_names(file: Path, declared: str, encoding: str) -> list[str] | None:
     Raises:
         UserError: the file is empty, or is not what it is declared to be.
     """
-    plain = file.with_suffix("") if file.suffix == ".gz" else file
-    kind = _FORMATS.get(plain.suffix.lower()) if declared == "auto" else declared
-    if kind is None:
-        raise UserError(
-            f"expected a name ending in {', '.join(_FORMATS)} (or those with .gz), or {_KEY}.format"
-        )
+    kind = _format(file, declared)
     if kind == "parquet":
         return None
-    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    encoding = _python_name(encoding)
     try:
         with _open(file, encoding) as text:
             if kind == "csv":
@@ -129,6 +149,20 @@ def column_names(file: Path, declared: str, encoding: str) -> list[str] | None:
         raise UserError(f"expected text in {encoding}, got other bytes; set {_KEY}.encoding") from None
     except (OSError, EOFError, csv.Error, json.JSONDecodeError) as error:
         raise UserError(f"expected {kind}, could not read it: {error}") from None
+
+
+def _format(file: Path, declared: str) -> str:
+    plain = file.with_suffix("") if file.suffix == ".gz" else file
+    kind = _FORMATS.get(plain.suffix.lower()) if declared == "auto" else declared
+    if kind is None:
+        raise UserError(
+            f"expected a name ending in {', '.join(_FORMATS)} (or those with .gz), or {_KEY}.format"
+        )
+    return kind
+
+
+def _python_name(encoding: str) -> str:
+    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
 
 def _raise(message: str) -> Any:
@@ -152,6 +186,19 @@ def _on_s3(key: str, location: str, s3: Any | None) -> Finding:
     if not page.get("Contents"):
         return Finding(False, f"config/model.yaml: {key}: {location}: expected objects, found none")
     return Finding(True, f"{location}: has objects")
+
+
+def _redaction(settings: Settings) -> Iterator[Finding]:
+    rules = settings.model.data.redact
+    if rules is None:
+        return
+    if rules.phones and importlib.util.find_spec("phonenumbers") is None:
+        text = (
+            "data.redact.phones: expected the package phonenumberslite of requirements/build.txt, found none"
+        )
+        yield Finding(False, f"config/model.yaml: {text}; run `make setup`")
+        return
+    yield Finding(True, f"personal data: placeholders take the place of {', '.join(rules.kinds)}")
 
 
 def _base(settings: Settings, s3: Any | None) -> Finding:

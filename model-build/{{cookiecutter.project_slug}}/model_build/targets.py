@@ -17,7 +17,14 @@ Metric = Literal[
     "hamming_loss",
 ]
 METRICS_OF_ONE = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
-METRICS_OF_SEVERAL = ("micro_f1", "macro_f1", "weighted_f1", "exact_match", "hamming_loss")
+METRICS_OF_SEVERAL = (
+    "micro_f1",
+    "macro_f1",
+    "weighted_f1",
+    "exact_match",
+    "hamming_loss",
+    "expected_calibration_error",
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -71,7 +78,8 @@ def _form(acceptance: Any) -> str:
     """Whether thresholds are given for the one target, or for each of several."""
     inner = acceptance.values() if isinstance(acceptance, dict) else ()
     bounds = [bound for each in inner if isinstance(each, dict) for bound in each.values()]
-    return "[of each target]" if any(isinstance(bound, dict) for bound in bounds) else "[of the target]"
+    deeper = any(isinstance(bound, dict | Threshold) for bound in bounds)  # as written, or as read
+    return "[of each target]" if deeper else "[of the target]"
 
 
 # The tags are part of an error's place, where configuration/load.py leaves out what is in brackets.

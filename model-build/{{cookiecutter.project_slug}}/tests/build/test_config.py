@@ -112,6 +112,8 @@ def test_several_targets_have_their_own_columns_and_bounds(two_targets, edit):
         "topics": ";",
     }
     assert model.thresholds["topics"]["hamming_loss"].at_most == 0.2
+    written = model.model_dump(mode="json", warnings="error")
+    assert written["acceptance"]["sentiment"]["macro_f1"] == {"at_least": 0.6, "at_most": None}
     assert model.triage is not None
     assert [model.triage.of(name) for name in model.data.labels] == [0.95, 0.8]
     assert arguments.triage_precisions(model) == "sentiment=0.95,topics=0.8"
