@@ -86,8 +86,7 @@ def pictures(build: Path, temporary: Path) -> Iterator[Picture]:
         for name, (slug, end) in kinds.items():
             report = newest(organisation, slug, end, temporary / f"{name}.html")
             if report is not None:
-                anchor = "#comparison" if name == "comparison" else ""
-                yield Picture(name, report.as_uri() + anchor, width=1100)
+                yield Picture(name, at(report, "Beside the live model"), width=1100)
     reports = sorted(build.glob("csat/*/reports/*/report.html"), key=lambda path: path.stat().st_mtime)
     if reports:
         yield Picture("evaluation", reports[-1].as_uri(), width=1100, height=1300)
@@ -115,6 +114,13 @@ def newest(organisation: Organisation, slug: str, end: str, into: Path) -> Path 
         return None
     s3.download_file(bucket, max(found)[1], str(into))
     return into
+
+
+def at(report: Path, heading: str) -> str:
+    """The address of a section of a report, or of its beginning: headings have no names of their own."""
+    text = report.read_text(encoding="utf-8")
+    report.write_text(text.replace(f"<h2>{heading}", f'<h2 id="here">{heading}', 1), encoding="utf-8")
+    return report.as_uri() + "#here"
 
 
 def take(browser: str, picture: Picture, path: Path, temporary: Path) -> None:
