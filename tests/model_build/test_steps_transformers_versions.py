@@ -41,7 +41,8 @@ def overlay(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_steps_pass_their_own_tests(
     version: str, overlay: dict[str, dict[str, str]], container_python: Path
 ) -> None:
-    tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in ("train", "inference", "evaluate")]
+    names = ("train", "train_targets", "inference", "evaluate")
+    tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in names]
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
     done = subprocess.run(
         [container_python, "-m", "pytest", *options, *tests],
