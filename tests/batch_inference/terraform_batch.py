@@ -33,6 +33,7 @@ SETTINGS: dict[str, Any] = {
     "input": {"prefix": "input/", "formats": ["csv", "jsonl"]},
     "output": {"prefix": "output/", "format": "csv", "compression": "none"},
     "retention": {"input_days": None, "output_days": 90, "work_days": 14},
+    "watching": {"days": 7, "texts": 200, "drift": 0.2, "schedule": "cron(0 5 * * ? *)"},
 }
 
 BEGIN = """

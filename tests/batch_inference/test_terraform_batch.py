@@ -258,9 +258,17 @@ def test_alarms_watch_the_queue_and_the_functions(staging: Environment) -> None:
         ),
         f"{SLUG}-begin-staging-errors": ("AWS/Lambda", "Errors", f"{SLUG}-begin-staging"),
         f"{SLUG}-publish-staging-errors": ("AWS/Lambda", "Errors", f"{SLUG}-publish-staging"),
+        f"{SLUG}-drift-staging-errors": ("AWS/Lambda", "Errors", f"{SLUG}-drift-staging"),
+        f"{SLUG}-staging-drift": ("MLOps/Watching", "Drift", f"{SLUG}-staging"),
     }
     topics = {topic for alarm in described for topic in alarm["AlarmActions"]}
     assert topics == {staging.arn("sns", "mlops-notifications-staging")}
+
+
+def test_the_dashboard_draws_files_and_what_is_watched(staging: Environment) -> None:
+    found = staging.client("cloudwatch").get_dashboard(DashboardName=f"{SLUG}-staging")["DashboardBody"]
+    titles = [widget["properties"].get("title", "") for widget in json.loads(found)["widgets"]]
+    assert {"Files", "Labels", "Confidence", "Drift from the training data"} <= set(titles)
 
 
 def expiring(environment: Environment) -> dict[str, int]:

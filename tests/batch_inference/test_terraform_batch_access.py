@@ -20,16 +20,21 @@ from tests.terraform_deployment import DEPLOYMENT_ROLES, GROUP, MODELS, make_reg
 
 pytestmark = pytest.mark.slow
 
-ROLES = ("begin", "events", "jobs", "publish")
+ROLES = ("begin", "drift", "events", "jobs", "publish")
 ACCOUNTS = {"staging": SHARED, "production": PRODUCTION}
 SERVICES = {
     "begin": "lambda.amazonaws.com",
+    "drift": "lambda.amazonaws.com",
     "events": "events.amazonaws.com",
     "jobs": "sagemaker.amazonaws.com",
     "publish": "lambda.amazonaws.com",
 }
 BY_S3 = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
 OF_MODELS = {**BY_S3, "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{MODELS}/models/run-1/model.tar.gz"}
+OF_PROFILES = {
+    **BY_S3,
+    "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{MODELS}/models/run-1/output.tar.gz",
+}
 TO_SAGEMAKER = {"iam:PassedToService": "sagemaker.amazonaws.com"}
 
 
@@ -101,6 +106,20 @@ def cases(name: str) -> list[Case]:
         ("publish", "s3:PutObject", f"{theirs}/output/a.csv", {}, False),
         ("publish", "sagemaker:ListModelPackages", group, {}, False),
         ("publish", "kms:Decrypt", "key", {}, False),
+        # drift: reads metrics, the registry, and what training has left beside the models of the group
+        ("drift", "cloudwatch:GetMetricData", "*", {}, True),
+        ("drift", "sagemaker:ListModelPackages", group, {}, True),
+        ("drift", "sagemaker:DescribeModelPackage", version, {}, True),
+        ("drift", "s3:GetObject", f"{models}/models/run-7/output/output.tar.gz", {}, True),
+        ("drift", "kms:Decrypt", models_key, OF_PROFILES, True),
+        ("drift", "logs:PutLogEvents", f"{logs}:/aws/lambda/{SLUG}-drift-{name}:log-stream:1", {}, True),
+        ("drift", "s3:GetObject", f"{models}/models/run-7/output/model.tar.gz", {}, False),
+        ("drift", "s3:GetObject", f"{models}/runs/1/report/output.tar.gz", {}, False),
+        ("drift", "s3:GetObject", f"{bucket}/output/a.csv", {}, False),
+        ("drift", "kms:Decrypt", models_key, OF_MODELS, False),
+        ("drift", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "MLOps/Watching"}, False),
+        ("drift", "sagemaker:UpdateModelPackage", version, {}, False),
+        ("drift", "sagemaker:DescribeModelPackage", f"{registry}:model-package/salaries/3", {}, False),
         # SageMaker: calls the functions, runs jobs as itself, reads models of the group, works in work/
         ("jobs", "lambda:InvokeFunction", f"{function}-begin-{name}", {}, True),
         ("jobs", "lambda:InvokeFunction", f"{function}-publish-{name}", {}, True),
@@ -195,7 +214,7 @@ def environments(
     with Sandbox(folder / "sandbox", accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
         registry = make_registry(generate, folder, sandbox)
         made = {name: make_environment(name, folder / name, registry) for name in ACCOUNTS}
-        modules = ("jobs_role", "function_role", "events_role")
+        modules = ("jobs_role", "function_role", "events_role", "watching.module.role")
 
         def apply(environment: Environment) -> None:
             environment.record()
@@ -244,7 +263,7 @@ def test_every_role_is_bounded_and_trusts_one_service(
         # Lambda does not say for which account it asks
         condition = statement.get("Condition", {})
         assert condition.get("StringEquals") == (
-            None if role in ("begin", "publish") else {"aws:SourceAccount": ACCOUNTS[name]}
+            None if service == "lambda.amazonaws.com" else {"aws:SourceAccount": ACCOUNTS[name]}
         )
 
 

@@ -66,6 +66,8 @@ def _models(here: Environment) -> list[Case]:
         Case("logs:CreateLogGroup", log, True),
         Case("logs:AssociateKmsKey", f"{log}:*", True),
         Case("logs:PutRetentionPolicy", log, True),
+        Case("logs:PutSubscriptionFilter", log, True),
+        Case("logs:PutSubscriptionFilter", arn("logs", "log-group:/aws/codebuild/router-build"), False),
         Case("logs:DeleteLogGroup", arn("logs", "log-group:/aws/codebuild/router-build"), False),
         Case("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:router-errors"), True),
         Case("cloudwatch:PutMetricData", "*", True, {"cloudwatch:namespace": "MLOps/Deployments"}),
@@ -245,6 +247,7 @@ def of_service_roles(here: Environment) -> list[Case]:
             "logs:PutLogEvents", arn("logs", "log-group:/aws/sagemaker/Endpoints/router:log-stream:a"), True
         ),
         Case("cloudwatch:PutMetricData", "*", True),
+        Case("cloudwatch:GetMetricData", "*", True),
         Case("logs:PutLogEvents", arn("logs", "log-group:/aws/sagemaker/ProcessingJobs:log-stream:a"), True),
         Case("logs:CreateLogGroup", arn("logs", "log-group:/aws/sagemaker/TransformJobs"), True),
         Case("s3:PutObject", f"{here.bucket()}/output/mails.jsonl.out", True),

@@ -10,6 +10,8 @@ import csv
 import importlib
 import io
 import json
+import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -243,6 +245,18 @@ def test_other_texts_raise_the_alarm_and_the_line_says_which_figures(production:
     assert "unlike the training data, above 0.2: " in line
     assert "unknown words" in line and "subject labels" in line
     assert state(production) == "ALARM"
+
+
+def test_the_command_shows_what_was_answered_beside_the_training_data(production: Environment) -> None:
+    command = [sys.executable, "-m", "serverless_inference", "watch", "--environment", "production"]
+    environment = {**os.environ, **production.sandbox.environment(PRODUCTION)}
+    done = subprocess.run(command, cwd=production.repository, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"{production.endpoint_name}, version 1: ") and lines[0].endswith("in 7 days")
+    assert lines[2].split() == ["lately", "training", "drift"]
+    assert {"words", "unknown", "subject", "permit"} <= {line.split()[0] for line in lines[3:] if line}
+    assert "unlike the training data" in lines[-1]
 
 
 def test_a_model_without_a_profile_has_no_verdict_and_keeps_the_alarms_state(production: Environment) -> None:

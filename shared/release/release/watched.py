@@ -54,8 +54,8 @@ def run(project: ProjectConfig, enabled: bool, options: argparse.Namespace) -> i
     """
     if not enabled:
         raise UserError(
-            f"{options.environment}.watching: expected settings such as {{days: 7}}, got null: nothing is "
-            "counted there"
+            f"{options.environment}.watching: expected settings (days, texts, drift, schedule), got null: "
+            "nothing is counted there"
         )
     own = session(project.region)
     stop_on_other_account(
