@@ -101,12 +101,12 @@ resource "aws_cloudwatch_log_subscription_filter" "this" {
 resource "aws_lambda_permission" "logs" {
   count = var.log_group == null ? 0 : 1
 
-  statement_id   = "Logs"
-  action         = "lambda:InvokeFunction"
-  function_name  = aws_lambda_function.this["watch"].function_name
-  principal      = "logs.amazonaws.com"
-  source_account = local.account
-  source_arn     = "${var.log_group.arn}:*"
+  statement_id_prefix = "Logs-" # of a fixed name, one that an interrupted deployment has left would be in the way
+  action              = "lambda:InvokeFunction"
+  function_name       = aws_lambda_function.this["watch"].function_name
+  principal           = "logs.amazonaws.com"
+  source_account      = local.account
+  source_arn          = "${var.log_group.arn}:*"
 }
 
 resource "aws_cloudwatch_event_rule" "this" {
@@ -122,9 +122,9 @@ resource "aws_cloudwatch_event_target" "this" {
 }
 
 resource "aws_lambda_permission" "events" {
-  statement_id  = "Schedule"
-  action        = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.this["drift"].function_name
-  principal     = "events.amazonaws.com"
-  source_arn    = aws_cloudwatch_event_rule.this.arn
+  statement_id_prefix = "Schedule-"
+  action              = "lambda:InvokeFunction"
+  function_name       = aws_lambda_function.this["drift"].function_name
+  principal           = "events.amazonaws.com"
+  source_arn          = aws_cloudwatch_event_rule.this.arn
 }
