@@ -347,7 +347,7 @@ def test_follow_of_a_pipeline_at_rest_says_how_it_ended(folder, organisation, ca
 
 
 def test_follow_names_the_pipelines_when_it_waits_for_one_in_vain(folder, organisation, capsys, monkeypatch):
-    monkeypatch.setattr(following, "BEGIN_SECONDS", 0.1)
+    monkeypatch.setattr(following, "REGISTER_SECONDS", 0.1)
     _pipeline(organisation)
     assert main(["follow", "delivry", "--folder", str(folder)]) == 1
     assert "those that are there: delivery" in capsys.readouterr().err

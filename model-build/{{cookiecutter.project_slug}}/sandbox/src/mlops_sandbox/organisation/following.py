@@ -16,6 +16,8 @@ from mlops_sandbox.organisation.record import Organisation
 
 #: Seconds in which an execution begins after its source has changed.
 BEGIN_SECONDS = 60.0
+#: Seconds in which `register` makes a pipeline, of which Terraform needs half a minute on a quiet machine.
+REGISTER_SECONDS = 300.0
 #: Seconds in which one begins after an answer, an approval of a model for example: its event is on its way.
 EVENT_SECONDS = 10.0
 INTERVAL = 0.5
@@ -61,10 +63,10 @@ def wait_for(organisation: Organisation, name: str, say: Say = print) -> None:
     """Wait until there is a pipeline of a name: `register`, which makes it, may still be at work.
 
     Raises:
-        SandboxError: there is none after ``BEGIN_SECONDS``.
+        SandboxError: there is none after ``REGISTER_SECONDS``.
     """
     client = organisation.client("codepipeline")
-    deadline = time.monotonic() + BEGIN_SECONDS
+    deadline = time.monotonic() + REGISTER_SECONDS
     told = False
     while True:
         known = [each["name"] for each in client.list_pipelines()["pipelines"]]
@@ -75,7 +77,9 @@ def wait_for(organisation: Organisation, name: str, say: Say = print) -> None:
             raise SandboxError(f"{name}: expected the name of a pipeline; those that are there: {there}")
         if not told:
             told = True
-            say(f"there is no pipeline {name} yet ({there}): waiting for it, at most {BEGIN_SECONDS:.0f} s")
+            say(
+                f"there is no pipeline {name} yet ({there}): waiting for it, at most {REGISTER_SECONDS:.0f} s"
+            )
         time.sleep(INTERVAL)
 
 
