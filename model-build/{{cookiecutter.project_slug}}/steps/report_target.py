@@ -29,8 +29,8 @@ confidence were right: where it can be trusted, the bars end at the dashed line.
 SEVERAL = """ Every label that was answered counts once."""
 TRIAGE = """The model answers alone where it is sure enough, and asks for a person elsewhere
 (<code>needs_review</code>). The curve shows how precise its surest answers are, the more of them one takes;
-the ring is where the model stands with the thresholds below, which the validation set has set. The test set
-has not."""
+the ring is where the model stands with the thresholds of the table, which the validation set has set; the
+test set has not. Alone: how many of the answers with a label were sure enough."""
 
 
 def headlines(found: TargetEvaluation) -> list[tuple[str, str, str]]:
@@ -115,7 +115,7 @@ def _triage(triage: Triage, word: str) -> str:
         f"Of all answers, {triage.untouched.value:.1%} are right.</p>"
     )
     chart = coverage_chart(*triage.curve, (coverage.value, precision.value), triage.declared)
-    head = [f"Answer with this {word}", "#Asks below", "#Answers", "#Without a person", "#Of these right"]
+    head = [word.capitalize(), "#Asks below", "#Answers", "#Alone", "#Of these right"]
     rows = [_trusted(each) for each in triage.labels]
     content = f'{told}<div class="pair">{wide(chart)}{wide(table(head, rows))}</div>'
     return section("What it may answer alone", TRIAGE + declared, content)
