@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docs_commands
+import docs_questions
 import docs_roles
 import docs_settings
 import docs_variables
@@ -31,6 +32,7 @@ def pages() -> dict[str, Callable[[], str]]:
     return made | {
         "foundation-variables.md": docs_variables.page,
         "commands.md": docs_commands.page,
+        "questions.md": docs_questions.page,
         "roles.md": docs_roles.page,
     }
 

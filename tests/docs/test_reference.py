@@ -5,6 +5,7 @@ from pathlib import Path
 
 import docs_commands
 import docs_hcl
+import docs_questions
 import docs_roles
 import docs_settings
 import docs_variables
@@ -29,6 +30,11 @@ def test_limits_and_choices_are_those_that_the_models_check():
     page = docs_settings.page(docs_settings.FILES[1])
     assert "| `memory_mb` | `1024`, `2048`, `3072`, `4096`, `5120`, `6144` | `3072` |" in page
     assert "| `max_concurrency` | whole number | `5` | 1 to 200 |" in page
+
+
+@pytest.mark.parametrize("template", docs_questions.TEMPLATES)
+def test_every_question_says_what_it_asks(template):
+    assert [name for name, _, meaning in docs_questions.questions(template) if len(meaning) < 10] == []
 
 
 def test_every_variable_of_the_foundation_is_described():
