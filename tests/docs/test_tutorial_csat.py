@@ -21,15 +21,12 @@ def test_a_month_of_comments_gets_sentiment_and_category_from_one_model(tmp_path
     text = PAGE.read_text(encoding="utf-8")
     for was, now in {
         f"base: {BASE}": "base: base",
-        "epochs: 12": "epochs: 1",
-        "accuracy: {at_least: 0.65}": "accuracy: {at_least: 0.0}",
+        "epochs: 8": "epochs: 1",
+        "accuracy: {at_least: 0.45}": "accuracy: {at_least: 0.0}",
         "macro_f1: {at_least: 0.55}": "macro_f1: {at_least: 0.0}",
         "python -m model_build check\n": f"cp -r {tmp_path / 'base'} base\npython -m model_build check\n",
         "git commit --quiet --all --message": "git add --all && git commit --quiet --all --message",
-        "python -m batch_inference check\n": (
-            "perl -pi -e 's/min_agreement_percent: .*/min_agreement_percent: 0/' config/transform.yaml\n"
-            "git commit --quiet --all --message 'It knows nothing'\npython -m batch_inference check\n"
-        ),
+        "min_agreement_percent: 40/": "min_agreement_percent: 0/",
     }.items():
         assert was in text, f"the page has changed: expected {was!r}"
         text = text.replace(was, now)
