@@ -29,3 +29,24 @@ def edit(repository: Path):
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     return replace
+
+
+TARGETS = """targets:
+    sentiment: {column: sentiment}
+    topics: {column: topics, several: true}
+"""
+BOUNDS = """acceptance:
+  sentiment: {accuracy: {at_least: 0.7}, macro_f1: {at_least: 0.6}}
+  topics: {micro_f1: {at_least: 0.5}, hamming_loss: {at_most: 0.2}}
+
+"""
+
+
+@pytest.fixture
+def two_targets(repository: Path, edit) -> Path:
+    """The copy, with two targets in place of one."""
+    edit("config/model.yaml", "label_column: service_line", TARGETS)
+    path = repository / "config/model.yaml"
+    before, _, rest = path.read_text(encoding="utf-8").partition("acceptance:")
+    path.write_text(f"{before}{BOUNDS}{rest[rest.index('triage:') :]}", encoding="utf-8")
+    return repository

@@ -84,26 +84,6 @@ def test_a_mistake_in_model_yaml_is_named_with_its_key(repository, edit, old, ne
     assert problems(repository) == [f"{MODEL}: {problem}"]
 
 
-TARGETS = """targets:
-    sentiment: {column: sentiment}
-    topics: {column: topics, several: true}
-"""
-BOUNDS = """acceptance:
-  sentiment: {accuracy: {at_least: 0.7}, macro_f1: {at_least: 0.6}}
-  topics: {micro_f1: {at_least: 0.5}, hamming_loss: {at_most: 0.2}}
-"""
-
-
-@pytest.fixture
-def two_targets(repository, edit):
-    """The configuration of the copy, with two targets in place of one."""
-    edit(MODEL, "label_column: service_line", TARGETS)
-    path = repository / MODEL
-    before, _, rest = path.read_text(encoding="utf-8").partition("acceptance:")
-    path.write_text(f"{before}{BOUNDS}\n{rest[rest.index('triage:') :]}", encoding="utf-8")
-    return repository
-
-
 def test_several_targets_have_their_own_columns_and_bounds(two_targets, edit):
     edit(MODEL, "triage: null", "triage: {precision: 0.95, targets: {topics: {precision: 0.8}}}")
     model = load(two_targets).model
@@ -184,7 +164,12 @@ def test_one_target_is_named_as_its_column(repository):
             "accuracy: {atleast",
             "acceptance.sentiment.accuracy.atleast: unknown key; did you mean at_least?",
         ),
-        (BOUNDS, "acceptance: {accuracy: {at_least: 0.7}}\n", "acceptance: expected for each target of data"),
+        (
+            "  sentiment: {accuracy: {at_least: 0.7}, macro_f1: {at_least: 0.6}}\n"
+            "  topics: {micro_f1: {at_least: 0.5}, hamming_loss: {at_most: 0.2}}\n",
+            "  accuracy: {at_least: 0.7}\n",
+            "acceptance: expected for each target of data",
+        ),
         ("triage: null", "triage: {precision: 95}", "triage.precision: expected less than 1, got 95"),
         (
             "triage: null",

@@ -8,35 +8,24 @@ from model_build.check import check
 from model_build.load import load
 
 MODEL = "config/model.yaml"
-TARGETS = """targets:
-    mood: {column: mood}
-    topics: {column: topics, several: true}
-"""
-BOUNDS = """acceptance:
-  mood: {accuracy: {at_least: 0.7}}
-  topics: {micro_f1: {at_least: 0.5}}
-
-"""
 
 
 @pytest.fixture
-def look(repository, edit):
-    """Writes rows of subject, mood and topics as the data of two targets; returns what check finds."""
+def look(two_targets, edit):
+    """Writes rows of subject, sentiment and topics as the data; returns what check finds."""
     edit(MODEL, "[subject, body]", "[subject]")
     edit(MODEL, "group_column: conversation", "group_column: null")
-    edit(MODEL, "label_column: service_line", TARGETS)
-    path = repository / MODEL
-    before, _, rest = path.read_text(encoding="utf-8").partition("acceptance:")
-    path.write_text(before + BOUNDS + rest[rest.index("triage:") :], encoding="utf-8")
 
     def look(rows: list[tuple[str, str, object]], name: str = "data/emails.csv") -> list[tuple[bool, str]]:
         edit(MODEL, "source: data/emails.csv", f"source: {name}")
         if name.endswith("csv"):
-            lines = ["subject,mood,topics", *(",".join(map(str, row)) for row in rows)]
+            lines = ["subject,sentiment,topics", *(",".join(map(str, row)) for row in rows)]
         else:
-            lines = [json.dumps(dict(zip(("subject", "mood", "topics"), row, strict=True))) for row in rows]
-        (repository / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return [(each.good, each.text) for each in check(load(repository), None)]
+            lines = [
+                json.dumps(dict(zip(("subject", "sentiment", "topics"), row, strict=True))) for row in rows
+            ]
+        (two_targets / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return [(each.good, each.text) for each in check(load(two_targets), None)]
 
     return look
 
@@ -52,7 +41,7 @@ def test_each_targets_labels_are_counted(look, name):
     rows = GOOD
     if name.endswith("jsonl"):
         rows = [(text, mood, topics.split(";") if topics else None) for text, mood, topics in GOOD]
-    mood = "mood has 2 classes, the rarest is 'bad' (6)"
+    mood = "sentiment has 2 classes, the rarest is 'bad' (6)"
     topics = "topics has 2 labels, the rarest is 'food' (8)"
     assert (True, f"{name}: 12 rows; {mood}; {topics}") in look(rows, name)
 
@@ -62,8 +51,8 @@ def test_each_targets_labels_are_counted(look, name):
     [
         (
             [*GOOD, ("x", " ", "food")],
-            "data.targets.mood: expected a label in 'mood' of at least 99.00% of the rows, found none in "
-            "1 of 13 (data/emails.csv row 13); label them, or raise data.max_bad_label_share",
+            "data.targets.sentiment: expected a label in 'sentiment' of at least 99.00% of the rows, found "
+            "none in 1 of 13 (data/emails.csv row 13); label them, or raise data.max_bad_label_share",
         ),
         (
             [*GOOD, ("x", "good", "parking"), ("y", "good", "parking; food")],
@@ -72,7 +61,7 @@ def test_each_targets_labels_are_counted(look, name):
         ),
         (
             [row for row in GOOD if row[1] == "good"],
-            "data.targets.mood: expected at least two classes in 'mood'",
+            "data.targets.sentiment: expected at least two classes in 'sentiment'",
         ),
         ([(*row[:2], "") for row in GOOD], "data.targets.topics: expected labels in 'topics', found none"),
     ],
