@@ -220,7 +220,7 @@ def _csv(records: Sequence[Sequence[Said]], targets: Sequence[tuple[Target, bool
         said = [record[index] for record in records]
         if target.kind == "several":
             header.append(f"{prefix}labels")
-            cells = [[";".join(best["label"] for best in each.labels)] for each in said]
+            cells = [[";".join(best["label"].replace(";", "\\;") for best in each.labels)] for each in said]
         else:
             width = max((len(each.labels) for each in said), default=1)
             places = [""] if width == 1 else [f"_{place}" for place in range(1, width + 1)]

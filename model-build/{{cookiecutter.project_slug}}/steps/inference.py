@@ -27,7 +27,8 @@ text-classification pipeline, so that a client of the toolkit's default handler 
 
 Where a text may have any number of labels, its answer is ``{"labels": [{"label": …, "score": …}, …]}``, best
 first and maybe with none, whatever ``top_k`` says; the default function is ``sigmoid``; and in CSV there is a
-column ``labels``, in which ``;`` separates them.
+column ``labels``, in which ``;`` separates them (``\\;`` is one inside a label). Another function shows other
+scores; which labels are answered stays.
 
 A model with several targets answers one text with an object, ``{"sentiment": {"label": …, "score": …},
 "topics": {"labels": […]}}``, and a list with a list of them; ``top_k`` makes a list of each target that has

@@ -116,6 +116,8 @@ def test_with_triage_each_target_says_whether_it_needs_review() -> None:
 def test_csv_has_a_column_for_everything_that_is_said() -> None:
     assert answer(SENTIMENT, form=CSV).splitlines()[0] == "label,score"
     assert answer(TOPICS, form=CSV) == 'labels\ncare;waiting\n""\n'
+    everything = answer(TOPICS, form=CSV, decide_at=dict.fromkeys(TOPICS.labels, 0.0)).splitlines()[1]
+    assert everything == r"care;waiting;food\; drink"
     lines = answer(SENTIMENT, TOPICS, form=CSV, review=True).splitlines()
     assert (
         lines[0] == "sentiment_label,sentiment_score,sentiment_needs_review,topics_labels,topics_needs_review"
