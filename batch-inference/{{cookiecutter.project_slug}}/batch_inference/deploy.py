@@ -47,7 +47,7 @@ def deploy(run: Run, record: Record, say: Say) -> Place:
 def _root(run: Run, place: Place, record: Record) -> Root:
     """Terraform's root with this record as its input."""
     path = run.build.folder / f"{record.environment}.json"
-    path.write_text(record.to_json(), encoding="utf-8")
+    path.write_text(record.to_json(), encoding="utf-8", newline="\n")
     variables = {
         "environment": record.environment,
         "deployment": str(path),

@@ -38,7 +38,7 @@ def staging(run: Run, say: Say) -> None:
     outcome = _tried(run, place.session, made[STAGING], say)
     before = {name: run.history.live(name) for name in ENVIRONMENTS}
     html = report.html(run.settings, made, before, outcome, execution=run.build.execution)
-    (run.build.folder / f"{STAGING}.html").write_text(html, encoding="utf-8")
+    (run.build.folder / f"{STAGING}.html").write_text(html, encoding="utf-8", newline="\n")
     run.history.put_report(reports.key(run.build.execution, STAGING), html)
     if outcome is not None and outcome.problems:
         raise UserError("\n  ".join(["The canary file was not answered well in staging:", *outcome.problems]))

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from configuration.console import show_what_can_be_shown
+
 from . import act, plan, probe, publish, unregister
 from . import status as show
 from .aws import client, session
@@ -37,6 +39,7 @@ Command = Callable[[Project, argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit status is 0 only if it did what it was asked to."""
+    show_what_can_be_shown()
     options = parser().parse_args(arguments)
     try:
         command: Command = options.command

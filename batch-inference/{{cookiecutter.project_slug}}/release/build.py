@@ -37,7 +37,7 @@ class Build(NamedTuple):
         """Leaves a value for the buildspec, which exports it to the pipeline."""
         self.folder.mkdir(exist_ok=True)
         line = " ".join(value.split())[:LONGEST_VARIABLE]
-        (self.folder / name).write_text(line, encoding="utf-8")
+        (self.folder / name).write_text(line, encoding="utf-8", newline="\n")
 
     @property
     def folder(self) -> Path:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from configuration.console import show_what_can_be_shown
 from configuration.errors import UserError
 
 S = TypeVar("S")
@@ -52,6 +53,7 @@ class CommandLine(Generic[S]):
 
     def run(self, arguments: Sequence[str] | None) -> int:
         """Runs one command; the exit status is 0 only if it did what it was asked to."""
+        show_what_can_be_shown()
         options = self.parser.parse_args(arguments)
         try:
             command: Command[S] = options.command

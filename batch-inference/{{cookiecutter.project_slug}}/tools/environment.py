@@ -50,7 +50,7 @@ def main() -> int:
         *(package / "pyproject.toml" for package in options.packages),
     ]
     digest = fingerprint(deciding, options.packages)
-    if stamp.is_file() and stamp.read_text() == digest:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
         return 0
     print(f"{options.folder}: installing (a few minutes the first time)", flush=True)
     started = time.monotonic()
@@ -64,7 +64,7 @@ def main() -> int:
     for arguments in ([*requirements, *packages], ["--no-deps", *alone] if alone else []):
         if arguments and (status := install(python, arguments)) != 0:
             return status
-    stamp.write_text(digest)
+    stamp.write_text(digest, encoding="utf-8", newline="\n")
     print(f"{options.folder}: ready after {time.monotonic() - started:.0f} s", flush=True)
     return 0
 
@@ -83,7 +83,9 @@ def install(python: Path, arguments: list[str]) -> int:
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
     live = sys.stdout.isatty()
     lines: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+    ) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
             lines = [*lines[-20:], line.rstrip()[:300]]

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Sequence
 
+from configuration.console import show_what_can_be_shown
+
 from . import configuration, environments, machine, network, programs
 from .finding import PROBLEM, Finding, Part, as_data, from_data, in_words, note, problem, problems
 from .later import Later
@@ -35,17 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Looks at everything; 1 when there is a problem."""
     options = _parser().parse_args(arguments)
     root = options.root.absolute()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(
-                errors="replace"
-            )  # a console of another character set shows ? instead of failing
+    show_what_can_be_shown()
     try:
         parts = _aws_here(root) if options.aws else _everything(root)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    print(json.dumps(as_data(parts), indent=2) if options.json else in_words(parts))
+    try:
+        print(json.dumps(as_data(parts), indent=2) if options.json else in_words(parts))
+    except BrokenPipeError:  # `... | head`
+        sys.stderr.close()
     return 1 if problems(parts) else 0
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from configuration.console import show_what_can_be_shown
 from configuration.errors import UserError
 
 from . import check as checks
@@ -20,6 +21,7 @@ Say = Callable[[str], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 only if it did what it was asked to."""
+    show_what_can_be_shown()
     options = _parser().parse_args(arguments)
     try:
         command: Command = options.command
@@ -121,13 +123,13 @@ def _definition(settings: Settings, options: argparse.Namespace) -> int:
     if options.output is None:
         print(definition, end="")
     else:
-        options.output.write_text(definition, encoding="utf-8")
+        options.output.write_text(definition, encoding="utf-8", newline="\n")
         print(f"wrote {options.output}")
     return 0
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:
-    (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
+    (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8", newline="\n")
     print(f"wrote {SCHEMA_FILE}")
     return 0
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlops_sandbox import windows
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.jobs import Images
 from mlops_sandbox.jobs.images import ImagesError
@@ -26,6 +27,7 @@ def sandbox(settings: Settings) -> Iterator[Sandbox]:
     """
     accounts = settings.project.accounts
     try:
+        windows.refuse()
         images = Images.load(settings.root / "sandbox.toml")
         # one account may play both parts
         distinct = tuple(dict.fromkeys((accounts.shared_services, accounts.production)))

@@ -33,5 +33,6 @@ def _of_archive(file: Path) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    run = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    command = ["git", "-C", str(root), *arguments]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True)
     return run.stdout.strip()

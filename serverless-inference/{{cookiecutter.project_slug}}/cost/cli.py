@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from configuration.console import show_what_can_be_shown
 from configuration.errors import UserError
 
 from . import batch, endpoint, fixed, prices, training
@@ -46,6 +47,7 @@ MEANINGS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the estimate; the exit status is 0 also where a price is unknown."""
+    show_what_can_be_shown()
     root = _root(arguments)
     try:
         template = _template(root)
@@ -56,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    if options.json:
-        print(json.dumps(as_data(found, table), indent=2))
-    else:
-        print(in_words(found, [_option(name, use) for name in (*ASKED[template], *COMMON)]))
+    assumed = [_option(name, use) for name in (*ASKED[template], *COMMON)]
+    text = json.dumps(as_data(found, table), indent=2) if options.json else in_words(found, assumed)
+    try:
+        print(text)
+    except BrokenPipeError:  # `… | head`
+        sys.stderr.close()
     return 0
 
 

@@ -35,7 +35,7 @@ def run(root: Path, *arguments: str, environment: Mapping[str, str] | None = Non
             env={**os.environ, **(environment or {}), "GIT_TERMINAL_PROMPT": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=TIMEOUT_SECONDS,
         )

@@ -38,7 +38,8 @@ def version() -> str:
         done = subprocess.run(
             ["terraform", "version", "-json"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=60,
             env=_environment(None),
         )

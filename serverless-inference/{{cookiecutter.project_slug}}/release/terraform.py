@@ -48,7 +48,7 @@ class Root:
         """Gets the provider and connects the state."""
         with tempfile.TemporaryDirectory() as folder:
             settings = Path(folder, "backend.hcl")
-            settings.write_text(backend(self._state), encoding="utf-8")
+            settings.write_text(backend(self._state), encoding="utf-8", newline="\n")
             # -reconfigure: the folder may have been the other environment's before
             self._run("init", "-input=false", "-reconfigure", f"-backend-config={settings}")
 
@@ -108,7 +108,7 @@ class Root:
 
     def _captured(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            _command(arguments), cwd=self.folder, env=_environment(), capture_output=True, text=True
+            _command(arguments), cwd=self.folder, env=_environment(), capture_output=True, encoding="utf-8"
         )
 
 

@@ -62,7 +62,7 @@ def _check(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:
-    (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
+    (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8", newline="\n")
     print(f"wrote {SCHEMA_FILE}")
     return 0
 

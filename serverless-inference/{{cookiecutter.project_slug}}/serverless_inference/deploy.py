@@ -68,7 +68,7 @@ def _root(run: Run, place: Place, record: Record) -> Root:
     """Terraform's root with this record as its input."""
     run.build.folder.mkdir(exist_ok=True)
     path = run.build.folder / f"{record.environment}.json"
-    path.write_text(record.to_json(), encoding="utf-8")
+    path.write_text(record.to_json(), encoding="utf-8", newline="\n")
     (run.build.folder / package.FILE).write_bytes(package.functions(run.settings.root))
     variables = {
         "environment": record.environment,

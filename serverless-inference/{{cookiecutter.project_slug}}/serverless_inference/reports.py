@@ -13,5 +13,5 @@ def keep(run: Run, record: Record, before: Record | None, outcome: Outcome) -> N
     html = report.html(
         record, before, outcome, project=run.settings.project.name, execution=run.build.execution
     )
-    (run.build.folder / f"{record.environment}.html").write_text(html, encoding="utf-8")
+    (run.build.folder / f"{record.environment}.html").write_text(html, encoding="utf-8", newline="\n")
     run.history.put_report(key(run.build.execution, record.environment), html)

@@ -62,7 +62,7 @@ def _staging(run: Run, say: Say) -> None:
     outcome = deploy(run, records.make(run.settings, STAGING, package, run.build.commit), say)
     wanted = records.make(run.settings, PRODUCTION, package, run.build.commit)
     promote, why = _worth_a_question(run, wanted)
-    (run.build.folder / f"{PRODUCTION}.json").write_text(wanted.to_json(), encoding="utf-8")
+    (run.build.folder / f"{PRODUCTION}.json").write_text(wanted.to_json(), encoding="utf-8", newline="\n")
     if promote:
         run.history.propose(Proposal(wanted, run.build.execution))
     summary = f"{_proven(wanted, package, outcome)} {why}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -29,6 +28,8 @@ class FolderLock:
             raise SandboxError(
                 f"{self.path.parent}: cannot be used as the sandbox's folder: {error.strerror}"
             ) from None
+        import fcntl  # Windows has none, and may import all but this
+
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

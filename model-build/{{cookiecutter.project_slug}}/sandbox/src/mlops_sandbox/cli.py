@@ -12,7 +12,7 @@ from types import FrameType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_sandbox import commands
+from mlops_sandbox import commands, windows
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.organisation import arguments
 from mlops_sandbox.pipelines import DefinitionError
@@ -206,6 +206,12 @@ def _add_uploads(command: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
+    try:
+        if options.call is not commands.validate:
+            windows.refuse()
+    except SandboxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     # A CI server ends a run with SIGTERM: the same clean stop as Ctrl-C.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
