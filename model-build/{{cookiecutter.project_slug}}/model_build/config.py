@@ -287,7 +287,7 @@ class ModelConfig(Section):
     """What the model has to reach on the test set: by metric; with `data.targets` by target and metric.
 
     Of one label: accuracy, macro_f1, weighted_f1, expected_calibration_error. Of several: micro_f1, macro_f1,
-    weighted_f1, exact_match, hamming_loss.
+    weighted_f1, exact_match, hamming_loss, expected_calibration_error.
     """
     comparison: Comparison = Comparison()
     card: Card = Card()
