@@ -136,7 +136,8 @@ def _differences(comparison: Mapping[str, Any]) -> list[str]:
 
 def _mix(mix: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
-        f"  {each['label']}: {each['live']['share']:.1%} -> {each['candidate']['share']:.1%} of its texts"
+        f"  {each['label']}: {each['live']['share']:.1%} -> {each['candidate']['share']:.1%} "
+        "of the texts to train on"
         for each in mix[:3]
         if abs(each["candidate"]["share"] - each["live"]["share"]) >= 0.005
     ]

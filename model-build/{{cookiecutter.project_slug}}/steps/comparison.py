@@ -47,6 +47,7 @@ def with_live_model(
             "unresolved",
             "nobody looked up the live model: start the pipeline with `make run` or a push, not by hand",
         )
+    print(f"asking the live model {places.live_package} the same texts", flush=True)
     try:
         live = live_model.ask(
             places.live_package,

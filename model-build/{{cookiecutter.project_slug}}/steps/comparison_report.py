@@ -113,7 +113,7 @@ def _classes(target: Mapping[str, Any]) -> str:
     ]
     if len(shown) < len(classes):
         rows.append(_row(f"… {len(classes) - len(shown)} classes between these are in evaluation.json"))
-    return _table(["Class", "#Rows", "#F1 live", "#F1 new", "Difference", "#Rows found more"], rows)
+    return _table(["Class", "#Rows", "#F1 live", "#F1 new", "Difference", "#More rows found"], rows)
 
 
 def _ends(classes: Sequence[Any]) -> list[Any]:

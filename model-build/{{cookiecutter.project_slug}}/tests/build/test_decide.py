@@ -185,6 +185,23 @@ def test_rejecting_says_what_comes_back(run):
     assert status == 0, "a rejected one can be approved again"
 
 
+def test_with_credentials_the_decision_is_in_their_name_and_another_account_is_refused(
+    registry, capsys, monkeypatch
+):
+    settings = load(registry)
+    accounts = settings.project.accounts
+    with sandbox(settings) as running:
+        for name, value in running.environment(accounts.shared_services).items():
+            monkeypatch.setenv(name, value)
+        assert cli.main(["--root", str(registry), "approve", "1", "--yes"]) == 0
+        who = running.client("sts").get_caller_identity()["Arn"].rsplit(":", 1)[-1]
+        assert f"Approved by {who} at" in capsys.readouterr().out
+        for name, value in running.environment(accounts.production).items():
+            monkeypatch.setenv(name, value)
+        assert cli.main(["--root", str(registry), "reject", "1", "--reason", "no", "--yes"]) == 1
+        assert f"expected account {accounts.shared_services}" in capsys.readouterr().err
+
+
 def test_the_live_model_becomes_parameters_and_what_is_gone_a_placeholder(run, registry):
     run("approve", "2", "--yes")
     settings = load(registry)
