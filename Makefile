@@ -24,7 +24,7 @@ MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 .PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-terraform docs screenshots format sync bench clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: setup-build setup-container  ## create both Python environments (the other commands do it when needed)
 
