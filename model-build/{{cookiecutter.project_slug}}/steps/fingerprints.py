@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+
+from duplicates import string_buffers
 
 NAME = "training_texts.npy"
 SETS = ("train", "validation")  # the validation set has chosen the epoch and the temperature
@@ -19,8 +22,12 @@ SETS = ("train", "validation")  # the validation set has chosen the epoch and th
 
 def of(texts: Iterable[str]) -> np.ndarray:
     """Return each text's hash, uint64."""
-    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, dtype="<u8")
+    return _hashes(text.encode() for text in texts)
+
+
+def _hashes(texts: Iterable[bytes]) -> np.ndarray:
+    digests = [hashlib.blake2b(text, digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
 def write(sets: Path, folder: Path) -> None:
@@ -32,10 +39,16 @@ def write(sets: Path, folder: Path) -> None:
     """
     parts = [np.empty(0, dtype="<u8")]
     for path in (path for name in SETS for path in sorted((sets / name).glob("*.parquet"))):
-        with pq.ParquetFile(path) as file:
+        # a buffer, as in readers.py: without one Arrow holds a whole row group
+        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             for batch in file.iter_batches(8192, columns=["text"]):
-                parts.append(of(batch.column("text").to_pylist()))
-    np.save(folder / NAME, np.unique(np.concatenate(parts)))
+                data, bounds = string_buffers(batch.column("text"))
+                content = data.tobytes()
+                parts.append(_hashes(content[begin:end] for begin, end in pairwise(bounds.tolist())))
+    hashes = np.concatenate(parts)
+    parts.clear()
+    hashes.sort()  # no text is there twice (duplicates.py)
+    np.save(folder / NAME, hashes)
 
 
 def read(folder: Path) -> np.ndarray | None:

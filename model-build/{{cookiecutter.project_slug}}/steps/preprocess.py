@@ -36,8 +36,9 @@ The rules:
 - The same data, settings and seed give the same sets, whatever the names of the files and the order of the
   rows (save that of a text in two groups the first row decides).
 
-Memory does not grow with the number of rows (with groups, by some tens of bytes for each group); the disk
-holds the rows once more while the step runs, below ``--output``.
+Memory does not grow with the number of rows, but for the hashes of the texts that are trained on (8 bytes
+each; with groups some tens of bytes for each group, with several targets for each combination of labels); the
+disk holds the rows once more while the step runs, below ``--output``.
 """
 
 from __future__ import annotations
