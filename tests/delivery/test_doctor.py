@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter
+from botocore.exceptions import ClientError
 from doctor import cli, configuration, credentials, machine, network, organisation, programs
 from doctor.finding import PROBLEM, Finding, Part, as_data, from_data, in_words, note, ok, problem
 
@@ -203,6 +204,19 @@ def test_credentials_of_another_account_are_a_problem_that_names_both(
     found = one(credentials.look(other).findings, "credentials")
     assert found.state == PROBLEM
     assert OTHER_ACCOUNT in found.text and "expected 333333333333" in found.text
+
+
+def test_credentials_that_aws_does_not_take_are_a_problem(project: Project) -> None:
+    for code in ("ExpiredToken", "InvalidClientTokenId"):
+        finding = credentials.refused(
+            ClientError({"Error": {"Code": code, "Message": "no"}}, "GetCallerIdentity")
+        )
+        assert finding.state == PROBLEM and "expired or unknown to AWS" in finding.text
+        assert finding.fix is not None and "aws sso login" in finding.fix
+    skewed = credentials.refused(
+        ClientError({"Error": {"Code": "SignatureDoesNotMatch"}}, "GetCallerIdentity")
+    )
+    assert skewed.fix is not None and "a wrong clock" in skewed.fix
 
 
 def test_no_credentials_are_a_note_and_a_profile_that_is_not_there_a_problem(

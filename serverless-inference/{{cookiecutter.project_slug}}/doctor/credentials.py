@@ -71,7 +71,7 @@ def look(project: Project) -> Caller:
             return Caller([*lines, note(text, f"{SIGN_IN}; for the sandbox: {SANDBOX}")])
         identity = within(session.client("sts").get_caller_identity)
     except Exception as error:  # boto3's errors have no common base
-        return Caller([*lines, _refused(error)])
+        return Caller([*lines, refused(error)])
     account, arn = identity["Account"], identity["Arn"]
     return Caller([*lines, _whose(project, account, arn, _production(project))], account, session)
 
@@ -110,7 +110,8 @@ def _production(project: Project) -> str | None:
     return project_value(project.root, "production")
 
 
-def _refused(error: Exception) -> Finding:
+def refused(error: Exception) -> Finding:
+    """Why AWS does not say whose they are."""
     words = " ".join(str(error).split())
     if isinstance(error, exceptions.ProfileNotFound):
         return problem(f"credentials: {words}", "aws configure list-profiles, then: export AWS_PROFILE=NAME")
