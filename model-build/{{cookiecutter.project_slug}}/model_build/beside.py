@@ -63,6 +63,22 @@ def shown(version: Version, evaluation: Mapping[str, Any] | None, live: int | No
     return [*lines, *(f"NOTE: {warning}" for warning in comparison["warnings"])]
 
 
+def briefly(evaluation: Mapping[str, Any]) -> list[str]:
+    """A line for each target that was compared: `Beside the live version 3: accuracy 0.012 better`."""
+    comparison = evaluation.get("comparison") or {}
+    if comparison.get("status") != "compared":
+        return []
+    several = len(comparison["targets"]) > 1
+    return [
+        f"Beside the live version {comparison['live']['version']}: {f'{name}, ' if several else ''}"
+        + ", ".join(
+            f"{_NAMES[metric]} {difference(figure['difference'], 3)}"
+            for metric, figure in target["figures"].items()
+        )
+        for name, target in comparison["targets"].items()
+    ]
+
+
 def difference(value: float, digits: int) -> str:
     """A difference in words, such as `0.012 better`."""
     if round(abs(value), digits) == 0:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import beside
 from .assets import split_uri
 
 _SHOWN = {
@@ -63,6 +64,7 @@ def summary(result: Result, root: Path) -> str:
     targets = result.evaluation.get("targets")
     for name, target in (targets or {"": result.evaluation}).items():
         lines += [f"  {name}", *(f"  {line}" for line in _figures(target))] if targets else _figures(target)
+    lines += beside.briefly(result.evaluation)
     shown = result.report.relative_to(root) if result.report.is_relative_to(root) else result.report
     lines.append(f"Report: {shown}")
     lines.append(

@@ -264,3 +264,10 @@ def test_what_is_kept_fits_into_one_line_of_the_service():
 def test_no_difference_is_never_called_better():
     assert beside.difference(0.00004, 4) == "the same"
     assert beside.difference(-0.0001, 4) == "0.0001 worse"
+
+
+def test_a_run_says_in_a_line_how_it_compares():
+    assert beside.briefly(evaluation(4)) == [
+        "Beside the live version 4: accuracy 0.010 better, macro F1 the same"
+    ]
+    assert beside.briefly(evaluation(None)) == []
