@@ -107,7 +107,7 @@ def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) ->
     log(project).parent.mkdir(exist_ok=True)
     try:
         with (
-            log(project).open("a", encoding="utf-8") as kept,
+            log(project).open("a", encoding="utf-8", newline="\n") as kept,
             subprocess.Popen(
                 words,
                 cwd=folder,
