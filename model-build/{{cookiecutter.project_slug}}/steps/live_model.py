@@ -108,6 +108,8 @@ def labels_of(answer: Mapping[str, Any], targets: Sequence[Target]) -> dict[str,
 
 def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack a model of this version of the steps or of an earlier one."""
+    if not archive.is_file():
+        raise CannotAsk("its archive is not in S3 any more")
     try:
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")

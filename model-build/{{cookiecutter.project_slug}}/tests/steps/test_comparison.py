@@ -279,6 +279,9 @@ def test_a_model_whose_code_fails_is_told_and_no_traceback(packed, trained, tmp_
     (broken / "live_model/model.tar.gz").write_bytes(b"no archive")
     with pytest.raises(CannotAsk, match="cannot be unpacked"):
         ask(broken, ["a"])
+    (broken / "live_model/model.tar.gz").unlink()
+    with pytest.raises(CannotAsk, match="not in S3 any more"):
+        ask(broken, ["a"])
 
 
 def test_serving_json_of_before_targets_had_names_is_understood():
