@@ -107,7 +107,7 @@ def _classes(target: Mapping[str, Any]) -> str:
             _number(f"{each['live']['f1']:.3f}"),
             _number(f"{each['candidate']['f1']:.3f}"),
             arrow(each["difference"]),
-            _number(f"{each['found_more']:+d}"),
+            _number(f"{each['found_more']:+d}" if each["found_more"] else "0"),
         )
         for each in shown
     ]
@@ -153,7 +153,7 @@ def _sets(data: Mapping[str, Any]) -> str:
             )
             for name in data["sets"]["candidate"]
         ),
-        _row("SHA-256", *(f"<td>{data['sha256'][side][:16]}…</td>" for side in ("live", "candidate"))),
+        _row("SHA-256", *(_number(f"{data['sha256'][side][:16]}…") for side in ("live", "candidate"))),
     ]
     return _wide(_table(["Data", "#Live", "#New"], rows))
 
