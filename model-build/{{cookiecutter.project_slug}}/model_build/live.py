@@ -58,6 +58,7 @@ def package(project: ProjectConfig, sagemaker: Any) -> dict[str, Any] | None:
         "ModelApprovalStatus": "Approved",
         "SortBy": "CreationTime",
         "SortOrder": "Descending",  # the service's default is oldest first
+        "PaginationConfig": {"PageSize": 100},  # its default is 10
     }
     with explained(f"model package group {project.model_package_group}"):
         try:

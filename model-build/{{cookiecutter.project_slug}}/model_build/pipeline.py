@@ -97,6 +97,7 @@ def model_packages(project: ProjectConfig, sagemaker: Any, most: int) -> list[di
         "ModelPackageGroupName": project.model_package_group,
         "SortBy": "CreationTime",
         "SortOrder": "Descending",  # the service's default is oldest first
+        "PaginationConfig": {"PageSize": 100},  # its default is 10
     }
     with explained(f"model package group {project.model_package_group}"):
         try:
