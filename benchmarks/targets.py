@@ -107,7 +107,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[13])
-    parser.add_argument("--rows", type=int, default=3000, help="texts to train on; 0 for all 6,117")
+    parser.add_argument("--rows", type=int, default=2000, help="texts to train on; 0 for all 6,117")
     parser.add_argument("--rounds", type=int, default=3, help="of measuring the serving")
     parser.add_argument("--work", type=Path, help="where finished trainings are kept; else nowhere")
     parser.add_argument("--at-most", type=int, help="trainings in this run; the next goes on")
