@@ -214,7 +214,7 @@ def environments(
     with Sandbox(folder / "sandbox", accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
         registry = make_registry(generate, folder, sandbox)
         made = {name: make_environment(name, folder / name, registry) for name in ACCOUNTS}
-        modules = ("jobs_role", "function_role", "events_role", "watching.module.role")
+        modules = ("jobs_role", "function_role", "events_role", "watching[0].module.role")
 
         def apply(environment: Environment) -> None:
             environment.record()
