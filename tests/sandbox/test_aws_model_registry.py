@@ -202,3 +202,26 @@ def test_the_registry_is_there_again_after_a_restart(tmp_path):
         after = client.describe_model_package(ModelPackageName=arn)
         assert register(client).endswith("/3")
     assert {**after, "ResponseMetadata": 0} == {**before, "ResponseMetadata": 0}
+
+
+def test_a_card_comes_back_as_it_was_given(sagemaker):
+    content = '{"model_overview":{"model_creator":"a"},"evaluation_details":[{"name":"Test set"}]}'
+    card = {"ModelCardContent": content, "ModelCardStatus": "PendingReview"}
+    arn = register(sagemaker, ModelCard=card)
+    assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelCard"] == card
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "expected JSON"),
+        ("[]", "expected an object, got list"),
+        ('{"model_package_details": {}}', "has no model_package_details"),
+        ('{"model_overview": {"model_name": "a"}}', "has no model_overview.model_name"),
+        ('{"a":\n1}', "expected one line"),
+        (f'"{"x" * 100_000}"', "at most 100000 characters"),
+    ],
+)
+def test_a_card_of_another_layout_is_refused(sagemaker, content, message):
+    with pytest.raises(ClientError, match=message):
+        register(sagemaker, ModelCard={"ModelCardContent": content, "ModelCardStatus": "Draft"})

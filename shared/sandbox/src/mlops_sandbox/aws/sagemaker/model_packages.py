@@ -1,11 +1,13 @@
 """The model registry: model packages, versioned in their groups.
 
 moto numbers versions by counting, lower-cases names in ARNs, forgets customer metadata on every update, drops
-what it does not know, and cannot delete. These calls return what was given, as the service does.
+what it does not know (a model card, for one), and cannot delete. These calls return what was given, as the
+service does.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -33,6 +35,17 @@ _SUMMARY = (
 _NOT_DESCRIBED = ("Tags", "ClientToken")
 #: "The metadata properties ... up to 50 key-value pairs": CreateModelPackage, CustomerMetadataProperties.
 _MAX_METADATA = 50
+#: The parts of a model package's card: "Model package model card schema" in the Developer Guide. Other cards
+#: have more.
+_CARD = {
+    "model_overview": {"model_creator", "model_artifact"},
+    "intended_uses": None,
+    "business_details": None,
+    "training_details": None,
+    "evaluation_details": None,
+    "additional_information": None,
+}
+_LONGEST_CARD = 100_000
 
 
 def short_name(name_or_arn: str) -> str:
@@ -53,6 +66,7 @@ def create_model_package(self: SageMakerResponse) -> ActionResult:
         raise ValidationError("Exactly one of ModelPackageGroupName and ModelPackageName must be given.")
     _check_approval(request.get("ModelApprovalStatus"))
     _check_metadata(request.get("CustomerMetadataProperties") or {})
+    _check_card(request.get("ModelCard"))
     backend, account, region = self.sagemaker_backend, self.current_account, self.region
     described = {key: value for key, value in request.items() if key not in _NOT_DESCRIBED}
     if group:
@@ -112,6 +126,7 @@ def update_model_package(self: SageMakerResponse) -> ActionResult:
     request = dict(self.params)
     record = _find(self, request.pop("ModelPackageArn"))
     _check_approval(request.get("ModelApprovalStatus"))
+    _check_card(request.get("ModelCard"))
     metadata = {**record.description.get("CustomerMetadataProperties", {})}
     metadata |= request.pop("CustomerMetadataProperties", None) or {}
     for key in request.pop("CustomerMetadataPropertiesToRemove", None) or []:
@@ -166,6 +181,31 @@ def _check_metadata(metadata: dict[str, str]) -> None:
         raise ValidationError(
             f"CustomerMetadataProperties: expected at most {_MAX_METADATA} pairs, got {len(metadata)}"
         )
+
+
+def _check_card(card: dict[str, Any] | None) -> None:
+    """Refuse a card that is no JSON object, too long, or has parts that such a card does not have."""
+    text = (card or {}).get("ModelCardContent")
+    if text is None:
+        return
+    where = "ModelCard.ModelCardContent"
+    if len(text) > _LONGEST_CARD or "\n" in text:
+        raise ValidationError(
+            f"{where}: expected one line of at most {_LONGEST_CARD} characters, got {len(text)} characters "
+            f"in {text.count(chr(10)) + 1} lines"
+        )
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValidationError(f"{where}: expected JSON, got {error}") from None
+    if not isinstance(content, dict):
+        raise ValidationError(f"{where}: expected an object, got {type(content).__name__}")
+    unknown = [key for key in content if key not in _CARD]
+    for part, keys in _CARD.items():
+        if keys is not None:
+            unknown += [f"{part}.{key}" for key in content.get(part, {}) if key not in keys]
+    if unknown:
+        raise ValidationError(f"{where}: a model package's card has no {', '.join(unknown)}")
 
 
 def install() -> None:
