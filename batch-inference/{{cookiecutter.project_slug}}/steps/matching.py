@@ -47,22 +47,36 @@ class Reader:
     def lines(self, path: Path, joined: bool) -> Iterator[_Line]:
         """Yield the lines of a file of answers."""
         read = self._read
-        for number, id, answer in _answers(path, joined):
+        for number, line in _lines(path):
+            id, answer = parse(line, joined)
             found = read(answer)
-            if found is not None:
-                yield _Line(number, id, found, None)
-            else:
-                others = targets_of(answer) not in (None, self._targets)
-                yield _Line(number, id, None, OTHER_TARGETS if others else NO_ANSWER)
+            yield _Line(number, id, found, None if found is not None else self._why(answer))
+
+    def _why(self, answer: Any) -> str:
+        """Return why that is no answer."""
+        return OTHER_TARGETS if targets_of(answer) not in (None, self._targets) else NO_ANSWER
 
 
 def first_targets(paths: Sequence[Path], joined: bool) -> tuple[Target, ...] | None:
     """Return what the first answer that can be read is made of, or None when none can be read."""
     for path in paths:
-        for _, _, answer in _answers(path, joined):
-            if targets := targets_of(answer):
+        for _, line in _lines(path):
+            if targets := targets_of(parse(line, joined)[1]):
                 return targets
     return None
+
+
+def parse(line: bytes, joined: bool) -> tuple[float | None, Any]:
+    """Return the id of a line's row if it tells one, and the answer; None if it has none."""
+    try:
+        answer = json_lines.load(line.decode())
+    except ValueError:
+        return None, None
+    if not joined:
+        return None, answer
+    if isinstance(answer, dict) and isinstance(answer.get("id"), (int, float)):
+        return answer["id"], answer.get("SageMakerOutput")
+    return None, None
 
 
 def match_by_id(rows: Iterable[dict[str, Any]], path: Path, reader: Reader) -> Iterator[Matched]:
@@ -128,19 +142,3 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         for number, line in enumerate(file, 1):
             if not line.isspace():
                 yield number, line
-
-
-def _answers(path: Path, joined: bool) -> Iterator[tuple[int, float | None, Any]]:
-    """Yield each line's number, the id of its row if it tells one, and the answer; None if it has none."""
-    for number, line in _lines(path):
-        try:
-            answer = json_lines.load(line.decode())
-        except ValueError:
-            yield number, None, None
-            continue
-        if not joined:
-            yield number, None, answer
-        elif isinstance(answer, dict) and isinstance(answer.get("id"), (int, float)):
-            yield number, answer["id"], answer.get("SageMakerOutput")
-        else:
-            yield number, None, None

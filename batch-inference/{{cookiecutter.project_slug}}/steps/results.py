@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -36,6 +36,7 @@ class Added:
     ) -> None:
         self.columns = list(added_columns(names, targets, top_labels))
         self._targets, self._version, self._top_labels = targets, version, top_labels
+        self._version_field = str(version)
 
     def values(self, answer: Answer | None, error: str | None) -> list[Any]:
         """Return JSON values for one row: scores with 6 decimals, several labels as a list, None for none."""
@@ -53,21 +54,23 @@ class Added:
                 found.append(said.needs_review)
         return [*found, self._version, error]
 
-    def fields(self, answer: Answer | None, error: str | None) -> list[Any]:
-        """Return the same as fields of a CSV: several labels, and their scores, with ``;`` between them."""
+    def fields(self, answer: Answer | None, error: str | None) -> list[str]:
+        """Return the same as a CSV has it: several labels, and their scores, with ``;`` between them."""
         if answer is None:
-            return [None] * (len(self.columns) - 1) + [error]
-        found: list[Any] = []
+            return [""] * (len(self.columns) - 1) + [_field(error)]
+        found: list[str] = []
         for target, said in zip(self._targets, answer):
             if target.several:
-                found.append(";".join([_escaped(label) for label, _ in said.labels]))
+                found.append(_field(";".join([_escaped(label) for label, _ in said.labels])))
                 found.append(";".join([f"{score:.6f}" for _, score in said.labels]))
             else:
-                found += [part for label, score in said.labels for part in (label, f"{score:.6f}")]
-                found += [None] * (2 * (self._top_labels - len(said.labels)))
+                for label, score in said.labels:
+                    found += (_field(label), f"{score:.6f}")
+                found += [""] * (2 * (self._top_labels - len(said.labels)))
             if target.reviewed:
                 found.append("true" if said.needs_review else "false")
-        return [*found, self._version, error]
+        found += (self._version_field, _field(error))
+        return found
 
 
 class CsvResult:
@@ -82,7 +85,7 @@ class CsvResult:
     def __init__(self, stream: BinaryIO, columns: list[str], added: Added) -> None:
         self._stream, self._columns, self._added = stream, columns, added
         self._nothing = [None] * len(columns)
-        self._write(columns + added.columns)
+        self._write(columns, map(_field, added.columns))
 
     def add(self, row: dict[str, Any], answer: Answer | None, error: str | None) -> None:
         """Write a row."""
@@ -90,12 +93,12 @@ class CsvResult:
         if "columns" in row:
             own = dict(zip(row["columns"], values))
             values = [own.get(name) for name in self._columns]
-        self._write(values + self._added.fields(answer, error))
+        self._write(values, self._added.fields(answer, error))
 
-    def _write(self, values: list[Any]) -> None:
+    def _write(self, values: list[Any], fields: Iterable[str]) -> None:
         # Not the csv module: before Python 3.13 it leaves a field with CR unquoted when lines end in LF, and
         # that of Python 3.10 cannot write a NUL character.
-        line = ",".join([_field(value) for value in values]) + "\n"
+        line = ",".join([*map(_field, values), *fields]) + "\n"
         try:
             self._stream.write(line.encode())
         except UnicodeEncodeError:  # half of a surrogate pair, from JSON
