@@ -37,7 +37,7 @@ def compare_target(
     repeats: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Compare both models' answers to one target, on the chosen rows; the other arguments as in ``compare``."""
+    """Compare both models' answers to one target, on the chosen rows; other arguments as in ``compare``."""
     target = candidate.target
     # Several labels hold if either model may answer several; a label that only one of them knows counts.
     kind = "several" if "several" in (target.kind, live.kind) else "one"
