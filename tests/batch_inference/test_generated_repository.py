@@ -28,7 +28,7 @@ def test_the_schema_in_the_repository_is_that_of_the_models(batch: Path, tmp_pat
     assert (batch / "config/transform.schema.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["status", "promote", "submit", "results", "deploy"])
+@pytest.mark.parametrize("command", ["status", "watch", "promote", "submit", "results", "deploy"])
 def test_without_credentials_a_command_says_so_in_a_line(batch: Path, command: str) -> None:
     arguments = {"submit": ["examples/canary.csv"], "deploy": ["staging"]}.get(command, [])
     done = run(batch, "batch_inference", command, *arguments)
@@ -36,7 +36,7 @@ def test_without_credentials_a_command_says_so_in_a_line(batch: Path, command: s
     assert "credentials" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "check", "status", "promote", "submit", "results", "deploy"])
+@pytest.mark.parametrize("command", ["", "check", "status", "watch", "promote", "submit", "results", "deploy"])
 def test_every_command_has_help(batch: Path, command: str) -> None:
     done = run(batch, "batch_inference", *filter(None, [command]), "--help")
     assert done.returncode == 0 and "examples:" in done.stdout

@@ -27,7 +27,7 @@ def test_the_schema_in_the_repository_is_that_of_the_models(serving: Path, tmp_p
     assert (serving / "config/endpoint.schema.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["status", "promote", "rollback", "invoke", "deploy"])
+@pytest.mark.parametrize("command", ["status", "watch", "promote", "rollback", "invoke", "deploy"])
 def test_without_credentials_a_command_says_so_in_a_line(serving: Path, command: str) -> None:
     arguments = {"rollback": ["--to", "1"], "invoke": ["a text"], "deploy": ["staging"]}.get(command, [])
     done = run(serving, "serverless_inference", command, *arguments)
@@ -35,7 +35,7 @@ def test_without_credentials_a_command_says_so_in_a_line(serving: Path, command:
     assert "credentials" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "check", "status", "promote", "rollback", "invoke", "deploy"])
+@pytest.mark.parametrize("command", ["", "check", "status", "watch", "promote", "rollback", "invoke", "deploy"])
 def test_every_command_has_help(serving: Path, command: str) -> None:
     done = run(serving, "serverless_inference", *filter(None, [command]), "--help")
     assert done.returncode == 0 and "examples:" in done.stdout
