@@ -36,7 +36,9 @@ def test_without_credentials_a_command_says_so_in_a_line(batch: Path, command: s
     assert "credentials" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "check", "status", "watch", "promote", "submit", "results", "deploy"])
+@pytest.mark.parametrize(
+    "command", ["", "check", "status", "watch", "promote", "submit", "results", "deploy"]
+)
 def test_every_command_has_help(batch: Path, command: str) -> None:
     done = run(batch, "batch_inference", *filter(None, [command]), "--help")
     assert done.returncode == 0 and "examples:" in done.stdout

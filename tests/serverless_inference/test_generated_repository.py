@@ -35,7 +35,9 @@ def test_without_credentials_a_command_says_so_in_a_line(serving: Path, command:
     assert "credentials" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "check", "status", "watch", "promote", "rollback", "invoke", "deploy"])
+@pytest.mark.parametrize(
+    "command", ["", "check", "status", "watch", "promote", "rollback", "invoke", "deploy"]
+)
 def test_every_command_has_help(serving: Path, command: str) -> None:
     done = run(serving, "serverless_inference", *filter(None, [command]), "--help")
     assert done.returncode == 0 and "examples:" in done.stdout
