@@ -126,8 +126,10 @@ def _watch(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
         status = client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=id_)[
             "pipelineExecution"
         ]["status"]
+        # In this order: what a stage is at may be newer than whose it is, and never an earlier execution's.
+        ours = _stages_of(client, name, id_)
         pipeline = pipelines.describe(client, organisation.shared_services, name)
-        changes = dict(_changes(client, name, id_, pipeline))
+        changes = dict(_changes(pipeline, ours))
         for place, state in changes.items():
             if shown.get(place) != state:
                 shown[place] = state
@@ -203,14 +205,18 @@ def _newest(client: Any, name: str) -> dict[str, Any] | None:
     return dict(listed[0]) if listed else None
 
 
-def _changes(client: Any, name: str, id_: str, pipeline: pipelines.Pipeline) -> Iterator[tuple[str, str]]:
-    """Return what each stage and action of this execution is at; what an earlier one left is passed over."""
+def _stages_of(client: Any, name: str, id_: str) -> set[str]:
+    """Return the stages that an execution has reached; in the others an earlier one was the latest."""
     state = client.get_pipeline_state(name=name)
-    ours = {
+    return {
         stage["stageName"]
         for stage in state.get("stageStates", [])
         if (stage.get("latestExecution") or {}).get("pipelineExecutionId") == id_
     }
+
+
+def _changes(pipeline: pipelines.Pipeline, ours: set[str]) -> Iterator[tuple[str, str]]:
+    """Return what each action of the stages that are ours is at."""
     for stage in pipeline.stages:
         if stage.name in ours:
             if stage.status == "Skipped":
