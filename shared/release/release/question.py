@@ -1,5 +1,6 @@
 """The pipeline's question about production, answered from the command line."""
 
+import os
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -99,6 +100,8 @@ def promote(own: Session, pipeline: str, *, reject: str | None, yes: bool) -> in
         print("Nothing waits for an answer. What is live: make status")
         return 1
     print(f"{asked.summary}\nThe report: {asked.report}")
+    if os.environ.get("AWS_ENDPOINT_URL"):  # then that address, which is AWS's, leads nowhere
+        print("In the sandbox `mlops-sandbox approve` prints its address.")
     words = "Deploy this to production?" if reject is None else f"Refuse it ({reject})?"
     if not agreed(f"{words} [y/N] ", yes=yes):
         return 1
