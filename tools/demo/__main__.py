@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -121,7 +122,7 @@ def run(told: Sequence[Chapter], options: argparse.Namespace) -> int:
         status = INTERRUPTED
     finally:
         shell.close()
-        end(work, keep=options.keep and status == OK)
+        end(work, keep=options.keep and status != INTERRUPTED)
         signal.signal(signal.SIGTERM, before)
     return status
 
@@ -161,7 +162,8 @@ def summary(times: Times, work: Path) -> None:
 def wait_for_person(work: Path) -> None:
     """On a terminal, leave the page there until somebody has looked at it."""
     if made.organisations(work) and sys.stdin.isatty():
-        input("\nThe two accounts still run, and their page can be looked at. Enter ends them: ")
+        with contextlib.suppress(EOFError, KeyboardInterrupt):  # another way to say that it is enough
+            input("\nThe two accounts still run, and their page can be looked at. Enter ends them: ")
 
 
 def end(work: Path, *, keep: bool) -> None:

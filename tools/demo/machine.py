@@ -69,10 +69,8 @@ def _terraform_settings(own: Path, variables: Mapping[str, str]) -> dict[str, st
     """Return where Terraform gets its plug-ins, unless this person has said so: once, not for each root."""
     quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
     mirror = variables.get(PLUGINS)
-    if mirror is None and (
-        {"TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR"} & set(variables)
-        or Path("~/.terraformrc").expanduser().exists()
-    ):
+    theirs = Path(variables.get("TF_CLI_CONFIG_FILE") or "~/.terraformrc").expanduser().is_file()
+    if mirror is None and (theirs or "TF_PLUGIN_CACHE_DIR" in variables):
         return quiet
     config = own / CONFIG
     if mirror is not None:
