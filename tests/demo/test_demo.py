@@ -20,8 +20,10 @@ Demo = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Demo:
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
     """Starts `python -m demo` with a page; what it makes goes below a folder of the test."""
+    # said where plug-ins are, it fetches none: these pages do not use Terraform
+    monkeypatch.setenv("TF_PLUGIN_CACHE_DIR", str(tmp_path))
 
     def start(page: str, *arguments: str) -> subprocess.Popen[str]:
         path = tmp_path / "story.md"

@@ -70,9 +70,9 @@ def failure(chapter: Chapter, command: Command, how: str, shell: Shell) -> str:
         f"Chapter {chapter.number}, {chapter.title}: the command of line {command.line} {how}:\n"
         + "\n".join(f"  {line}" for line in typed(command))
         + f"\n  It said last:\n{said}\n"
-        + "What was made until here stays in build/ for a look. `make demo` begins anew; with `ARGS=--keep` it "
-        "leaves the accounts running when this happens again: their page, `mlops-sandbox status` and "
-        "`mlops-sandbox logs` say more."
+        + "What was made until here stays in build/ for a look. `make demo` begins anew; `make demo "
+        "ARGS=--keep` leaves the accounts running when this happens again: their page, `mlops-sandbox "
+        "status` and `mlops-sandbox logs` say more."
     )
 
 
