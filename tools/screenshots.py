@@ -46,6 +46,7 @@ class Picture:
     address: str
     width: int = 1280
     height: int = 900
+    cut: int = 0  # from above: what says where this machine keeps things
 
 
 def main() -> int:
@@ -78,18 +79,20 @@ def pictures(build: Path, temporary: Path) -> Iterator[Picture]:
         yield Picture("home", home.as_uri(), height=840)
     organisation = running(build / "email-routing")
     if organisation is not None:
-        yield Picture("sandbox", organisation.page, height=1400)
+        yield Picture("sandbox", organisation.page, height=1400, cut=64)
         kinds = {
             "comparison": ("email-router", "/report.html"),
             "endpoint": ("email-router-endpoint", ".html"),
         }
         for name, (slug, end) in kinds.items():
-            report = newest(organisation, slug, end, temporary / f"{name}.html")
+            report = report_of(organisation, slug, end, temporary / f"{name}.html")
             if report is not None:
-                yield Picture(name, at(report, "Beside the live model"), width=1100)
-    reports = sorted(build.glob("csat/*/reports/*/report.html"), key=lambda path: path.stat().st_mtime)
-    if reports:
-        yield Picture("evaluation", reports[-1].as_uri(), width=1100, height=1300)
+                yield Picture(name, beginning_at(report, "Beside the live model"), width=1100)
+        first = report_of(
+            organisation, "email-router", "/report.html", temporary / "first.html", newest=False
+        )
+        if first is not None:
+            yield Picture("evaluation", first.as_uri(), width=1100, height=1300)
     for summary in build.glob("csat/*/results/survey_month.html"):
         yield Picture("batch", summary.as_uri(), width=1100, height=1300)
 
@@ -100,8 +103,10 @@ def running(work: Path) -> Organisation | None:
     return next((each for each in found if each is not None and each.running), None)
 
 
-def newest(organisation: Organisation, slug: str, end: str, into: Path) -> Path | None:
-    """The newest report in a repository's bucket, as a file; None without one."""
+def report_of(
+    organisation: Organisation, slug: str, end: str, into: Path, newest: bool = True
+) -> Path | None:
+    """The newest report in a repository's bucket, or the oldest, as a file; None without one."""
     s3 = organisation.client("s3")
     bucket = f"{organisation.prefix}-{slug}-{organisation.shared_services}-{organisation.region}"
     found = [
@@ -112,15 +117,17 @@ def newest(organisation: Organisation, slug: str, end: str, into: Path) -> Path 
     ]
     if not found:
         return None
-    s3.download_file(bucket, max(found)[1], str(into))
+    s3.download_file(bucket, (max if newest else min)(found)[1], str(into))
     return into
 
 
-def at(report: Path, heading: str) -> str:
-    """The address of a section of a report, or of its beginning: headings have no names of their own."""
+def beginning_at(report: Path, heading: str) -> str:
+    """The address of a report that begins with one of its sections: a picture shows the top of a page."""
     text = report.read_text(encoding="utf-8")
-    report.write_text(text.replace(f"<h2>{heading}", f'<h2 id="here">{heading}', 1), encoding="utf-8")
-    return report.as_uri() + "#here"
+    first, section = text.find("<section"), text.find(f"<section><h2>{heading}")
+    if section > first:
+        report.write_text(text[:first] + text[section:], encoding="utf-8")
+    return report.as_uri()
 
 
 def take(browser: str, picture: Picture, path: Path, temporary: Path) -> None:
@@ -137,9 +144,10 @@ def take(browser: str, picture: Picture, path: Path, temporary: Path) -> None:
     )
     if not raw.is_file():
         raise RuntimeError(f"{picture.address}: expected a picture, got none: {done.stderr[-500:]}")
-    with Image.open(raw) as image:
+    with Image.open(raw) as whole:
+        image = whole.convert("RGB").crop((0, picture.cut, whole.width, whole.height))
         for colours in (128, 64, 32, 16):
-            image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+            image.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
             if path.stat().st_size <= MOST_BYTES:
                 return
 
