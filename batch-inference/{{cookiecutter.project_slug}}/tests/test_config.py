@@ -47,7 +47,9 @@ def test_left_out_keys_have_the_values_that_the_file_shows() -> None:
     default = TransformConfig.model_validate(few).model_dump(mode="json")
     for section in ("input", "output", "retention"):
         assert default[section] == shown[section]
-    assert default["staging"] == shown["staging"]
+    # the file asks for more texts in staging, where the canary is most of what is answered
+    more = {"watching": {**default["staging"]["watching"], "texts": shown["staging"]["watching"]["texts"]}}
+    assert {**default["staging"], **more} == shown["staging"]
 
 
 def test_the_schema_for_editors_is_that_of_the_models() -> None:
