@@ -86,15 +86,15 @@ def wait_for(organisation: Organisation, name: str, say: Say = print) -> None:
 def follow_newest(organisation: Organisation, name: str, say: Say = print) -> bool:
     """Show a pipeline's newest execution until it ends or waits; returns whether it has not failed.
 
-    When that one is over already, another that begins within ``EVENT_SECONDS`` is followed: what a person has
-    just approved or answered starts it.
+    When that one is over already, and what it has started as well, another that begins within
+    ``EVENT_SECONDS`` is followed: what a person has just approved or answered starts it.
 
     Raises:
         SandboxError: there is no such pipeline, or nothing has been started in it.
     """
     client = organisation.client("codepipeline")
     newest = _newest(client, name)
-    if newest is not None and newest["status"] not in _ENDED:
+    if newest is not None and (newest["status"] not in _ENDED or _trains(organisation, name, newest)):
         return _watch(organisation, name, newest["pipelineExecutionId"], say)
     ids = {newest["pipelineExecutionId"]} if newest else set()
     begun = _new(client, name, ids, EVENT_SECONDS)
@@ -177,6 +177,14 @@ def _follow_started(organisation: Organisation, name: str, id_: str, say: Say) -
                 reference = "/".join(package.rsplit("/", 2)[-2:])
                 say(f"waiting for approval: mlops-sandbox approve {reference}")
     return True
+
+
+def _trains(organisation: Organisation, name: str, newest: dict[str, Any]) -> bool:
+    """Tell whether a SageMaker execution goes on that an execution's builds have started."""
+    client = organisation.client("sagemaker")
+    started = _started(organisation.client("codepipeline"), name, newest["pipelineExecutionId"])
+    found = (client.describe_pipeline_execution(PipelineExecutionArn=arn) for arn in started)
+    return any(each["PipelineExecutionStatus"] in ("Executing", "Stopping") for each in found)
 
 
 def _started(client: Any, name: str, id_: str) -> list[str]:
