@@ -31,6 +31,7 @@ examples:
 an organisation of two accounts, in the background:
   mlops-sandbox up
   mlops-sandbox push --follow
+  mlops-sandbox follow spam-deploy
   mlops-sandbox status --open
   mlops-sandbox approve
   mlops-sandbox down

@@ -79,8 +79,10 @@ next
       from here on this shell's make register, AWS CLI, boto3 and Terraform use the sandbox, not AWS
   make register ARGS=--no-bitbucket
       in a generated repository: makes its pipeline, and sends the commit, which starts it
+  {program} follow
+      there: watch what that does, until it ends or waits; `{program} push --follow` sends the next commit
   {program} approve
-      the model, when it is there; `{program} push --follow` sends the next commit
+      what waits for an answer: the model, when it is there
   {program} down{own}
       ends it and keeps the state"""
     )
