@@ -78,7 +78,8 @@ class Key:
 
 
 def models() -> dict[str, type[BaseModel]]:
-    """File name -> its model, imported from the templates as they stand."""
+    """File name -> its model, imported from the templates as they stand; nothing is left in their folders."""
+    sys.dont_write_bytecode = True
     for folder in ("shared/template", "shared/release", *(f"{file.template}/{PROJECT}" for file in FILES)):
         if str(COLLECTION / folder) not in sys.path:
             sys.path.append(str(COLLECTION / folder))
