@@ -11,6 +11,7 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -78,20 +79,39 @@ class Key:
 
 
 def models() -> dict[str, type[BaseModel]]:
-    """File name -> its model, imported from the templates as they stand; nothing is left in their folders."""
-    sys.dont_write_bytecode = True
-    for folder in ("shared/template", "shared/release", *(f"{file.template}/{PROJECT}" for file in FILES)):
-        if str(COLLECTION / folder) not in sys.path:
-            sys.path.append(str(COLLECTION / folder))
-    return {file.name: getattr(importlib.import_module(file.module), file.model) for file in FILES}
+    """File name -> its model."""
+    return {file.name: _load(file)[0] for file in FILES}
 
 
 def meanings(file: File) -> dict[str, str]:
     """Key -> what its pattern means, in words."""
-    found: dict[str, str] = {}
-    for module in ("configuration.project", f"{file.module.partition('.')[0]}.load"):
-        found |= getattr(importlib.import_module(module), "MEANINGS", {})
-    return found
+    return _load(file)[1]
+
+
+@cache
+def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
+    """The model of a file and the meanings of its patterns, imported from the template as it stands.
+
+    Nothing is left: no compiled file in the template, whose files are copied, and no module that another
+    import would find.
+    """
+    folders = [str(COLLECTION / folder) for folder in ("shared/template", "shared/release")]
+    folders.append(str(COLLECTION / file.template / PROJECT))
+    before, compiled = set(sys.modules), sys.dont_write_bytecode
+    sys.path[:0], sys.dont_write_bytecode = folders, True
+    try:
+        model = getattr(importlib.import_module(file.module), file.model)
+        words: dict[str, str] = {}
+        for module in ("configuration.project", f"{file.module.partition('.')[0]}.load"):
+            words |= getattr(importlib.import_module(module), "MEANINGS", {})
+    finally:
+        del sys.path[: len(folders)]
+        sys.dont_write_bytecode = compiled
+        for name in set(sys.modules) - before:
+            origin = getattr(sys.modules[name], "__file__", None) or ""
+            if origin.startswith(tuple(folders)):
+                del sys.modules[name]
+    return model, words
 
 
 def keys(model: type[BaseModel], words: dict[str, str], above: str = "") -> Iterator[Key]:
