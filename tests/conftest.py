@@ -107,7 +107,7 @@ def generate(template_repository: Path) -> Callable[..., Path]:
 def generated(
     generate: Callable[..., Path], git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """The repository that default answers give. For reading: tests share it, and nothing may write into it."""
+    """The repository that default answers give. Tests share it: for reading, nothing may write into it."""
     repository = generate(tmp_path_factory.mktemp("generated"))
     yield repository
     assert git(repository, "status", "--porcelain", "--ignored") == "", "a test wrote into what tests share"

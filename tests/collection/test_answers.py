@@ -1,9 +1,11 @@
 """Answers reach the generated files unchanged, whatever they hold, or are refused with a line for each."""
 
+import importlib
 import os
 import subprocess
+import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,9 +23,13 @@ PRINTABLE = st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"])
 
 
 @pytest.fixture(scope="session")
-def config(load: Callable[[Path], ModuleType]) -> ModuleType:
+def config() -> Iterator[ModuleType]:
     """The generated repository's own reading of config/project.yaml."""
-    return load(PROJECT / "model_build/config.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PROJECT)
+        yield importlib.import_module("model_build.config")
+    for name in [name for name in sys.modules if name.split(".")[0] == "model_build"]:
+        del sys.modules[name]
 
 
 def line(longest: int) -> st.SearchStrategy[str]:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter
-from delivery import cli
 from mlops_sandbox import Sandbox
 
+from delivery import cli
 from tests.terraform_environment import cli_environment
 
 ACCOUNT, OTHER_ACCOUNT, REGION = "111111111111", "222222222222", "ca-central-1"

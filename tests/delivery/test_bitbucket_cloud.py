@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
 from delivery.bitbucket import CLOUD_API, ROLE_VARIABLE, Cloud
 from delivery.http_json import RequestFailed
 from delivery.project import Project

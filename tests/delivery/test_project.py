@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from delivery import project
 from delivery.errors import DeliveryError
 

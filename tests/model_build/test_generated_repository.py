@@ -84,7 +84,9 @@ def test_a_mistake_on_the_command_line_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_without_credentials_run_says_how_to_get_them(repository: Path, model_build: Run, monkeypatch) -> None:
+def test_without_credentials_run_says_how_to_get_them(
+    repository: Path, model_build: Run, monkeypatch
+) -> None:
     monkeypatch.setenv("HOME", "/nonexistent")
     done = model_build(repository, "status")
     assert done.returncode == 1

@@ -136,12 +136,11 @@ def test_below_a_threshold_nothing_is_registered_and_the_figures_are_named(
 def test_a_problem_in_the_data_stops_the_run_with_its_reason(
     small_repository: Path, first_run: str, model_build: Run
 ) -> None:
-    (small_repository / "data/broken.csv").write_text(
-        "subject,body,service_line,conversation\na,b,,1\nc,d,,2\n"
-    )
+    rows = "".join(f"{n},text {n},{'ab'[n % 2]},the only one\n" for n in range(20))
+    (small_repository / "data/broken.csv").write_text("subject,body,service_line,conversation\n" + rows)
     set_model(small_repository, **{"data.source": "data/broken.csv"})
     done = model_build(small_repository, "local")
     assert done.returncode == 1
     assert "Preprocess" in done.stdout
-    assert "label" in done.stdout
+    assert "groups by 'conversation'" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
