@@ -17,6 +17,12 @@ from cookiecutter.utils import create_env_with_context
 
 COLLECTION = Path(__file__).resolve().parents[1]
 TEMPLATE = "model-build"
+STORIES = ("test_from_", "test_demo.", "test_tutorial_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long stories first: begun last, one of them would go on alone while the other workers are idle."""
+    items.sort(key=lambda item: not item.path.name.startswith(STORIES))
 
 
 @pytest.fixture(scope="session", autouse=True)
