@@ -94,6 +94,18 @@ def test_without_credentials_run_says_how_to_get_them(
     assert "Traceback" not in done.stderr
 
 
+def test_a_profile_that_is_not_there_is_named(repository: Path, container_python: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "model_build", "status"],
+        cwd=repository,
+        env={**command_environment(container_python), "AWS_PROFILE": "of-another-machine"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "of-another-machine" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.slow
 def test_its_own_make_test_creates_its_environments_and_passes(generate, tmp_path: Path) -> None:
     """As a new user: nothing installed, `make test`."""

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ProfileNotFound
+
 from configuration.console import show_what_can_be_shown
 from configuration.errors import UserError
 
@@ -28,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(load(options.root.absolute()), options)
     except UserError as error:
         print(error, file=sys.stderr)
+        return 1
+    except ProfileNotFound as error:
+        print(f"AWS settings: {error}: choose another with AWS_PROFILE, or unset it", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

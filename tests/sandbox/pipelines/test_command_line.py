@@ -243,6 +243,11 @@ def test_validate_says_everything_that_is_wrong(cli: Cli) -> None:
     assert not (cli.folder / ".sandbox").exists()
 
 
+def test_a_profile_that_is_not_there_is_in_nobodys_way(cli: Cli) -> None:
+    cli.environment["AWS_PROFILE"] = "of-another-machine"
+    assert "no executions" in cli("executions")[0]
+
+
 def test_validate_does_not_ask_for_parameters(cli: Cli) -> None:
     gate = condition("Gate", [compare("Equals", get("Parameters.P"), "x")], [fail("No", "x")])
     out = cli.here("validate", cli.definition(gate, parameters=[parameter("P")]))
