@@ -86,6 +86,7 @@ bench: setup  ## measure ours beside what one would use instead (a few minutes)
 	@$(VENV)/bin/python benchmarks/endpoint.py
 	@$(VENV)/bin/python benchmarks/batch_steps.py
 	@$(VENV)/bin/python benchmarks/batch.py --model tiny --rows 1000 10000 100000
+	@$(VENV)/bin/python benchmarks/targets.py --rows 2000
 
 clean:  ## remove environments, caches and the demo
 	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) $(DOCS_VENV) docs/reference build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,10 +6,10 @@ it says so and stops. Both sides have the same rows in the same sets, base model
     python benchmarks/targets.py --seeds 13 14 15 --work build/targets
 
 Three models are trained for each seed, which takes a while: what is finished stays in `--work`, and the next
-run goes on from there. Serving is measured with the model's own inference.py, one process for each model, in
-alternating rounds: two models are two processes, each of which is asked about every text. Only the ratios say
-something about another machine. `make bench` runs it with one seed; MLOPS_CONTAINER_PYTHON is the Python that
-stands for SageMaker's images.
+run goes on from there. Serving is measured with the model's own inference.py, one process with one thread for
+each model, in alternating rounds: two models are two processes, each of which is asked about every text. Only
+the ratios say something about another machine. `make bench` runs it with one seed; MLOPS_CONTAINER_PYTHON is
+the Python that stands for SageMaker's images.
 """
 
 from __future__ import annotations
@@ -221,7 +221,10 @@ def serving_table(work: Path, seed: int, rounds: int) -> str:
     for number in range(rounds):
         for side in found if number % 2 == 0 else reversed(found):
             models = ["both"] if side == "one" else TARGETS
-            parts = [json.loads(run("-c", SERVE, work / f"{model}-{seed}/model", texts)) for model in models]
+            parts = [
+                json.loads(run("-c", SERVE, work / f"{model}-{seed}/model", texts, threads=1))
+                for model in models
+            ]
             found[side].append(Serving(*map(sum, zip(*parts, strict=True))))
     size = {
         model: sum(
