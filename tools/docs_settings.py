@@ -97,7 +97,10 @@ def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
     """
     folders = [str(COLLECTION / folder) for folder in ("shared/template", "shared/release")]
     folders.append(str(COLLECTION / file.template / PROJECT))
-    before, compiled = set(sys.modules), sys.dont_write_bytecode
+    before, compiled = dict(sys.modules), sys.dont_write_bytecode
+    for name, loaded in before.items():  # another template's module may have the same name
+        if PROJECT in (getattr(loaded, "__file__", None) or ""):
+            del sys.modules[name]
     sys.path[:0], sys.dont_write_bytecode = folders, True
     try:
         model = getattr(importlib.import_module(file.module), file.model)
@@ -107,10 +110,10 @@ def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
     finally:
         del sys.path[: len(folders)]
         sys.dont_write_bytecode = compiled
-        for name in set(sys.modules) - before:
-            origin = getattr(sys.modules[name], "__file__", None) or ""
-            if origin.startswith(tuple(folders)):
+        for name, loaded in list(sys.modules.items()):
+            if (getattr(loaded, "__file__", None) or "").startswith(tuple(folders)):
                 del sys.modules[name]
+        sys.modules.update(before)
     return model, words
 
 

@@ -50,4 +50,4 @@ def test_in_a_single_account_each_environment_answers_its_own_files(
         assert "Contents" not in staging.client("s3").list_objects_v2(Bucket=staging.bucket)
 
 
-ROLES = ("begin", "events", "jobs", "publish")
+ROLES = ("begin", "drift", "events", "jobs", "publish")
