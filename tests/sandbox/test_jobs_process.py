@@ -78,8 +78,8 @@ def test_a_script_can_act_on_a_stop_that_ends_its_launcher(tmp_path):
     lines: list[str] = []
     stop = threading.Event()
     script = """
-import signal, sys, time
-def save(*_): time.sleep(0.3); print("saved", flush=True); sys.exit(0)
+import os, signal, sys, time
+def save(*_): time.sleep(0.3); os.write(1, b"saved\\n"); sys.exit(0)
 signal.signal(signal.SIGTERM, save); print("ready", flush=True); time.sleep(60)
 """
     process = start(
