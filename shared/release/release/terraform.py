@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from configuration.errors import UserError
 
 PLAN = "environment.tfplan"
+ADOPTED = "adopted.tf"
 LOCK_TIMEOUT = "15m"  # while another build ends
 _NAMES = {
     "aws_lambda_function": "function_name",
@@ -59,8 +60,13 @@ class Root:
         return frozenset(done.stdout.split()) if done.returncode == 0 else frozenset()
 
     def adopt(self, address: str, name: str) -> None:
-        """Takes a resource that exists into the state."""
-        self._run("import", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", *self._variables, address, name)
+        """Has the next plan take a resource that exists into the state; `apply` does it.
+
+        Not `terraform import`, which takes one by one: where one instance of several is in the state already,
+        whatever reads the others ends with an error.
+        """
+        with (self.folder / ADOPTED).open("a", encoding="utf-8", newline="\n") as file:
+            file.write(f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n\n")
 
     def unlock(self, lock_id: str) -> None:
         """Removes a lock whose owner is gone."""
@@ -98,7 +104,8 @@ class Root:
         try:
             self._run("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", PLAN)
         finally:
-            (self.folder / PLAN).unlink(missing_ok=True)
+            for name in (PLAN, ADOPTED):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _run(self, *arguments: str) -> None:
         words = _command(arguments)
