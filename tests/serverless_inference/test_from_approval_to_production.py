@@ -39,7 +39,7 @@ from tests.serverless_inference.variants import (
 )
 
 pytestmark = pytest.mark.slow
-# `terraform import` could not take in both functions of a lost state; the plan's import blocks that replace it have
+# `terraform import` could not take in both functions of a lost state; the import blocks that replace it have
 # not been seen in this story yet: take the marks away once they have.
 after_a_lost_state = pytest.mark.xfail(reason="taking in a lost state by import blocks is new", strict=False)
 
