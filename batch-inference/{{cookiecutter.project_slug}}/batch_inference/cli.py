@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
+from configuration.asking import YES
 from release import findings, question, watched
-from release.asking import YES
 from release.build import sign_in
 from release.command_line import CommandLine, say
 from release.environments import ENVIRONMENTS, STAGING

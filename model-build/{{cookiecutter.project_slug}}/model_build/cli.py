@@ -224,8 +224,8 @@ def _print_status(settings: Settings, sagemaker: Any, most: int) -> int:
         )
         name = run["PipelineExecutionArn"].rsplit("/", 1)[-1]
         print(f"  {run['StartTime']:%Y-%m-%d %H:%M}  {run['PipelineExecutionStatus']:<10}  {name}{reason}")
-    packages = pipeline.model_packages(settings.project, sagemaker, most)
-    newest = str(next(iter(versions.approved(settings.project, sagemaker)), ""))
+    packages = versions.model_packages(settings.project, sagemaker, most)
+    newest = str(next(iter(versions.approved_numbers(settings.project, sagemaker)), ""))
     print(
         f"model package group {settings.project.model_package_group}"
         + ("" if packages else ": no versions yet")

@@ -1,14 +1,13 @@
 """People's decisions: compare, approve and reject a version, with all that speaks for and against it."""
 
 import getpass
-import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import botocore.exceptions
 
+from configuration.asking import agreed
 from configuration.errors import UserError
 
 from . import versions
@@ -19,8 +18,6 @@ from .config import Settings
 from .local import report_folder
 from .versions import APPROVED, PENDING, REJECTED, Version
 
-YES = "MLOPS_YES"
-"""Environment variable: 1 answers every question with yes, as in the other repositories."""
 LONGEST = 1024  # characters of an ApprovalDescription
 
 
@@ -44,7 +41,7 @@ def approve(
 ) -> int:
     """Show a version, say what follows, ask, approve it; the exit status."""
     version = versions.find(settings.project, clients.sagemaker, number)
-    _refuse_to_approve(version, versions.approved(settings.project, clients.sagemaker))
+    _refuse_to_approve(version, versions.approved_numbers(settings.project, clients.sagemaker))
     show(settings, clients, version)
     print(
         f"\nApproving version {version.number} starts the deployment of every repository that follows this "
@@ -66,7 +63,9 @@ def reject(
             f"version {version.number} is rejected already: {version.decision or 'no reason was given'}"
         )
     show(settings, clients, version)
-    print(f"\n{_what_rejecting_does(version, versions.approved(settings.project, clients.sagemaker))}")
+    print(
+        f"\n{_what_rejecting_does(version, versions.approved_numbers(settings.project, clients.sagemaker))}"
+    )
     if not agreed(f"Reject version {version.number} ({reason})? [y/N] ", yes=yes):
         return 1
     _decide(clients.sagemaker, version, REJECTED, who, reason)
@@ -75,7 +74,7 @@ def reject(
 
 def show(settings: Settings, clients: Clients, version: Version) -> None:
     """Print what is known about a version, and where its report is."""
-    live = next(iter(versions.approved(settings.project, clients.sagemaker)), None)
+    live = next(iter(versions.approved_numbers(settings.project, clients.sagemaker)), None)
     evaluation = versions.read_json(clients.s3, version.evaluation_uri) if version.evaluation_uri else None
     print("\n".join(shown(version, evaluation, live)))
     report = _fetch_report(settings.root, clients.s3, version)
@@ -101,22 +100,6 @@ def caller(session: Any, account: str) -> str:
 def this_user() -> str:
     """Who decides in a sandbox, which knows no people: the user of this machine."""
     return f"{getpass.getuser()}, in the sandbox"
-
-
-def agreed(question: str, *, yes: bool) -> bool:
-    """Whether to go on; without anybody to ask, only if that was said beforehand (`yes`, or MLOPS_YES=1)."""
-    if yes or os.environ.get(YES) == "1":
-        return True
-    if not sys.stdin.isatty():
-        print(f"Nothing is changed: there is no terminal to ask on. Without asking: --yes, or {YES}=1")
-        return False
-    try:
-        answer = input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        answer = False
-    if not answer:
-        print("Nothing is changed.")
-    return answer
 
 
 def description(status: str, who: str, reason: str) -> str:

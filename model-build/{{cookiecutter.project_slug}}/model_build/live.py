@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from . import versions
 from .assets import Asset, digest_of, split_uri
 from .aws_errors import explained
 from .config import ProjectConfig
@@ -53,26 +54,8 @@ def package(project: ProjectConfig, sagemaker: Any) -> dict[str, Any] | None:
     Raises:
         UserError: the registry cannot be read.
     """
-    request = {
-        "ModelPackageGroupName": project.model_package_group,
-        "ModelApprovalStatus": "Approved",
-        "SortBy": "CreationTime",
-        "SortOrder": "Descending",  # the service's default is oldest first
-        "PaginationConfig": {"PageSize": 100},  # its default is 10
-    }
-    with explained(f"model package group {project.model_package_group}"):
-        try:
-            for page in sagemaker.get_paginator("list_model_packages").paginate(**request):
-                for found in page["ModelPackageSummaryList"]:  # a page may be empty and not the last
-                    if found["ModelPackageStatus"] == "Completed":
-                        described: dict[str, Any] = sagemaker.describe_model_package(
-                            ModelPackageName=found["ModelPackageArn"]
-                        )
-                        return described
-        except botocore.exceptions.ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-    return None
+    newest = next(iter(versions.approved(project, sagemaker)), None)
+    return versions.describe(sagemaker, newest["ModelPackageArn"]).described if newest else None
 
 
 def parameters(found: dict[str, Any] | None, s3: Any) -> dict[str, str]:

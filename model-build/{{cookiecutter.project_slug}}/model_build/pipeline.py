@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import botocore.exceptions
-
 from configuration.errors import UserError
 
 from . import assets
@@ -88,24 +86,3 @@ def executions(project: ProjectConfig, sagemaker: Any, most: int) -> list[dict[s
         except sagemaker.exceptions.ResourceNotFound:
             return []
     return list(answer["PipelineExecutionSummaries"])
-
-
-def model_packages(project: ProjectConfig, sagemaker: Any, most: int) -> list[dict[str, Any]]:
-    """The newest versions in the model package group, newest first."""
-    found: list[dict[str, Any]] = []
-    request: dict[str, Any] = {
-        "ModelPackageGroupName": project.model_package_group,
-        "SortBy": "CreationTime",
-        "SortOrder": "Descending",  # the service's default is oldest first
-        "PaginationConfig": {"PageSize": 100},  # its default is 10
-    }
-    with explained(f"model package group {project.model_package_group}"):
-        try:
-            for page in sagemaker.get_paginator("list_model_packages").paginate(**request):
-                found += page["ModelPackageSummaryList"]  # a page may be empty and not the last
-                if len(found) >= most:
-                    break
-        except botocore.exceptions.ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-    return found[:most]

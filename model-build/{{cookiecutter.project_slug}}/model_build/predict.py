@@ -16,7 +16,7 @@ from configuration.errors import UserError
 
 from .config import Settings
 from .local import sandbox
-from .pipeline import model_packages
+from .versions import model_packages
 
 SHOWN_CLASSES = 2
 _WIDTH = 64  # characters of a text in the table

@@ -13,7 +13,6 @@ from configuration.errors import UserError
 from .assets import split_uri
 from .aws_errors import explained
 from .config import ProjectConfig
-from .pipeline import model_packages
 
 PENDING, APPROVED, REJECTED = "PendingManualApproval", "Approved", "Rejected"
 WORDS = {PENDING: "waits for approval", APPROVED: "approved", REJECTED: "rejected"}
@@ -73,6 +72,40 @@ class Version:
         return str(self.described.get("ApprovalDescription", ""))
 
 
+def model_packages(
+    project: ProjectConfig, sagemaker: Any, most: int, status: str | None = None
+) -> list[dict[str, Any]]:
+    """Summaries of the newest versions in the group, newest first.
+
+    Args:
+        project: says which group.
+        sagemaker: a client.
+        most: how many at most.
+        status: only those about which this was decided, a key of `WORDS`; None: all.
+
+    Raises:
+        UserError: the registry cannot be read.
+    """
+    found: list[dict[str, Any]] = []
+    request: dict[str, Any] = {
+        "ModelPackageGroupName": project.model_package_group,
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",  # the service's default is oldest first
+        "PaginationConfig": {"PageSize": 100},  # its default is 10
+        **({"ModelApprovalStatus": status} if status else {}),
+    }
+    with explained(f"model package group {project.model_package_group}"):
+        try:
+            for page in sagemaker.get_paginator("list_model_packages").paginate(**request):
+                found += page["ModelPackageSummaryList"]  # a page may be empty and not the last
+                if len(found) >= most:
+                    break
+        except botocore.exceptions.ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+    return found[:most]
+
+
 def describe(sagemaker: Any, arn: str) -> Version:
     """A version by its ARN.
 
@@ -112,13 +145,15 @@ def listed(known: Sequence[dict[str, Any]], most: int = 10) -> str:
     return ", ".join(shown) + more
 
 
-def approved(project: ProjectConfig, sagemaker: Any) -> list[int]:
+def approved(project: ProjectConfig, sagemaker: Any) -> list[dict[str, Any]]:
+    """Summaries of the approved versions, the newest first: the first of them is live."""
+    found = model_packages(project, sagemaker, _MOST, APPROVED)
+    return [each for each in found if each["ModelPackageStatus"] == "Completed"]
+
+
+def approved_numbers(project: ProjectConfig, sagemaker: Any) -> list[int]:
     """The numbers of the approved versions, the newest first."""
-    return [
-        int(each["ModelPackageVersion"])
-        for each in model_packages(project, sagemaker, _MOST)
-        if each["ModelApprovalStatus"] == APPROVED and each["ModelPackageStatus"] == "Completed"
-    ]
+    return [int(each["ModelPackageVersion"]) for each in approved(project, sagemaker)]
 
 
 def read_json(s3: Any, uri: str) -> dict[str, Any] | None:

@@ -9,13 +9,8 @@ from typing import Any
 
 from champion import Verdict
 from charts import short
+from report_parts import METRICS, number, row, section, table, wide
 
-NAMES = {
-    "accuracy": "Accuracy",
-    "exact_match": "Exact match",
-    "macro_f1": "Macro F1",
-    "micro_f1": "Micro F1",
-}
 TEXT_SHOWN = 280
 CLASSES_SHOWN = 30
 
@@ -26,7 +21,7 @@ CLASSES = """F1 of each class with both models; the greatest loss comes first.""
 EXAMPLES = """Those first of which the new model was surest."""
 
 
-def section(comparison: Mapping[str, Any], verdict: Verdict) -> str:
+def sections(comparison: Mapping[str, Any], verdict: Verdict) -> str:
     """Return the comparison as HTML; its examples may have texts."""
     return _margin(verdict) + _compared(comparison)
 
@@ -43,7 +38,7 @@ def _compared(comparison: Mapping[str, Any]) -> str:
     title = "Beside the live model"
     if comparison["status"] != "compared":
         note = comparison.get("note", "")
-        return _section(title, escape(note[:1].upper() + note[1:]), "")
+        return section(title, escape(note[:1].upper() + note[1:]), "")
     live, rows = comparison["live"], comparison["rows"]
     facts = {
         "Live model": f"version {live['version']}, commit {live['commit'][:12]}",
@@ -55,20 +50,20 @@ def _compared(comparison: Mapping[str, Any]) -> str:
     several = len(comparison["targets"]) > 1
     for name, target in comparison["targets"].items():
         body.append(f"<h3>{escape(name)}</h3>" if several else "")
-        body.append(_wide(_figures(target)))
+        body.append(wide(_figures(target)))
         body.append(_changed(target["changed"]))
-    parts = [_section(title, DIFFERENCE, "\n".join(body))]
+    parts = [section(title, DIFFERENCE, "\n".join(body))]
     for name, target in comparison["targets"].items():
         of = f": {escape(name)}" if several else ""
-        parts.append(_section(f"Gains and losses of each class{of}", CLASSES, _wide(_classes(target))))
+        parts.append(section(f"Gains and losses of each class{of}", CLASSES, wide(_classes(target))))
         for word, what in (("broken", "became wrong"), ("fixed", "became right")):
             examples = target["examples"][word]
             if examples:
                 total = target["changed"][word]
                 title = f"Answers that {what}{of}"
                 text = f"{total} in all. {EXAMPLES}"
-                parts.append(_section(title, text, _wide(_examples(examples))))
-    parts.append(_section("What else is different", "", _differences(comparison)))
+                parts.append(section(title, text, wide(_examples(examples))))
+    parts.append(section("What else is different", "", _differences(comparison)))
     return "\n".join(parts)
 
 
@@ -84,10 +79,10 @@ def _figures(target: Mapping[str, Any]) -> str:
     for metric, figure in target["figures"].items():
         low, high = figure["confidence_interval"]
         told = "" if low <= 0 <= high else " (not by chance alone)"
-        cells = [NAMES[metric], _number(f"{figure['live']:.4f}"), _number(f"{figure['candidate']:.4f}")]
-        cells += [arrow(figure["difference"], 4) + told, _number(f"{low:+.4f} to {high:+.4f}")]
-        rows.append(_row(*cells))
-    return _table(["Figure", "#Live", "#New", "Difference", "#95 % interval"], rows)
+        cells = [METRICS[metric], number(f"{figure['live']:.4f}"), number(f"{figure['candidate']:.4f}")]
+        cells += [arrow(figure["difference"], 4) + told, number(f"{low:+.4f} to {high:+.4f}")]
+        rows.append(row(*cells))
+    return table(["Figure", "#Live", "#New", "Difference", "#95 % interval"], rows)
 
 
 def _changed(changed: Mapping[str, int]) -> str:
@@ -101,19 +96,19 @@ def _classes(target: Mapping[str, Any]) -> str:
     classes = target["classes"]
     shown = classes if len(classes) <= CLASSES_SHOWN else _ends(classes)
     rows = [
-        _row(
+        row(
             escape(each["label"]),
-            _number(f"{each['rows']:,}"),
-            _number(f"{each['live']['f1']:.3f}"),
-            _number(f"{each['candidate']['f1']:.3f}"),
+            number(f"{each['rows']:,}"),
+            number(f"{each['live']['f1']:.3f}"),
+            number(f"{each['candidate']['f1']:.3f}"),
             arrow(each["difference"]),
-            _number(f"{each['found_more']:+d}" if each["found_more"] else "0"),
+            number(f"{each['found_more']:+d}" if each["found_more"] else "0"),
         )
         for each in shown
     ]
     if len(shown) < len(classes):
-        rows.append(_row(f"… {len(classes) - len(shown)} classes between these are in evaluation.json"))
-    return _table(["Class", "#Rows", "#F1 live", "#F1 new", "Difference", "#More rows found"], rows)
+        rows.append(row(f"… {len(classes) - len(shown)} classes between these are in evaluation.json"))
+    return table(["Class", "#Rows", "#F1 live", "#F1 new", "Difference", "#More rows found"], rows)
 
 
 def _ends(classes: Sequence[Any]) -> list[Any]:
@@ -124,10 +119,10 @@ def _examples(examples: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for each in examples:
         text = escape(short(" ".join(each.get("text", "").split()), TEXT_SHOWN))
-        cells = [_number(str(each["row"])), _number(f"{each['confidence']:.3f}")]
+        cells = [number(str(each["row"])), number(f"{each['confidence']:.3f}")]
         cells += [escape(each[name] or "(none)") for name in ("label", "live", "candidate")]
-        rows.append(_row(*cells, f'<td class="text">{text}</td>'))
-    return _table(["#Row", "#Confidence", "True class", "Live", "New", "Text"], rows)
+        rows.append(row(*cells, f'<td class="text">{text}</td>'))
+    return table(["#Row", "#Confidence", "True class", "Live", "New", "Text"], rows)
 
 
 def _differences(comparison: Mapping[str, Any]) -> str:
@@ -145,31 +140,31 @@ def _data(data: Mapping[str, Any] | None) -> str:
 
 def _sets(data: Mapping[str, Any]) -> str:
     rows = [
-        _row("Rows of the files", *(_number(f"{data['rows'][side]:,}") for side in ("live", "candidate"))),
+        row("Rows of the files", *(number(f"{data['rows'][side]:,}") for side in ("live", "candidate"))),
         *(
-            _row(
+            row(
                 f"Texts in {name}",
-                *(_number(f"{data['sets'][side][name]:,}") for side in ("live", "candidate")),
+                *(number(f"{data['sets'][side][name]:,}") for side in ("live", "candidate")),
             )
             for name in data["sets"]["candidate"]
         ),
-        _row("SHA-256", *(_number(f"{data['sha256'][side][:16]}…") for side in ("live", "candidate"))),
+        row("SHA-256", *(number(f"{data['sha256'][side][:16]}…") for side in ("live", "candidate"))),
     ]
-    return _wide(_table(["Data", "#Live", "#New"], rows))
+    return wide(table(["Data", "#Live", "#New"], rows))
 
 
 def _mix(mix: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        _row(
+        row(
             escape(each["label"]),
             *(
-                _number(f"{each[side]['rows']:,} ({each[side]['share']:.1%})")
+                number(f"{each[side]['rows']:,} ({each[side]['share']:.1%})")
                 for side in ("live", "candidate")
             ),
         )
         for each in mix[:CLASSES_SHOWN]
     ]
-    return _wide(_table(["Texts to train on, by class", "#Live", "#New"], rows))
+    return wide(table(["Texts to train on, by class", "#Live", "#New"], rows))
 
 
 def _settings(settings: Sequence[Mapping[str, Any]] | None) -> str:
@@ -178,35 +173,7 @@ def _settings(settings: Sequence[Mapping[str, Any]] | None) -> str:
     if not settings:
         return "<p>Settings: those of config/model.yaml that make a model are the same.</p>"
     rows = [
-        _row(escape(each["key"]), *(escape(json.dumps(each[side])) for side in ("live", "candidate")))
+        row(escape(each["key"]), *(escape(json.dumps(each[side])) for side in ("live", "candidate")))
         for each in settings
     ]
-    return _wide(_table(["config/model.yaml", "Live", "New"], rows))
-
-
-def _section(title: str, explanation: str, content: str) -> str:
-    return f"<section><h2>{title}</h2><p>{explanation}</p>\n{content}</section>"
-
-
-def _wide(content: str) -> str:
-    return f'<div class="wide">{content}</div>'
-
-
-def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    """Return a table; a heading that begins with ``#`` stands over numbers."""
-    cells = (
-        f'<th scope="col" class="number">{name[1:]}</th>'
-        if name[0] == "#"
-        else f'<th scope="col">{name}</th>'
-        for name in head
-    )
-    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table><thead><tr>{''.join(cells)}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _row(*cells: str) -> str:
-    return "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in cells)
-
-
-def _number(text: str) -> str:
-    return f'<td class="number">{text}</td>'
+    return wide(table(["config/model.yaml", "Live", "New"], rows))

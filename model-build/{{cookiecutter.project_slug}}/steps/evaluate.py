@@ -109,7 +109,7 @@ def write(
     (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     card = json.dumps(model_card.content(content), indent=2)
     (folder / "model_card.json").write_text(card + "\n", encoding="utf-8")
-    html = page(evaluation, comparison_report.section(compared, verdict))
+    html = page(evaluation, comparison_report.sections(compared, verdict))
     (folder / "report.html").write_text(html, encoding="utf-8")
     return content
 

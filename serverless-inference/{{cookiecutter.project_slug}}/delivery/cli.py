@@ -1,11 +1,11 @@
 """The command line: `python -m delivery COMMAND`, or `make COMMAND`."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from configuration.asking import agreed
 from configuration.console import show_what_can_be_shown
 
 from . import act, plan, probe, publish, unregister
@@ -144,7 +144,7 @@ def _register(project: Project, options: argparse.Namespace) -> int:
         )
     steps = plan.steps(project, facts, wishes)
     print("\n".join(["This will be done:", *(f"  {n}. {step.words}" for n, step in enumerate(steps, 1))]))
-    if not _agreed(options, "Do it? [y/N] ", ("y", "yes")):
+    if not agreed("Do it? [y/N] ", yes=options.yes, variable=YES):
         return 1
     assert facts.aws.foundation is not None  # else there were problems
     act.act(act.World(project, facts.aws.foundation, aws), steps, retry(options), _say)
@@ -184,7 +184,9 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
         )
     )
     print(f"What was published stays in s3://{project.source_bucket}/{project.repository}/.")
-    if not _agreed(options, f"Type {project.slug} to remove it: ", (project.slug,)):
+    if not agreed(
+        f"Type {project.slug} to remove it: ", yes=options.yes, variable=YES, accepted=(project.slug,)
+    ):
         return 1
     unregister.act(tasks, retry(options), _say)
     print(
@@ -208,25 +210,6 @@ def _status(project: Project, _: argparse.Namespace) -> int:
     if facts.aws.pipeline:
         print(show.pipeline_in_words(project, client(aws, "codepipeline")))
     return 0 if facts.aws.pipeline else 1
-
-
-def _agreed(options: argparse.Namespace, question: str, accepted: tuple[str, ...]) -> bool:
-    """Whether to go on; without anybody to ask, only if that was said beforehand."""
-    if options.yes or os.environ.get(YES) == "1":
-        return True
-    if not sys.stdin.isatty():
-        print(
-            "Nothing is changed, because there is no terminal to ask on. "
-            f"To do this without asking: --yes, or {YES}=1"
-        )
-        return False
-    try:
-        agreed = input(question).strip().lower() in accepted
-    except EOFError:
-        agreed = False
-    if not agreed:
-        print("Nothing is changed.")
-    return agreed
 
 
 def _say(line: str) -> None:

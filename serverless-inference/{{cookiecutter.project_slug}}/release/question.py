@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from configuration.asking import agreed
 from configuration.errors import UserError
 
-from .asking import agreed
 from .aws import Session, code, plain_errors
 
 STAGE, ACTION = "Production", "Approve"  # terraform/modules/promotion

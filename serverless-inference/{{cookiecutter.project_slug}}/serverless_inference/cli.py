@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
+from configuration.asking import YES, agreed
 from release import findings, question, registry, watched
-from release.asking import YES, agreed
 from release.build import sign_in
 from release.command_line import CommandLine, say
 from release.environments import ENVIRONMENTS, STAGING

@@ -224,13 +224,13 @@ def test_the_report_says_everything_in_words_and_escapes_texts():
     found = comparison.compare(
         old, [new], ["<b>one</b>", "two", "three"], [1, 2, 3], {"text": tiny.TEXT}, 50, 1
     )
-    html = comparison_report.section(found, champion.verdict(found, ("accuracy", 0.1)))
+    html = comparison_report.sections(found, champion.verdict(found, ("accuracy", 0.1)))
     assert "Margin passed" in html
     assert "&lt;b&gt;one" in html
     assert "= the same" in html
     assert "became wrong" in html
     assert "does not carry its settings" in html
-    assert "No version" in comparison_report.section(
+    assert "No version" in comparison_report.sections(
         comparison.nothing("none", "no version"), champion.verdict(comparison.nothing("none", ""), None)
     )
 
