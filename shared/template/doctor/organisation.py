@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import Any, Callable, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -138,12 +139,12 @@ def _roles(known: Known) -> list[Finding]:
     iam, project = known.aws.client("iam"), known.project
     names = []
     if (project.root / "release").is_dir():  # this repository deploys
-        names.append((f"{project.prefix}-deployment-staging", APPLY))
+        names.append(f"{project.prefix}-deployment-staging")
     if known.document.get("production_account_id") == project.shared_services:
-        names.append((f"{project.prefix}-deployment", APPLY))
+        names.append(f"{project.prefix}-deployment")
     lines = [
-        _asked(f"role {name}", _says(lambda n=name: iam.get_role(RoleName=n), f"role: {name}"), fix)  # type: ignore[misc]
-        for name, fix in names
+        _asked(f"role {name}", _says(partial(iam.get_role, RoleName=name), f"role: {name}"), APPLY)
+        for name in names
     ]
     boundary = known.document.get("permissions_boundary_arn")
     if boundary:
