@@ -39,9 +39,6 @@ from tests.serverless_inference.variants import (
 )
 
 pytestmark = pytest.mark.slow
-# `terraform import` could not take in both functions of a lost state; the import blocks that replace it have
-# not been seen in this story yet: take the marks away once they have.
-after_a_lost_state = pytest.mark.xfail(reason="taking in a lost state by import blocks is new", strict=False)
 
 TEXTS = [str(question["text"]) for question in QUESTIONS]
 
@@ -254,7 +251,6 @@ def test_what_a_lost_state_does_not_know_is_taken_in_and_a_lock_that_nobody_hold
     assert organisation.ask("staging", TEXTS[2])["label"] == "gas"
 
 
-@after_a_lost_state
 def test_rollback_rejects_what_is_newer_and_the_pipeline_follows(organisation: Organisation) -> None:
     arn = organisation.wait_for_version(2)
     with organisation.watching("version 2 approved again"):
@@ -274,7 +270,6 @@ def test_rollback_rejects_what_is_newer_and_the_pipeline_follows(organisation: O
     assert described["ModelApprovalStatus"] == "Rejected"
 
 
-@after_a_lost_state
 def test_rejecting_the_only_one_removes_nothing_and_alarms(organisation: Organisation) -> None:
     with organisation.watching("the only one rejected") as started:
         organisation.decide(organisation.wait_for_version(1), "Rejected")
@@ -288,7 +283,6 @@ def test_rejecting_the_only_one_removes_nothing_and_alarms(organisation: Organis
         organisation.decide(organisation.wait_for_version(1), "Approved")
 
 
-@after_a_lost_state
 def test_an_environment_that_is_not_enabled_is_taken_down(organisation: Organisation) -> None:
     refused = organisation.run("delivery", "unregister", "--yes", "--no-bitbucket", "--delete-data")
     assert refused.returncode == 1 and "deployed to production and staging" in refused.stderr
