@@ -145,6 +145,9 @@ def report(
     Returns:
         The JSON file.
     """
+    figures = {
+        side: {metric: list(values) for metric, values in each.items()} for side, each in results.items()
+    }
     content = {
         "name": name,
         "title": title,
@@ -153,16 +156,14 @@ def report(
         "machine": machine.describe(),
         "libraries": dict(sorted((libraries or {}).items())),
         "notes": list(notes),
-        "results": {
-            side: {key: list(values) for key, values in each.items()} for side, each in results.items()
-        },
+        "results": figures,
         "goals": [reached(goal, results) for goal in goals],
         "curves": [asdict(curve) for curve in curves],
     }
     print(f"\n{text(content)}\n", flush=True)
     folder = TRIES if quick else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
-    picture = plots.picture(title, content["results"], curves)
+    picture = plots.picture(title, figures, curves)
     (folder / f"{name}.svg").write_text(picture, encoding="utf-8", newline="\n")
     path = folder / f"{name}.json"
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
