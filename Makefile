@@ -13,7 +13,8 @@ SERVING := serverless-inference/{{cookiecutter.project_slug}}
 BATCH := batch-inference/{{cookiecutter.project_slug}}
 ENVIRONMENT := $(PYTHON) shared/template/tools/environment.py
 # our own Python, as ruff and mypy see it; copies that `make sync` makes are checked where they come from
-PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' '$(TEMPLATE)/tests' \
+PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' \
+	'$(TEMPLATE)/serving_image' '$(TEMPLATE)/tests' \
 	'$(SERVING)/serverless_inference' '$(SERVING)/examples' '$(SERVING)/tests' \
 	'$(BATCH)/batch_inference' '$(BATCH)/examples' '$(BATCH)/functions' '$(BATCH)/steps' '$(BATCH)/tests'
 

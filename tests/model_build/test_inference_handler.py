@@ -1,5 +1,6 @@
 """inference.py behind the real handler of SageMaker's Hugging Face images, over HTTP."""
 
+import http.client
 import json
 import os
 import shutil
@@ -68,6 +69,32 @@ def several(trained: Path, container_python: Path, sandbox: Sandbox) -> Iterator
     _skip_unless_it_serves(container_python, "handler")
     with _server(sandbox, "several", "handler", trained / "several/model.tar.gz") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def lean(trained: Path, container_python: Path) -> Iterator[Post]:
+    """Sends a request to the lean image's server (serving_image/server.py) of the same model."""
+    command = [container_python, TEMPLATE / "serving_image/server.py", "serve", "--host", "127.0.0.1"]
+    variables = {"SAGEMAKER_BASE_DIR": str(trained), "SAGEMAKER_BIND_TO_PORT": "0"}
+    with subprocess.Popen(
+        command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        port = int(process.stdout.readline().removeprefix("listening on port "))
+
+        def send(
+            body: str | bytes, content_type: str, accept: str = "application/json"
+        ) -> tuple[int, str, str]:
+            data = body.encode() if isinstance(body, str) else body
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("POST", "/invocations", data, {"Content-Type": content_type, "Accept": accept})
+            answer = connection.getresponse()
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+
+        try:
+            yield send
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -163,6 +190,37 @@ def test_a_bad_request_is_answered_with_a_message_that_names_the_record(
     status, _, answer = post(body, content_type)
     assert status == 400
     assert message in json.loads(answer)["message"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/jsonlines", "text/csv", "*/*"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (json.dumps({"inputs": TEXT}), "application/json"),
+        (json.dumps({"inputs": [TEXT, "the furnace"], "parameters": {"top_k": 2}}), "application/json"),
+        (
+            json.dumps({"inputs": "Où est l'ascenseur ?"}, ensure_ascii=False),
+            "application/json; charset=utf-8",
+        ),
+        ('{"inputs": "the furnace"}\n"lift"\n', "application/jsonlines"),
+        ('inputs\n"a furnace, please"\nlift\n', "text/csv"),
+        (b'{"inputs": "\xff"}', "application/json"),
+        (b'{"inputs": "\xff"}', "application/jsonlines"),
+        ("{oops", "application/json"),
+        ("a", "text/plain"),
+    ],
+)
+def test_the_lean_image_gives_the_answers_of_the_handler(
+    body: str | bytes, content_type: str, accept: str, post: Post, lean: Post
+) -> None:
+    (status, form, answer), (lean_status, lean_form, lean_answer) = (
+        send(body, content_type, accept) for send in (post, lean)
+    )
+    assert (lean_status, lean_form) == (status, form)
+    if status == 200:
+        assert lean_answer == answer
+    else:
+        assert json.loads(lean_answer) == json.loads(answer)
 
 
 # --- several targets ------------------------------------------------------------------------------
