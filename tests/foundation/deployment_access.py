@@ -176,6 +176,10 @@ def _roles(here: Environment) -> list[Case]:
         Case("iam:PutRolePolicy", role, True, bounded),
         Case("iam:TagRole", role, True),
         Case("iam:DeleteRole", role, True),
+        # a role that is gone has no path any more
+        Case("iam:GetRole", f"arn:aws:iam::{here.account}:role/gone", True),
+        Case("iam:GetRolePolicy", f"arn:aws:iam::{here.account}:role/gone", True),
+        Case("iam:DeleteRole", f"arn:aws:iam::{here.account}:role/gone", False),
         Case("iam:CreateRole", role, False),
         Case("iam:CreateRole", role, False, {"iam:PermissionsBoundary": here.other.boundary}),
         Case("iam:CreateRole", f"arn:aws:iam::{here.account}:role/admin", False, bounded),

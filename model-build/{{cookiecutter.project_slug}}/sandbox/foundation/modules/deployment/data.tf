@@ -115,6 +115,15 @@ data "aws_iam_policy_document" "roles" {
     resources = [local.service_role_arns]
   }
 
+  # IAM looks for a role first and for permission then: who may ask only about roles under a path is told "access denied",
+  # not "no such role", about one that is gone. Without this, a role that was deleted by hand ends every later plan.
+  # Roles of every path (role/*) can be read by it, and nothing else be done to them.
+  statement {
+    sid       = "SeeThatARoleIsGone"
+    actions   = ["iam:GetRole", "iam:GetRolePolicy"]
+    resources = ["arn:${local.partition}:iam::${var.account_id}:role/*"]
+  }
+
   statement {
     sid       = "PassThem"
     actions   = ["iam:PassRole"]
