@@ -168,14 +168,16 @@ def test_commands_have_the_roles_keys_and_nothing_of_the_callers_environment(
 ) -> None:
     monkeypatch.setenv("MINE", "leaked")
     monkeypatch.setenv("https_proxy", "http://proxy:1")
+    monkeypatch.setenv("MLOPS_CONTAINER_PYTHON", "/stands/for/images")
     script = (
         "python -c \"import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])\" "
-        '&& echo "<$MINE$https_proxy>" && echo "home=$HOME"'
+        '&& echo "<$MINE$https_proxy>" && echo "home=$HOME" && echo "images: $MLOPS_CONTAINER_PYTHON"'
     )
     build = project.run(commands(build=[script]))
     log = project.log(build)
     assert f"arn:aws:sts::{ACCOUNT}:assumed-role/build/" in log
     assert "\n<>" in log and f"home={os.environ['HOME']}\n" not in log
+    assert "\nimages: /stands/for/images\n" in log  # what a build picks for a job has to fit there
 
 
 def test_what_pip_installs_stays_in_the_build(project: Project) -> None:

@@ -61,6 +61,9 @@ def train(config: ModelConfig, base_model: str | None) -> dict[str, str]:
     }
     if precisions := triage_precisions(config):
         hyperparameters["triage-precision"] = precisions
+    if config.serving.runtime != "torch":  # not named: what is trained as before is taken from the cache
+        hyperparameters["serving-runtime"] = config.serving.runtime
+        hyperparameters["max-accuracy-loss"] = f"{config.serving.max_accuracy_loss:g}"
     return hyperparameters if base_model is None else {"base-model": base_model, **hyperparameters}
 
 

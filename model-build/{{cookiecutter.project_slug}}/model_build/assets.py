@@ -10,7 +10,7 @@ import importlib.util
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,25 @@ def code(bucket: str, folder: Path, libraries: Iterable[str] = ()) -> Asset:
         raise UserError(f"{folder}: expected the step scripts (*.py), found none")
     uri = f"s3://{bucket}/code/{_digest(scripts.items())}"
     return Asset("code", uri, {**scripts, CODE_ARCHIVE: _archive(scripts)})
+
+
+def training_code(bucket: str, scripts: Asset, wheels: Mapping[str, Path]) -> Asset:
+    """The step scripts with wheels beside them, in wheels/: what the training job unpacks.
+
+    An archive of its own, so that the other steps neither fetch the wheels nor run again when these change.
+
+    Args:
+        bucket: where it goes.
+        scripts: what `code` made.
+        wheels: file name -> file.
+    """
+    files: dict[str, Path | bytes] = {
+        name: body for name, body in scripts.files.items() if name != CODE_ARCHIVE
+    }
+    files |= {f"wheels/{name}": path for name, path in wheels.items()}
+    uri = f"s3://{bucket}/code/{_digest(files.items())}"
+    # Wheels are compressed already: more effort takes seconds and gains nothing.
+    return Asset("training code", uri, {CODE_ARCHIVE: _archive(files, effort=1)})
 
 
 def library(name: str) -> bytes:
@@ -151,7 +170,7 @@ def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     return whole.hexdigest()[:16]
 
 
-def _archive(files: dict[str, Path | bytes]) -> bytes:
+def _archive(files: dict[str, Path | bytes], effort: int = 9) -> bytes:
     """A tar.gz that depends on names and contents only: no times, owners or order of the file system."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -160,7 +179,7 @@ def _archive(files: dict[str, Path | bytes]) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, io.BytesIO(content))
-    return gzip.compress(packed.getvalue(), mtime=0)
+    return gzip.compress(packed.getvalue(), effort, mtime=0)
 
 
 def _size(body: Path | bytes) -> int:

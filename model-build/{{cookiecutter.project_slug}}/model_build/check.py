@@ -14,7 +14,7 @@ import botocore.exceptions
 
 from configuration.errors import UserError
 
-from . import arguments, base_model, labels
+from . import arguments, base_model, images, labels, pins, wheels
 from .assets import split_uri
 from .config import Data, Settings, is_s3
 
@@ -49,6 +49,7 @@ def check(settings: Settings, s3: Any | None) -> list[Finding]:
         findings += _look(settings.root, data, "data.test_source", data.test_source, s3)
     findings.append(_base(settings, s3))
     findings += _redaction(settings)
+    findings += _serving(settings)
     bounds = [
         f"{name} {'>=' if threshold.at_least is not None else '<='} "
         f"{threshold.at_least if threshold.at_least is not None else threshold.at_most:g}"
@@ -199,6 +200,23 @@ def _redaction(settings: Settings) -> Iterator[Finding]:
         yield Finding(False, f"config/model.yaml: {text}; run `make setup`")
         return
     yield Finding(True, f"personal data: placeholders take the place of {', '.join(rules.kinds)}")
+
+
+def _serving(settings: Settings) -> Iterator[Finding]:
+    """Nothing about torch, which the images have."""
+    serving = settings.model.serving
+    if serving.runtime == "torch":
+        return
+    try:
+        wanted = pins.read(settings.root)
+        python = wheels.python_for(images.lookup(settings.project.region), {})
+    except UserError as error:
+        yield Finding(False, str(error))
+        return
+    packages = ", ".join(str(pin) for pin in wanted)
+    yield Finding(True, f"{pins.FILE}: {packages} for the images' Python {python}")
+    most = f"{serving.max_accuracy_loss * 100:g} points of accuracy on the validation set"
+    yield Finding(True, f"served by ONNX Runtime; by int8 weights if they lose at most {most}, else fp32")
 
 
 def _base(settings: Settings, s3: Any | None) -> Finding:

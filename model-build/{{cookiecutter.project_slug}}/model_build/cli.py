@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from configuration.errors import UserError
 from . import check as checks
 from .config import Settings
 from .load import SCHEMA_FILE, json_schema, load
+from .pins import FILE as PINS_FILE
 
 Command = Callable[[Settings, argparse.Namespace], int]
 Say = Callable[[str], None]
@@ -61,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     add("describe", _describe, "what will run, on what")
     definition = add("definition", _definition, "print the SageMaker pipeline definition (JSON)")
     definition.add_argument("--output", type=Path, help="write it to this file")
+    pin = add("pins", _pins, f"write the hashes that the package index tells into {PINS_FILE}")
+    pin.add_argument("--check", action="store_true", help="only say whether they are those in the file")
     add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/model.yaml")
     local = add("local", _local, "run the pipeline on this machine, in the sandbox")
     run = add("run", _run, "create or update the pipeline on SageMaker, start it and follow it")
@@ -133,6 +137,13 @@ def _definition(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _pins(settings: Settings, options: argparse.Namespace) -> int:
+    from . import images, pinning, wheels
+
+    needed = wheels.of_both(images.lookup(settings.project.region))
+    return pinning.compare(settings.root, needed, check=options.check)
+
+
 def _schema(settings: Settings, _: argparse.Namespace) -> int:
     (settings.root / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8", newline="\n")
     print(f"wrote {SCHEMA_FILE}")
@@ -140,7 +151,7 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _local(settings: Settings, options: argparse.Namespace) -> int:
-    from .local import FOLDER, sandbox
+    from .local import FOLDER, python_of, sandbox
 
     _stop_on_problems(settings, None)
     with sandbox(settings) as running:
@@ -152,6 +163,7 @@ def _local(settings: Settings, options: argparse.Namespace) -> int:
             running.client("s3"),
             running.client("sagemaker"),
             settings.root / FOLDER / "jobs",
+            partial(python_of, running),
         )
 
 
@@ -169,14 +181,28 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _run_on(
-    settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, jobs: Path | None
+    settings: Settings,
+    options: argparse.Namespace,
+    s3: Any,
+    sagemaker: Any,
+    jobs: Path | None,
+    python_of: Callable[[str], Path] | None = None,
 ) -> int:
-    """Publish, start and follow the pipeline on whatever the two clients reach."""
+    """Publish, start and follow the pipeline on whatever the two clients reach.
+
+    Args:
+        settings: of the repository.
+        options: of the command.
+        s3: a client.
+        sagemaker: a client.
+        jobs: where the jobs' logs are, if on this machine.
+        python_of: finds the interpreter that stands for an image, where one does.
+    """
     from mlops_sandbox.follow import follow
 
     from . import local, results
 
-    execution = _start(settings, options, s3, sagemaker, print)
+    execution = _start(settings, options, s3, sagemaker, print, python_of)
     print(f"started {execution}")
     outcome = follow(sagemaker, execution, jobs_folder=jobs)
     result = results.collect(outcome.steps, sagemaker, s3, local.report_folder(settings.root, execution))
@@ -186,12 +212,19 @@ def _run_on(
     return 0 if outcome.status == "Succeeded" else 1
 
 
-def _start(settings: Settings, options: argparse.Namespace, s3: Any, sagemaker: Any, say: Say) -> str:
+def _start(
+    settings: Settings,
+    options: argparse.Namespace,
+    s3: Any,
+    sagemaker: Any,
+    say: Say,
+    python_of: Callable[[str], Path] | None = None,
+) -> str:
     """Publish and start the pipeline; returns the execution's ARN."""
     from . import live, pipeline
     from .definition import build
 
-    built = build(settings)
+    built = build(settings, python_of=python_of, say=say)
     given = _parameters(options.parameter, built.parameters)
     pipeline.publish(built, settings.project, s3, sagemaker, say)
     champion = live.package(settings.project, sagemaker)

@@ -251,6 +251,15 @@ class Comparison(Section):
     """Not registered if worse than the live model by more; null: compared and shown, a person decides."""
 
 
+class Serving(Section):
+    """How a trained model answers, on endpoints and in batches."""
+
+    runtime: Literal["torch", "onnx"] = "torch"
+    """torch: as trained. onnx: exported for ONNX Runtime, which travels in model.tar.gz."""
+    max_accuracy_loss: Annotated[float, Field(ge=0, lt=1)] = 0.003
+    """With onnx: int8 weights serve if they lose at most this share of right answers (validation set)."""
+
+
 _Statement = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 
 
@@ -290,6 +299,7 @@ class ModelConfig(Section):
     weighted_f1, exact_match, hamming_loss, expected_calibration_error.
     """
     comparison: Comparison = Comparison()
+    serving: Serving = Serving()
     card: Card = Card()
     schedule: _Schedule | None = None
     """When to train anew without a push: cron(minutes hours day month weekday year), UTC, or rate(…)."""

@@ -8,13 +8,16 @@ content, so the same commit always gives the same bytes. Files that the jobs nee
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from . import arguments, assets, base_model, card, images, live, requests, source
+from . import arguments, assets, base_model, card, images, live, requests, source, wheels
 from .assets import Asset
 from .config import ModelConfig, Settings, is_s3
+from .images import Images
 from .requests import Request
 from .targets import Threshold
 
@@ -37,11 +40,27 @@ class Build:
     parameters: dict[str, str]
 
 
-def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Build:
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def build(
+    settings: Settings,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    python_of: Callable[[str], Path] | None = None,
+    say: Callable[[str], None] = _to_stderr,
+) -> Build:
     """Build the definition for the repository that `settings` were read from.
 
+    Args:
+        settings: of the repository.
+        environment: of this process.
+        python_of: finds the interpreter that stands for an image, in a sandbox of this process.
+        say: is told of what takes a while.
+
     Raises:
-        UserError: data or base model that the configuration names cannot be found.
+        UserError: data, base model or wheels that the configuration asks for cannot be had.
     """
     project, model = settings.project, settings.model
     wants_phones = model.data.redact is not None and model.data.redact.phones
@@ -71,6 +90,12 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
     settings_asset = _settings_asset(project.bucket, model.model_dump(mode="json"))
     no_live_model = live.placeholder(project.bucket)
     uploads += [config_asset, settings_asset, no_live_model]
+    image = images.lookup(project.region)
+    training_code = code
+    if model.serving.runtime == "onnx":
+        python = wheels.python_for(image, environment, python_of)
+        training_code = assets.training_code(project.bucket, code, wheels.fetch(settings.root, python, say))
+        uploads.append(training_code)
 
     parameters = {
         "InputDataUrl": data_uri,
@@ -82,7 +107,9 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
     definition = _graph(
         settings,
         parameters,
+        image,
         code_uri=code.uri,
+        training_code_uri=training_code.uri,
         test_uri=test_uri,
         base_uri=base_uri,
         hub_id=base.hub_id,
@@ -99,16 +126,16 @@ def build(settings: Settings, environment: Mapping[str, str] = os.environ) -> Bu
 def _graph(
     settings: Settings,
     defaults: dict[str, str],
+    image: Images,
     *,
     code_uri: str,
+    training_code_uri: str,
     test_uri: str | None,
     base_uri: str | None,
     hub_id: str | None,
     commit: str,
     metadata: dict[str, Any],
 ) -> str:
-    # The SDK (3.27) creates a client while it is imported, and that wants a region.
-    os.environ.setdefault("AWS_DEFAULT_REGION", settings.project.region)
     # Here and not at the top: the SDK takes seconds to import, and most commands do not need it.
     from sagemaker.core.workflow.execution_variables import ExecutionVariables
     from sagemaker.core.workflow.functions import Join, JsonGet
@@ -120,7 +147,6 @@ def _graph(
     from pipeline_sdk.steps import RequestStep, definition_of
 
     project, model = settings.project, settings.model
-    image = images.lookup(project.region)
     parameters = {name: ParameterString(name=name, default_value=value) for name, value in defaults.items()}
 
     def run_output(step: str) -> Any:
@@ -152,14 +178,14 @@ def _graph(
     if base_uri is not None:
         train_channels["base_model"] = base_uri
     hyperparameters = arguments.train(model, hub_id)
-    same_training = assets.digest_of(code_uri, base_uri or "", json.dumps(hyperparameters))
+    same_training = assets.digest_of(training_code_uri, base_uri or "", json.dumps(hyperparameters))
     train = RequestStep(
         "Train",
         "Training",
         requests.train(
             settings,
             image,
-            code_uri,
+            training_code_uri,
             train_channels,
             {**hyperparameters, "epochs": parameters["Epochs"]},
             parameters["TrainingInstanceType"],
@@ -305,6 +331,8 @@ def _settings_asset(bucket: str, model: dict[str, Any]) -> Asset:
     Left out is what does not change a model: an edit there must not measure it again.
     """
     kept = {key: value for key, value in model.items() if key not in _NOT_OF_THE_MODEL}
+    if kept["serving"]["runtime"] == "torch":  # as models are that were made before there was a choice
+        del kept["serving"]
     text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     uri = f"s3://{bucket}/config/{assets.digest_of(text)}"
     return Asset("settings", uri, {"settings.json": text.encode()})

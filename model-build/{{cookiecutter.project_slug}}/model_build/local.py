@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops_sandbox import windows
 from mlops_sandbox.errors import SandboxError
-from mlops_sandbox.jobs import Images
+from mlops_sandbox.jobs import Images, JobFailed
 from mlops_sandbox.jobs.images import ImagesError
 from mlops_sandbox.server import Sandbox
 
@@ -37,6 +37,18 @@ def sandbox(settings: Settings) -> Iterator[Sandbox]:
             _ensure_bucket(running, settings.project.bucket, settings.project.region)
             yield running
     except (SandboxError, ImagesError) as error:
+        raise UserError(str(error)) from error
+
+
+def python_of(running: Sandbox, image: str) -> Path:
+    """The interpreter that stands for an image here, by sandbox.toml.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return running.images.python_for(image)
+    except JobFailed as error:
         raise UserError(str(error)) from error
 
 

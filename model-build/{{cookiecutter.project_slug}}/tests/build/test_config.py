@@ -35,7 +35,7 @@ def test_the_configuration_of_this_repository_is_valid(repository):
             "data:\n",
             "zzz: 1\ndata:\n",
             "zzz: unknown key; expected one of data, split, model, training, compute, triage, acceptance, "
-            "comparison, card, schedule",
+            "comparison, serving, card, schedule",
         ),
         ("train: 0.7", "train: 0.9", "split.train + validation + test: expected 1, got 1.2"),
         (

@@ -12,8 +12,11 @@ from pathlib import Path
 from mlops_sandbox.jobs.errors import JobFailed
 from mlops_sandbox.jobs.images import Images
 
-#: Of the caller's environment: how to find programs, and where this machine gets packages and plug-ins from.
-_KEPT = re.compile(r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|PIP_[A-Z_]+")
+#: Of the caller's environment: how to find programs, where this machine gets packages and plug-ins from, and
+#: which Python stands for SageMaker's images: a build that picks wheels for a job picks those of that Python.
+_KEPT = re.compile(
+    r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|PIP_[A-Z_]+|MLOPS_CONTAINER_PYTHON"
+)
 #: These would take the build's packages out of its own environment.
 _DROPPED = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON")
 
