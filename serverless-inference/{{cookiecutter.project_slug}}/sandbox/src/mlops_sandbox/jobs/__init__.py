@@ -4,13 +4,19 @@ A request is what the Create*Job call takes, already resolved and validated. The
 Describe*Job call returns. Every job is also recorded in the sandbox's SageMaker, so plain boto3 sees it.
 """
 
-from mlops_sandbox.jobs.context import JobContext
-from mlops_sandbox.jobs.errors import JobFailed, JobStopped
-from mlops_sandbox.jobs.images import Image, Images, ImagesError
-from mlops_sandbox.jobs.lambdas import run_lambda
-from mlops_sandbox.jobs.processing import run_processing
-from mlops_sandbox.jobs.training import run_training
-from mlops_sandbox.jobs.transform import run_transform
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlops_sandbox.jobs.context import JobContext
+    from mlops_sandbox.jobs.errors import JobFailed, JobStopped
+    from mlops_sandbox.jobs.images import Image, Images, ImagesError
+    from mlops_sandbox.jobs.lambdas import run_lambda
+    from mlops_sandbox.jobs.processing import run_processing
+    from mlops_sandbox.jobs.training import run_training
+    from mlops_sandbox.jobs.transform import run_transform
 
 __all__ = [
     "Image",
@@ -24,3 +30,24 @@ __all__ = [
     "run_training",
     "run_transform",
 ]
+
+#: The module of each name.
+_FROM = {
+    "Image": "images",
+    "Images": "images",
+    "ImagesError": "images",
+    "JobContext": "context",
+    "JobFailed": "errors",
+    "JobStopped": "errors",
+    "run_lambda": "lambdas",
+    "run_processing": "processing",
+    "run_training": "training",
+    "run_transform": "transform",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use (PEP 562): running a job needs moto, checking its request does not."""
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_FROM[name]}"), name)
