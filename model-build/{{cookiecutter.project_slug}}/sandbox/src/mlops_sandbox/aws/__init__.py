@@ -33,5 +33,5 @@ SERVICES = (
 def install() -> None:
     """Patch moto; a second call does nothing."""
     # Imported now: they need what runs jobs, builds and pipelines, which in turn need records of theirs.
-    for module in ("refusals", *SERVICES):
+    for module in ("dispatch", "refusals", *SERVICES):
         importlib.import_module(f"{__name__}.{module}").install()
