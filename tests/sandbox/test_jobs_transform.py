@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from mlops_sandbox.jobs import Images, JobFailed, JobStopped, run_transform, serving
+from mlops_sandbox.jobs import Images, JobFailed, JobStopped, multi_model_server, run_transform, serving
 
 INFERENCE = """
 import json, os
@@ -212,6 +212,15 @@ def test_an_archive_that_leads_outside_is_refused(bucket, model, jobs, make_arch
     bucket.put("model.tar.gz", make_archive({"../outside": "x"}))
     with pytest.raises(JobFailed, match=r"expected a \.tar\.gz archive: .*outside"):
         run_transform(request(bucket, model), jobs.context())
+
+
+@pytest.mark.parametrize(("given", "workers"), [({}, "1"), ({"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}, "4")])
+def test_multi_model_server_has_as_many_workers_as_it_is_told(tmp_path, images, given, workers):
+    image = images.find("any")
+    if not image.python.with_name("multi-model-server").is_file():
+        pytest.skip("multi-model-server is not installed")
+    multi_model_server.command(image, tmp_path, "/opt/ml/model", given)
+    assert f"default_workers_per_model={workers}\n" in (tmp_path / "mms.properties").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -27,7 +27,8 @@ def command(
         image: its environment has multi-model-server; Java is on this machine.
         folder: where the configuration goes.
         model_dir: the model's folder as the server sees it.
-        environment: of the container; SAGEMAKER_MAX_PAYLOAD_IN_MB is the largest request.
+        environment: of the container; SAGEMAKER_MAX_PAYLOAD_IN_MB is the largest request,
+            SAGEMAKER_MODEL_SERVER_WORKERS how many processes have the model.
 
     Raises:
         JobFailed: multi-model-server is not installed.
@@ -49,7 +50,8 @@ def command(
         "load_models": "ALL",
         "inference_address": f"http://127.0.0.1:{port}",
         "management_address": f"http://127.0.0.1:{port}",
-        "default_workers_per_model": "1",
+        # the image starts one for each core if nothing is said; for a rehearsal one is enough
+        "default_workers_per_model": environment.get("SAGEMAKER_MODEL_SERVER_WORKERS") or "1",
         "default_response_timeout": "60",
         "default_service_handler": _HANDLER,
         "vmargs": "-Xmx256m",
