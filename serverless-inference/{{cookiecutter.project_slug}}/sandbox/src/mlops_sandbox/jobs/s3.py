@@ -6,10 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from mlops_sandbox.jobs.errors import JobFailed
 
+#: A model of the usual size in one request: in parts, this process would cut it up and put it together again,
+#: with several copies in memory at a time.
+_TRANSFER = TransferConfig(multipart_threshold=256 * 1024 * 1024, use_threads=False)
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 
 
@@ -67,7 +71,7 @@ def download(client: Any, bucket: str, key: str, path: str) -> None:
         JobFailed: there is no such object, or it cannot be read.
     """
     try:
-        client.download_file(bucket, key, path)
+        client.download_file(bucket, key, path, Config=_TRANSFER)
     except ClientError as error:
         raise _failed(f"read s3://{bucket}/{key}", error) from None
 
@@ -81,7 +85,7 @@ def upload(client: Any, path: str, uri: str, kms_key: str | None = None) -> None
     bucket, key = split(uri)
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
     try:
-        client.upload_file(path, bucket, key, ExtraArgs=encryption)
+        client.upload_file(path, bucket, key, ExtraArgs=encryption, Config=_TRANSFER)
     except Exception as error:  # boto3 wraps a ClientError in an S3UploadFailedError
         raise _failed(f"write {uri}", error) from None
 
