@@ -126,6 +126,28 @@ def test_a_file_is_three_jobs_on_its_machines() -> None:
     assert quantity(items, "files: disk") == (round(120 / 730, 6), round(120 / 730, 6))
 
 
+def test_the_minutes_of_a_file_follow_from_its_rows_in_production_alone() -> None:
+    environment = {
+        "enabled": True,
+        "transform": {"instance_type": "ml.m5.xlarge", "instance_count": 4},
+        "processing": {"instance_type": "ml.m5.large", "volume_gb": 30},
+    }
+    settings = {"staging": environment, "production": environment}
+    use = Use(files=3, pushes=1, transform_minutes=6, rows=960_000, rows_per_second=200, start_minutes=5)
+    staging, production = (each for each in batch.items(settings, use) if each.what.startswith("model"))
+    assert staging.low == pytest.approx(1 * 4 * 6 / 60)
+    # 960,000 rows of 4 machines with 200 rows/s each: 20 min, and 5 to start
+    assert production.low == production.high == pytest.approx(3 * 4 * 25 / 60)
+    assert production.how == "3 files x 25 min x 4 machines"
+
+
+def test_rows_need_a_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "batch_inference").mkdir()
+    for speed in ([], ["--rows-per-second", "0"]):
+        assert cli.main(["--root", str(tmp_path), "--rows", "1000", *speed]) == 1
+        assert "--rows: expected --rows-per-second beside it, above 0" in capsys.readouterr().err
+
+
 def test_what_is_there_in_any_case_depends_on_the_project() -> None:
     project = {"kms_key_arn": None, "bitbucket": {"url": "https://bitbucket.example.org"}}
     config = {"staging": {"enabled": True, "watching": {}}, "production": {"enabled": False}}

@@ -15,26 +15,38 @@ def items(transform: Mapping[str, Any], use: Use) -> list[Item]:
         transform: config/transform.yaml.
         use: how much it is used.
     """
-    asked = {"staging": (use.pushes, "pushes, one file each"), "production": (use.files, "files")}
+    canary = use._replace(rows=None)
+    asked = {
+        "staging": (use.pushes, "pushes, one file each", canary),
+        "production": (use.files, "files", use),
+    }
     found: list[Item] = []
-    for name, (files, what) in asked.items():
+    for name, (files, what, used) in asked.items():
         if transform[name]["enabled"]:
-            found += _environment(name, transform[name], files, f"{files:g} {what}", use)
+            found += _environment(name, transform[name], files, f"{files:g} {what}", used)
     return found
+
+
+def minutes(use: Use, count: int) -> float:
+    """How long each of so many machines works on a file."""
+    if use.rows is None or use.rows_per_second is None:
+        return use.transform_minutes
+    return use.start_minutes + use.rows / (use.rows_per_second * count) / 60
 
 
 def _environment(name: str, settings: Mapping[str, Any], files: float, how: str, use: Use) -> list[Item]:
     part = f"batch, {name}"
     machines, processing = settings["transform"], settings["processing"]
     count, model_type = machines["instance_count"], machines["instance_type"]
-    each = f"{how} x {use.transform_minutes:g} min" + (f" x {count} machines" if count > 1 else "")
+    taken = minutes(use, count)
+    each = f"{how} x {round(taken, 1):g} min" + (f" x {count} machines" if count > 1 else "")
     hours = files * JOBS * use.processing_minutes / 60
     return [
         item(
             part,
             f"model: {model_type}",
             f"sagemaker.transform.{model_type}",
-            files * count * use.transform_minutes / 60,
+            files * count * taken / 60,
             each,
         ),
         item(

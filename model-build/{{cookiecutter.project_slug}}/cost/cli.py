@@ -23,7 +23,15 @@ COMMON = ("pushes", "build_minutes", "storage_gb", "logs_gb")
 ASKED = {
     "model_build": ("trainings", "preprocess_minutes", "train_minutes", "evaluate_minutes"),
     "serverless_inference": ("requests", "staging_requests", "request_ms", "request_kb", "labels"),
-    "batch_inference": ("files", "transform_minutes", "processing_minutes", "labels"),
+    "batch_inference": (
+        "files",
+        "transform_minutes",
+        "rows",
+        "rows_per_second",
+        "start_minutes",
+        "processing_minutes",
+        "labels",
+    ),
 }
 MEANINGS = {
     "pushes": "pushes to main in a month, each of which is built, and trains or deploys",
@@ -38,6 +46,9 @@ MEANINGS = {
     "labels": "labels of the model, of which each is counted in a metric",
     "files": "files that production answers in a month; staging answers one for each push",
     "transform_minutes": "minutes that the machines of the model take for a file",
+    "rows": "rows of a file in production, whose minutes are computed then; --transform-minutes is staging's",
+    "rows_per_second": "rows that one machine of the model answers in a second (docs: how fast, how much)",
+    "start_minutes": "minutes until a machine of the model answers, with --rows",
     "processing_minutes": "minutes that reading a file takes, and writing its answers as well",
     "build_minutes": "minutes of each build (CodeBuild)",
     "storage_gb": "gigabytes in the buckets: data, models, files, answers",
@@ -53,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         template = _template(root)
         options = _parser(template).parse_args(arguments)
         use = Use(**{name: getattr(options, name) for name in (*COMMON, *ASKED[template])})
+        _check(use)
         table = prices.load(root)
         found = of_repository(root, template, table, use)
     except UserError as error:
@@ -115,6 +127,13 @@ def _parser(template: str) -> argparse.ArgumentParser:
         shown = "" if default is None else f" (default: {default:g})"
         parser.add_argument(_flag(name), type=kind, default=default, metavar="N", help=MEANINGS[name] + shown)
     return parser
+
+
+def _check(use: Use) -> None:
+    if use.rows is not None and not use.rows_per_second:
+        raise UserError(
+            "--rows: expected --rows-per-second beside it, above 0: how many rows one machine answers"
+        )
 
 
 def _number(text: str) -> float:

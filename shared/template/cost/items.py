@@ -48,6 +48,9 @@ class Use(NamedTuple):
     labels: int = 10
     files: float = 20
     transform_minutes: float = 6
+    rows: float | None = None
+    rows_per_second: float | None = None
+    start_minutes: float = 5
     processing_minutes: float = 4
     build_minutes: float = 5
     storage_gb: float = 10
