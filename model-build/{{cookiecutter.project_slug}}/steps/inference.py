@@ -46,20 +46,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging
-
 import answers
 import bodies
+import engines
 import watch
 from answers import Outcome, Rules, Said
 from bodies import CSV, FORMS, JSON, Request, listing, read_text
 from redact import Redactor
 from redact import Rules as Redaction
 from targets import columns_of, from_json
-from tokens import pad, tokenise
+from tokens import tokenise
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """CPU time that the container may use, in microseconds of every so many microseconds (cgroup v2)."""
@@ -67,7 +63,10 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``serving.json`` says: how training read a record, and what each target's answers follow."""
+    """What ``serving.json`` says: how training read a record, and what each target's answers follow.
+
+    ``runtime`` is what engines.py loads; None: PyTorch.
+    """
 
     max_length: int
     truncation: str
@@ -75,6 +74,7 @@ class Settings:
     join: str
     rules: tuple[Rules, ...]
     redact: Redaction | None = None
+    runtime: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, path: Path) -> Settings:
@@ -92,6 +92,7 @@ class Settings:
             text["join"],
             rules,
             Redaction.from_json(content.get("redact")),
+            content.get("runtime"),
         )
 
 
@@ -102,8 +103,7 @@ class Classifier:
     Its redactor puts placeholders where training had them; None: training replaced nothing.
     """
 
-    model: Any
-    tokenizer: Any
+    engine: engines.Engine
     settings: Settings
     vocabulary: watch.Vocabulary | None = None
     redactor: Redactor | None = None
@@ -130,17 +130,16 @@ class Answer:
 
 
 def model_fn(model_dir: str) -> Classifier:
-    """Load weights, tokenizer and settings from the folder that ``model.tar.gz`` was unpacked to."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cpu_share())
-    logging.disable_progress_bar()
-    folder = Path(model_dir)
+    """Load the model from the folder that ``model.tar.gz`` was unpacked to."""
+    return load(Path(model_dir))
+
+
+def load(folder: Path, prefer_gpu: bool = True) -> Classifier:
+    """Load the model. The evaluation step prefers no GPU: it asks the artefact that will be served."""
     settings = Settings.read(folder / "serving.json")
-    model = AutoModelForSequenceClassification.from_pretrained(model_dir, dtype=torch.float32)
-    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    engine = engines.load(folder, settings.runtime, threads(), prefer_gpu)
     redactor = Redactor(settings.redact) if settings.redact else None
-    return Classifier(model, tokenizer, settings, watch.Vocabulary.read(folder), redactor)
+    return Classifier(engine, settings, watch.Vocabulary.read(folder), redactor)
 
 
 def input_fn(data: str | bytes, content_type: str) -> Request:
@@ -199,28 +198,14 @@ def answer_to(request: Request, classifier: Classifier) -> Answer:
     ]
     if classifier.redactor:
         texts = [classifier.redactor(text) for text in texts]
-    ids = tokenise(classifier.tokenizer, texts, settings.max_length, settings.truncation)
-    logits = _logits(classifier, ids, batch_size=max((each.batch_size for each in parameters), default=1))
+    ids = tokenise(classifier.engine.tokenizer, texts, settings.max_length, settings.truncation)
+    batch_size = max((each.batch_size for each in parameters), default=1)
+    logits = classifier.engine.logits(ids, settings.rules[-1].columns.stop, batch_size)
     outcomes = [answers.decide(rules, logits[:, rules.columns]) for rules in settings.rules]
     records = [
         [answers.say(outcome, row, each) for outcome in outcomes] for row, each in enumerate(parameters)
     ]
     return Answer(texts, outcomes, records, request.single)
-
-
-def _logits(classifier: Classifier, ids: list[list[int]], batch_size: int) -> np.ndarray:
-    """Return the model's outputs, float32 of shape (texts, columns), in the order of the texts."""
-    logits = np.empty((len(ids), classifier.settings.rules[-1].columns.stop), dtype=np.float32)
-    # Neighbours in length share a batch, so that little of it is padding.
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-    pad_id = classifier.tokenizer.pad_token_id or 0
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = pad([ids[row] for row in rows], pad_id)
-            batch = {name: tensor.to(classifier.model.device) for name, tensor in batch.items()}
-            logits[rows] = classifier.model(**batch).logits.float().cpu().numpy()
-    return logits
 
 
 def _watched(outcome: Outcome) -> list[watch.Answered]:
@@ -232,6 +217,12 @@ def _watched(outcome: Outcome) -> list[watch.Answered]:
         rules.decide_at,
         None if review is None else review.tolist(),
     )
+
+
+def threads() -> int:
+    """Return how many threads compute: ``OMP_NUM_THREADS``, or this process's share of the CPUs."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else cpu_share()
 
 
 def cpu_share() -> int:
