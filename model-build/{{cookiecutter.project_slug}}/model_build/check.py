@@ -14,7 +14,7 @@ import botocore.exceptions
 
 from configuration.errors import UserError
 
-from . import arguments, base_model, images, labels, pins, wheels
+from . import arguments, base_model, images, interpreters, labels, pins
 from .assets import split_uri
 from .config import Data, Settings, is_s3
 
@@ -209,12 +209,12 @@ def _serving(settings: Settings) -> Iterator[Finding]:
         return
     try:
         wanted = pins.read(settings.root)
-        python = wheels.python_for(images.lookup(settings.project.region), {})
+        interpreter = interpreters.of_images(images.lookup(settings.project.region))
     except UserError as error:
         yield Finding(False, str(error))
         return
     packages = ", ".join(str(pin) for pin in wanted)
-    yield Finding(True, f"{pins.FILE}: {packages} for the images' Python {python}")
+    yield Finding(True, f"{pins.FILE}: {packages} for the images' {interpreter}")
     most = f"{serving.max_accuracy_loss * 100:g} points of accuracy on the validation set"
     yield Finding(True, f"served by ONNX Runtime; by int8 weights if they lose at most {most}, else fp32")
 

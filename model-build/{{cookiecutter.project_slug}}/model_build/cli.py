@@ -138,9 +138,9 @@ def _definition(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _pins(settings: Settings, options: argparse.Namespace) -> int:
-    from . import images, pinning, wheels
+    from . import images, interpreters, pinning
 
-    needed = wheels.of_both(images.lookup(settings.project.region))
+    needed = interpreters.of_images(images.lookup(settings.project.region))
     return pinning.compare(settings.root, needed, check=options.check)
 
 

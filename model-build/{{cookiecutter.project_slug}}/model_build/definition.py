@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import arguments, assets, base_model, card, images, live, requests, source, wheels
+from . import arguments, assets, base_model, card, images, interpreters, live, requests, source, wheels
 from .assets import Asset
 from .config import ModelConfig, Settings, is_s3
 from .images import Images
@@ -93,8 +93,9 @@ def build(
     image = images.lookup(project.region)
     training_code = code
     if model.serving.runtime == "onnx":
-        python = wheels.python_for(image, environment, python_of)
-        training_code = assets.training_code(project.bucket, code, wheels.fetch(settings.root, python, say))
+        interpreter = interpreters.of_the_job(image, environment, python_of)
+        found = wheels.fetch(settings.root, interpreter, say)
+        training_code = assets.training_code(project.bucket, code, found)
         uploads.append(training_code)
 
     parameters = {

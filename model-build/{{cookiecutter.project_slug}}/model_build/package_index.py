@@ -15,11 +15,9 @@ from pathlib import Path
 from configuration.errors import UserError
 
 from . import pins
+from .interpreters import Interpreter
 from .pins import Pin
 
-#: SageMaker's images have glibc 2.35; wheels are built for an older one, and PEP 600 names each of them.
-PLATFORM = "linux x86_64"
-_TAGS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(28, 16, -1)), "manylinux2014_x86_64")
 _MIRROR = "PIP_INDEX_URL=https://… takes it from a mirror"
 #: Where pip's errors name the package: no such version, another hash, no connection.
 _ABOUT = (
@@ -31,24 +29,24 @@ _NO_VERSION = "(from versions: none)"
 _TORCH = "or set config/model.yaml: serving.runtime to torch"
 
 
-def download(file: Path, wanted: Iterable[Pin], python: str, folder: Path) -> None:
+def download(file: Path, wanted: Iterable[Pin], interpreter: Interpreter, folder: Path) -> None:
     """Put the wheels of `file`'s pins into `folder`; pip refuses whatever has another hash.
 
     Args:
         file: the requirements file.
         wanted: its pins, for the message if there is no answer.
-        python: the version that the wheels are for, such as 3.12.
+        interpreter: that the wheels are for.
         folder: where they go.
 
     Raises:
         UserError: the index does not answer, lacks a wheel, or has one with another hash.
     """
     command = ["download", "--require-hashes", "--dest", str(folder), "-r", str(file)]
-    _pip([*command, *_for(python)], list(wanted), python)
+    _pip([*command, *_for(interpreter)], list(wanted), interpreter)
 
 
-def hashes(wanted: Iterable[Pin], python: str) -> dict[str, str]:
-    """What the index says is the SHA-256 of each package's wheel for `python`: name -> hash.
+def hashes(wanted: Iterable[Pin], interpreter: Interpreter) -> dict[str, str]:
+    """What the index says is the SHA-256 of each package's wheel for an interpreter: name -> hash.
 
     Raises:
         UserError: the index does not answer, lacks a wheel, or tells no hash.
@@ -59,13 +57,17 @@ def hashes(wanted: Iterable[Pin], python: str) -> dict[str, str]:
         # Nothing is installed, and no wheel downloaded: an index tells hashes and metadata. Where the Python
         # is not pip's own, pip wants a --target.
         command = ["install", "--dry-run", "--ignore-installed", "--report", str(report), "--target", folder]
-        _pip([*command, *_for(python), *(f"{pin.name}=={pin.version}" for pin in wanted)], wanted, python)
+        _pip(
+            [*command, *_for(interpreter), *(f"{pin.name}=={pin.version}" for pin in wanted)],
+            wanted,
+            interpreter,
+        )
         told = json.loads(report.read_text(encoding="utf-8"))
     found = {}
     for item in told["install"]:
         name, address = pins.normal(item["metadata"]["name"]), item["download_info"]["url"]
         if not address.endswith(".whl"):
-            raise UserError(f"{pins.FILE}: {name}: expected a wheel for Python {python}, got {address}")
+            raise UserError(f"{pins.FILE}: {name}: expected a wheel for {interpreter}, got {address}")
         try:
             found[name] = item["download_info"]["archive_info"]["hashes"]["sha256"]
         except KeyError:
@@ -76,11 +78,11 @@ def hashes(wanted: Iterable[Pin], python: str) -> dict[str, str]:
     return found
 
 
-def explained(said: str, wanted: list[Pin], python: str) -> str:
+def explained(said: str, wanted: list[Pin], interpreter: Interpreter) -> str:
     """What pip said, as one line that a person can act on."""
     if "No module named pip" in said:
         return f"{sys.executable}: expected pip, found none; run `make setup`"
-    where = f"{pins.FILE}: {_packages(said, wanted)}: expected a wheel for Python {python} on {PLATFORM}"
+    where = f"{pins.FILE}: {_packages(said, wanted)}: expected a wheel for {interpreter}"
     if "DO NOT MATCH THE HASHES" in said:
         got = re.search(r"Got\s+([0-9a-f]{64})", said)
         return (
@@ -109,13 +111,22 @@ def _packages(said: str, wanted: list[Pin]) -> str:
     return ", ".join(f"{pin.name}=={pin.version}" for pin in about)
 
 
-def _for(python: str) -> list[str]:
-    platforms = [part for tag in _TAGS for part in ("--platform", tag)]
+def _for(interpreter: Interpreter) -> list[str]:
+    platforms = [part for tag in _tags(interpreter.platform) for part in ("--platform", tag)]
     only = ["--no-deps", "--only-binary", ":all:"]
-    return [*only, "--implementation", "cp", "--python-version", python, *platforms]
+    return [*only, "--implementation", "cp", "--python-version", interpreter.version, *platforms]
 
 
-def _pip(arguments: list[str], wanted: list[Pin], python: str) -> None:
+def _tags(platform: str) -> list[str]:
+    """The platforms of wheels that run there. pip knows that macOS 14 takes those of older ones, too."""
+    system, machine = platform.split()
+    if system == "darwin":
+        return [f"macosx_14_0_{machine}"]
+    # By versions of glibc (PEP 600). SageMaker's images have 2.35; wheels are built for older ones.
+    return [*(f"manylinux_2_{minor}_{machine}" for minor in range(28, 16, -1)), f"manylinux2014_{machine}"]
+
+
+def _pip(arguments: list[str], wanted: list[Pin], interpreter: Interpreter) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     run = subprocess.run(
         command,
@@ -126,4 +137,4 @@ def _pip(arguments: list[str], wanted: list[Pin], python: str) -> None:
         check=False,
     )
     if run.returncode:
-        raise UserError(explained(run.stdout, wanted, python))
+        raise UserError(explained(run.stdout, wanted, interpreter))

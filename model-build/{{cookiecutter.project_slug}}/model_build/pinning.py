@@ -1,18 +1,22 @@
 """Compares the hashes in requirements/onnx.txt with those that the package index tells, and writes them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from configuration.errors import UserError
 
 from . import package_index, pins
+from .interpreters import Interpreter
+
+_AT_A_TIME = 4  # pip waits for the index most of its time
 
 
-def compare(root: Path, needed: str, *, check: bool) -> int:
+def compare(root: Path, needed: Interpreter, *, check: bool) -> int:
     """Ask the index for the wheels of every version in the file; say what differs, and write it.
 
     Args:
         root: of the repository.
-        needed: the images' Python: the packages must have a wheel for it; for others they may lack one.
+        needed: the images' interpreter: the packages must have a wheel for it; for others they may lack one.
         check: only say it; the exit status is 1 if anything differs.
     """
     path = root / pins.FILE
@@ -20,18 +24,7 @@ def compare(root: Path, needed: str, *, check: bool) -> int:
         raise UserError(f"{pins.FILE}: expected packages as name==version, found no such file")
     text = path.read_text(encoding="utf-8")
     wanted = list(pins.parse(text, need_hashes=False))
-    told: dict[str, set[str]] = {each.name: set() for each in wanted}
-    for python in (needed, *(each for each in pins.PYTHONS if each != needed)):
-        print(f"asking the package index for Python {python}")
-        try:
-            found = package_index.hashes(wanted, python)
-        except UserError as error:
-            if python == needed:
-                raise
-            print(f"note: {error}")
-            continue
-        for name, digest in found.items():
-            told[name].add(digest)
+    told = _ask(wanted, needed)
     differ = [each for each in wanted if told[each.name] != each.hashes]
     for each in differ:
         print(f"{each.name}=={each.version}")
@@ -46,3 +39,25 @@ def compare(root: Path, needed: str, *, check: bool) -> int:
         path.write_text(pins.with_hashes(text, told), encoding="utf-8", newline="\n")
         print(f"wrote {pins.FILE}")
     return 1 if check and differ else 0
+
+
+def _ask(wanted: list[pins.Pin], needed: Interpreter) -> dict[str, set[str]]:
+    """What the index tells for all interpreters: name -> hashes. Only some may lack a wheel."""
+    told: dict[str, set[str]] = {each.name: set() for each in wanted}
+    all_of_them = [Interpreter(version, platform) for platform in pins.PLATFORMS for version in pins.PYTHONS]
+    print(f"asking the package index about {len(wanted)} packages, for {len(all_of_them)} kinds of Python")
+
+    def ask(interpreter: Interpreter) -> dict[str, str]:
+        try:
+            return package_index.hashes(wanted, interpreter)
+        except UserError as error:
+            if interpreter == needed:
+                raise
+            print(f"note: {error}")
+            return {}
+
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        for found in pool.map(ask, all_of_them):
+            for name, digest in found.items():
+                told[name].add(digest)
+    return told

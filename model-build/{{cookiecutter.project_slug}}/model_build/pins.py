@@ -12,8 +12,10 @@ from pathlib import Path
 from configuration.errors import UserError
 
 FILE = "requirements/onnx.txt"
-#: The hashes are those of the wheels for these; `make pins` asks the index for each.
+#: The hashes are those of the wheels for these, of which the images have one; the others are laptops'.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+IMAGES = "linux x86_64"
+PLATFORMS = (IMAGES, "linux aarch64", "darwin arm64")
 
 _HASH = r"--hash=sha256:([0-9a-f]{64})"
 _PIN = re.compile(rf"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+)(?P<hashes>(\s+{_HASH})*)$")

@@ -3,10 +3,10 @@
 import hashlib
 import io
 import json
+import platform
 import re
 import shutil
 import sys
-import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,10 +15,11 @@ import pytest
 from conftest import ROOT
 
 from configuration.errors import UserError
-from model_build import assets, images, package_index, pinning, pins, wheels
+from model_build import assets, images, interpreters, package_index, pinning, pins, wheels
 from model_build.check import check
 from model_build.config import Settings
 from model_build.definition import build, steps_of
+from model_build.interpreters import Interpreter
 from model_build.load import load
 
 MODEL = "config/model.yaml"
@@ -26,7 +27,8 @@ SERVING = re.compile(r"(?m)^serving:.*\n(  .*\n)*")
 TRAINING = "account/huggingface-pytorch-training:2.9.0-transformers5.3.0-gpu-py312-cu130-ubuntu22.04"
 INFERENCE = "account/huggingface-pytorch-inference:2.6.0-transformers5.5.3-cpu-py312-ubuntu22.04"
 BOTH = images.Images(TRAINING, INFERENCE)
-OF_THIS_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+OF_IMAGES = Interpreter("3.12", "linux x86_64")
+OF_THIS = Interpreter(f"{sys.version_info[0]}.{sys.version_info[1]}", f"{sys.platform} {platform.machine()}")
 
 
 def wheel(folder: Path, name: str, version: str, tag: str, content: str = "") -> str:
@@ -109,7 +111,7 @@ def test_torch_is_as_if_there_were_no_choice(small):
         built = build(load(small), {"GIT_COMMIT": "abc"})
         digest = hashlib.sha256((small / MODEL).read_bytes()).hexdigest()
         definitions.append(built.definition.replace(digest, "-").replace(digest[:16], "-"))
-        assert not any("wheels" in name for name in packed(load(small), built.definition, built.uploads))
+        assert not any("wheels/" in name for name in packed(load(small), built.definition, built.uploads))
     assert definitions[0] == definitions[1] == definitions[2]
     assert "onnx" not in definitions[0] and "serving" not in definitions[0]
 
@@ -165,21 +167,21 @@ def test_what_is_there_is_not_asked_for_again_and_has_the_same_uri(settings, ind
 
 
 def test_a_wheel_that_was_changed_is_replaced(repository, index):
-    first = wheels.fetch(repository, "3.12", print)
+    first = wheels.fetch(repository, OF_IMAGES, print)
     content = {name: path.read_bytes() for name, path in first.items()}
     for path in first.values():
         path.write_bytes(path.read_bytes() + b"more")
-    second = wheels.fetch(repository, "3.12", print)
+    second = wheels.fetch(repository, OF_IMAGES, print)
     assert {name: path.read_bytes() for name, path in second.items()} == content
 
 
 def test_another_wheel_than_the_pinned_one_is_refused_with_what_to_do(repository, index):
     wheel(index, "runtime", "1.0", "cp312-cp312-manylinux_2_28_x86_64", "import evil")
     message = (
-        r"requirements/onnx.txt: runtime==1.0: expected a wheel for Python 3.12 .* with a hash of the file"
+        r"onnx.txt: runtime==1.0: expected a wheel for Python 3.12, linux x86_64 with a hash of the file"
     )
     with pytest.raises(UserError, match=message):
-        wheels.fetch(repository, "3.12", print)
+        wheels.fetch(repository, OF_IMAGES, print)
     assert not list((repository / ".wheels").rglob("*.whl"))
 
 
@@ -188,7 +190,7 @@ def test_a_version_that_the_index_lacks_is_named(repository, index):
     with pytest.raises(
         UserError, match=r"onnx.txt: runtime==1.0: .* none.* PIP_INDEX_URL=.*`make pins`.*torch"
     ):
-        wheels.fetch(repository, "3.12", print)
+        wheels.fetch(repository, OF_IMAGES, print)
 
 
 def test_an_index_that_does_not_answer_is_told_from_one_that_lacks_a_wheel(repository, index, monkeypatch):
@@ -197,7 +199,7 @@ def test_an_index_that_does_not_answer_is_told_from_one_that_lacks_a_wheel(repos
     monkeypatch.delenv("PIP_NO_INDEX")
     message = r"onnx.txt: (runtime==1.0|.*ex-porter==2.1): .* did not answer \(.*refused\); PIP_INDEX_URL="
     with pytest.raises(UserError, match=message):
-        wheels.fetch(repository, "3.12", print)
+        wheels.fetch(repository, OF_IMAGES, print)
 
 
 def test_what_pip_26_says_is_understood():
@@ -209,7 +211,7 @@ def test_what_pip_26_says_is_understood():
         "ERROR: Could not find a version that satisfies the requirement ml-dtypes==1.0 (from versions: "
         "none)\n"
     )
-    told = package_index.explained(said, wanted, "3.12")
+    told = package_index.explained(said, wanted, OF_IMAGES)
     assert told.startswith("requirements/onnx.txt: ml-dtypes==1.0: ")
     assert "(Failed to establish a new connection: [Errno 111] Connection refused)" in told
 
@@ -243,12 +245,13 @@ def test_the_pins_of_this_repository_are_read_and_written_as_they_are():
 
 
 def test_pins_are_compared_and_written(repository, index, monkeypatch, capsys):
-    monkeypatch.setattr(pins, "PYTHONS", ("3.13",))
+    monkeypatch.setattr(pins, "PYTHONS", ("3.12",))
+    monkeypatch.setattr(pins, "PLATFORMS", ("linux x86_64",))
     (repository / pins.FILE).write_text("# comment\nruntime==1.0\nEx.Porter==2.1\n", encoding="utf-8")
-    assert pinning.compare(repository, "3.13", check=False) == 0
+    assert pinning.compare(repository, OF_IMAGES, check=False) == 0
     written = pins.read(repository)
-    other = wheel(index, "runtime", "1.0", "cp313-cp313-manylinux_2_28_x86_64", "another")
-    assert pinning.compare(repository, "3.13", check=True) == 1
+    other = wheel(index, "runtime", "1.0", "cp312-cp312-manylinux_2_28_x86_64", "another")
+    assert pinning.compare(repository, OF_IMAGES, check=True) == 1
     assert f"  + sha256:{other}" in capsys.readouterr().out
     assert pins.read(repository) == written
     assert (repository / pins.FILE).read_text(encoding="utf-8").startswith("# comment\nruntime==1.0 \\\n")
@@ -256,46 +259,67 @@ def test_pins_are_compared_and_written(repository, index, monkeypatch, capsys):
 
 def test_a_python_that_no_image_has_may_lack_a_wheel(repository, index, monkeypatch, capsys):
     monkeypatch.setattr(pins, "PYTHONS", ("3.12", "3.14"))
+    monkeypatch.setattr(pins, "PLATFORMS", ("linux x86_64",))
     (index / "runtime-1.0-cp314-cp314-manylinux_2_28_x86_64.whl").unlink()
-    assert pinning.compare(repository, "3.12", check=False) == 0
+    assert pinning.compare(repository, OF_IMAGES, check=False) == 0
     assert (
         "note: requirements/onnx.txt: runtime==1.0: expected a wheel for Python 3.14"
         in capsys.readouterr().out
     )
     with pytest.raises(UserError, match=r"Python 3.14"):
-        pinning.compare(repository, "3.14", check=False)
+        pinning.compare(repository, Interpreter("3.14", "linux x86_64"), check=False)
 
 
-def test_the_images_python_decides_unless_a_sandbox_runs_the_job(monkeypatch):
+def test_the_images_python_decides_unless_a_sandbox_runs_the_job():
     """The Makefile always names the stand-in: on AWS it must not matter."""
-    named = {wheels.STAND_IN: sys.executable}
-    assert wheels.python_for(BOTH, named) == "3.12"
-    assert wheels.python_for(BOTH, {**named, "AWS_ENDPOINT_URL": "https://vpce-1.sagemaker.aws"}) == "3.12"
-    monkeypatch.setattr(pins, "PYTHONS", (OF_THIS_PYTHON,))
-    for given in (
-        {"environment": {**named, "AWS_ENDPOINT_URL": "http://127.0.0.1:4000"}},
-        {"environment": {}, "python_of": lambda image: Path(sys.executable)},
-    ):
-        if sysconfig.get_platform() == "linux-x86_64":
-            assert wheels.python_for(BOTH, **given) == OF_THIS_PYTHON
-        else:
-            with pytest.raises(UserError, match="needs a Python for linux x86_64"):
-                wheels.python_for(BOTH, **given)
+    named = {interpreters.STAND_IN: sys.executable}
+    on_aws = {**named, "AWS_ENDPOINT_URL": "https://vpce-1.sagemaker.aws"}
+    here = {**named, "AWS_ENDPOINT_URL": "http://127.0.0.1:4000"}
+    assert interpreters.of_the_job(BOTH, named) == interpreters.of_the_job(BOTH, on_aws) == OF_IMAGES
+    assert interpreters.of_the_job(BOTH, here) == OF_THIS
+    assert interpreters.of_the_job(BOTH, {}, lambda image: Path(sys.executable)) == OF_THIS
+    with pytest.raises(UserError, match="MLOPS_CONTAINER_PYTHON: expected the Python that stands for"):
+        interpreters.of_the_job(BOTH, {**here, interpreters.STAND_IN: "/not/there"})
+
+
+def test_a_laptop_that_no_wheels_are_pinned_for_is_told_so_and_goes_on(repository, index):
+    said: list[str] = []
+    assert wheels.fetch(repository, Interpreter("3.12", "sunos sparc"), said.append) == {}
+    assert said == [
+        "note: requirements/onnx.txt has no wheels for Python 3.12, sunos sparc, so that PyTorch will serve "
+        "the model here"
+    ]
+
+
+def test_a_mac_gets_its_own_wheels(repository, index):
+    wheel(index, "runtime", "1.0", "cp312-cp312-macosx_14_0_arm64")
+    wheel(index, "ex_porter", "2.1", "cp310-abi3-macosx_10_9_universal2")
+    lines = [
+        f"{path.name.split('-')[0]}=={path.name.split('-')[1]} --hash=sha256:"
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in sorted(index.glob("*macosx*"))
+    ]
+    (repository / pins.FILE).write_text("\n".join(lines), encoding="utf-8")
+    found = wheels.fetch(repository, Interpreter("3.12", "darwin arm64"), print)
+    assert set(found) == {path.name for path in index.glob("*macosx*")}
 
 
 def test_images_with_different_pythons_are_refused():
     other = images.Images(TRAINING, INFERENCE.replace("py312", "py311"))
     with pytest.raises(UserError, match=r"training:.* has 3.12, .*inference:.* has 3.11. Name images of one"):
-        wheels.python_for(other, {})
+        interpreters.of_images(other)
     with pytest.raises(UserError, match="expected a tag with its Python"):
         images.python_of("account/own-image:7")
+    older = images.Images(TRAINING.replace("312", "310"), INFERENCE.replace("312", "310"))
     with pytest.raises(UserError, match=r"onnx needs Python 3.11, .*-py310-.* has 3.10"):
-        wheels.python_for(images.Images(TRAINING.replace("312", "310"), INFERENCE.replace("312", "310")), {})
+        interpreters.of_images(older)
 
 
 def test_check_says_what_serves(settings, edit):
     found = [finding.text for finding in check(settings, None)]
-    assert "requirements/onnx.txt: runtime 1.0, ex-porter 2.1 for the images' Python 3.12" in found
+    assert (
+        "requirements/onnx.txt: runtime 1.0, ex-porter 2.1 for the images' Python 3.12, linux x86_64" in found
+    )
     assert any("served by ONNX Runtime" in text and "0.3 points" in text for text in found)
     (settings.root / pins.FILE).unlink()
     problem = next(finding for finding in check(settings, None) if finding.good is False)
