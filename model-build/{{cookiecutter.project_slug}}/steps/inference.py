@@ -46,6 +46,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import answers
 import bodies
 import engines
@@ -55,7 +57,7 @@ from bodies import CSV, FORMS, JSON, Request, listing, read_text
 from redact import Redactor
 from redact import Rules as Redaction
 from targets import columns_of, from_json
-from tokens import tokenise
+from tokens import tokenise, windows
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """CPU time that the container may use, in microseconds of every so many microseconds (cgroup v2)."""
@@ -198,9 +200,12 @@ def answer_to(request: Request, classifier: Classifier) -> Answer:
     ]
     if classifier.redactor:
         texts = [classifier.redactor(text) for text in texts]
-    ids = tokenise(classifier.engine.tokenizer, texts, settings.max_length, settings.truncation)
+    engine, columns = classifier.engine, settings.rules[-1].columns.stop
     batch_size = max((each.batch_size for each in parameters), default=1)
-    logits = classifier.engine.logits(ids, settings.rules[-1].columns.stop, batch_size)
+    logits = np.empty((len(texts), columns), dtype=np.float32)
+    for part in windows(texts):
+        ids = tokenise(engine.tokenizer, texts[part], settings.max_length, settings.truncation)
+        logits[part] = engine.logits(ids, columns, batch_size)
     outcomes = [answers.decide(rules, logits[:, rules.columns]) for rules in settings.rules]
     records = [
         [answers.say(outcome, row, each) for outcome in outcomes] for row, each in enumerate(parameters)

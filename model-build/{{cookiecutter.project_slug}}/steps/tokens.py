@@ -7,7 +7,7 @@ inside it, read from ``tokenizer.json`` (``read_tokenizer``). Both give the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,27 @@ from texts import truncate
 
 if TYPE_CHECKING:
     import torch
+
+
+WINDOW_TEXTS, WINDOW_CHARACTERS = 4096, 1 << 20
+"""How many texts, and of how many characters, are tokenised and sorted together in serving.
+
+A token takes a hundred bytes and more while it is made: so the memory of a request grows with its answers and
+not with its tokens. More texts would save little: in batches of 32, survey comments have 2.4 % of padding
+when they are sorted 4,096 at a time, and 1.1 % when all 8,771 are.
+"""
+
+
+def windows(texts: Sequence[str]) -> Iterator[slice]:
+    """Yield the texts in parts that are tokenised together; a longer text is one of its own."""
+    start = size = 0
+    for end, text in enumerate(texts):
+        if end > start and (end - start == WINDOW_TEXTS or size + len(text) > WINDOW_CHARACTERS):
+            yield slice(start, end)
+            start, size = end, 0
+        size += len(text)
+    if texts:
+        yield slice(start, len(texts))
 
 
 def read_tokenizer(path: Path) -> Any:

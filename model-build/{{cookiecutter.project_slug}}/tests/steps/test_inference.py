@@ -101,6 +101,28 @@ def test_the_order_is_kept_whatever_the_lengths_and_the_batch_size(ask: Any) -> 
         assert same(together, alone)
 
 
+@pytest.mark.parametrize(("texts", "characters"), [(3, 1 << 20), (4096, 40), (4096, 1)])
+def test_no_more_than_a_window_of_texts_is_tokenised_at_once(
+    texts: int, characters: int, ask: Any, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(
+        {"inputs": [text for text, _ in tiny.examples(10, seed=5)], "parameters": {"top_k": None}}
+    )
+    together, sizes, tokenise = json.loads(ask(body)), [], handler.tokenise
+
+    def counted(tokenizer: Any, some: list[str], *rest: Any) -> Any:
+        sizes.append((len(some), sum(map(len, some))))
+        return tokenise(tokenizer, some, *rest)
+
+    monkeypatch.setattr(handler, "tokenise", counted)
+    for name, most in (("WINDOW_TEXTS", texts), ("WINDOW_CHARACTERS", characters)):
+        monkeypatch.setitem(handler.windows.__globals__, name, most)
+    assert same(json.loads(ask(body)), together)
+    assert sum(count for count, _ in sizes) == 10
+    assert len(sizes) > 1
+    assert all(count <= texts and (count == 1 or size <= characters) for count, size in sizes)
+
+
 def test_a_long_text_is_cut_as_in_training(ask: Any, trained: Path) -> None:
     serving = json.loads((trained / "model/serving.json").read_text())
     assert (serving["max_length"], serving["truncation"]) == (32, "head_tail")
