@@ -59,6 +59,8 @@ def train(config: ModelConfig, base_model: str | None) -> dict[str, str]:
         "precision": training.precision,
         "seed": str(training.seed),
     }
+    if training.tokens_per_pass is not None:
+        hyperparameters["tokens-per-pass"] = str(training.tokens_per_pass)
     if precisions := triage_precisions(config):
         hyperparameters["triage-precision"] = precisions
     if config.serving.runtime != "torch":  # not named: what is trained as before is taken from the cache

@@ -189,6 +189,9 @@ class Training(Section):
     early_stopping: EarlyStopping = EarlyStopping()
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 where the machine has it."""
+    tokens_per_pass: Annotated[int, Field(ge=8)] | None = None
+    """Most tokens in the model at once, padding included: a larger batch takes several passes, with the same
+    gradients and less memory. null: as many as a GPU has room for; no limit on a CPU."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
     """The same seed, data and machine give the same model."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
+import torch.nn.functional as F
 
 from failure import StepError
 from targets import Target, as_columns, column_names, field_names, from_json
@@ -193,7 +196,7 @@ def _truth(column: pa.Array, target: Target, rows: np.ndarray, where: str) -> np
 
 @dataclass(frozen=True)
 class TokenisedTexts:
-    """A labelled set as one flat array of token ids: 4 bytes a token, so that a million emails fit in memory.
+    """A labelled set as one flat array of token ids: 4 bytes a token, and in a file as long as it is large.
 
     Attributes:
         ids: every text's token ids one after the other, int32.
@@ -210,21 +213,47 @@ class TokenisedTexts:
     def read(
         cls, folder: Path, targets: Sequence[Target], tokenizer: Any, max_length: int, truncation: str
     ) -> TokenisedTexts:
-        """Tokenise a channel, cut by the truncation policy; errors as in ``read_examples``."""
-        ids, lengths, labels = [], [], []
-        for examples in read_examples(folder, targets):
-            tokenised = tokenise(tokenizer, examples.texts, max_length, truncation)
-            ids.append(np.fromiter((token for text in tokenised for token in text), dtype=np.int32))
-            lengths.append(np.fromiter(map(len, tokenised), dtype=np.int64))
-            plain = len(targets) == 1 and targets[0].kind == "one"
-            labels.append(examples.truth[0] if plain else as_columns(targets, examples.truth))
-        return cls(np.concatenate(ids), np.cumsum(np.concatenate(lengths)), np.concatenate(labels))
+        """Tokenise a channel, cut by the truncation policy; errors as in ``read_examples``.
+
+        The token ids go to a file without a name, of which the system keeps in memory what there is room for.
+        """
+        lengths, labels = [], []
+        plain = len(targets) == 1 and targets[0].kind == "one"
+        with tempfile.TemporaryFile() as file:
+            for examples in read_examples(folder, targets):
+                tokenised = tokenise(tokenizer, examples.texts, max_length, truncation)
+                lengths.append(np.fromiter(map(len, tokenised), dtype=np.int64))
+                labels.append(examples.truth[0] if plain else as_columns(targets, examples.truth))
+                ids = np.fromiter(itertools.chain.from_iterable(tokenised), np.int32, int(lengths[-1].sum()))
+                file.write(ids.tobytes())
+            file.flush()
+            # asarray: a memmap's slices are slow to make
+            mapped = np.asarray(np.memmap(file, np.int32, mode="r"))
+        return cls(mapped, np.cumsum(np.concatenate(lengths)), np.concatenate(labels))
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays for ``load``."""
+        folder.mkdir()
+        for name, array in vars(self).items():
+            np.save(folder / f"{name}.npy", array)
+
+    @classmethod
+    def load(cls, folder: Path) -> TokenisedTexts:
+        """Map what ``save`` wrote into memory; the files may be removed meanwhile."""
+        return cls(
+            *(np.asarray(np.load(folder / f"{field.name}.npy", mmap_mode="r")) for field in fields(cls))
+        )
 
     def by_length(self) -> TokenisedTexts:
         """Return the same texts with the shortest first: batches drawn in order then hold little padding."""
-        order = np.argsort(self.lengths, kind="stable")
+        order = self.order
         ids = [self[index][0] for index in order]
         return TokenisedTexts(np.concatenate(ids), np.cumsum(self.lengths[order]), self.labels[order])
+
+    @property
+    def order(self) -> np.ndarray:
+        """Numbers of the texts, the shortest first."""
+        return np.argsort(self.lengths, kind="stable")
 
     @property
     def lengths(self) -> np.ndarray:
@@ -250,14 +279,23 @@ class TokenisedTexts:
 Example = tuple[np.ndarray, np.ndarray]
 
 
-def collator(pad_id: int) -> Callable[[list[Example]], dict[str, torch.Tensor]]:
+def collator(pad_id: int, multiple: int = 1) -> Callable[[list[Example]], dict[str, torch.Tensor]]:
     """Return the function that pads a list of examples to the longest of them and adds ``labels``.
 
     Ids of labels are int64; several columns are float32, which is what the sigmoid's loss takes.
+
+    Args:
+        pad_id: the token that is put behind a text.
+        multiple: the length is rounded up to one of this. In 16 bits a GPU computes fastest with 8.
     """
 
     def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
         batch = pad([ids for ids, _ in examples], pad_id)
+        if over := -batch["input_ids"].shape[1] % multiple:
+            batch = {
+                name: F.pad(tensor, (0, over), value=pad_id if name == "input_ids" else 0)
+                for name, tensor in batch.items()
+            }
         labels = torch.from_numpy(np.stack([label for _, label in examples]))
         return {**batch, "labels": labels.float() if labels.ndim > 1 else labels}
 

@@ -30,29 +30,29 @@ def last_complete(folder: Path) -> Path | None:
     """Return the newest checkpoint that has all its parts, or None.
 
     A process that is killed while it saves, or a copy to S3 that was cut off, leaves a checkpoint with parts
-    missing.
+    missing. That of a finished training has no optimizer (trainer.py): nothing is left to do but the model.
     """
     found = [
         path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()
     ]
     for path in sorted(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), reverse=True):
-        parts = ("model.safetensors", "optimizer.pt", "scheduler.pt")
-        if (
-            all((path / part).is_file() for part in parts)
-            and any(path.glob("rng_state*.pth"))
-            and _readable(path)
-        ):
+        state = _state(path)
+        if state is None or not any(path.glob("rng_state*.pth")):
+            continue
+        finished = state["global_step"] >= state["max_steps"]
+        parts = ("model.safetensors",) if finished else ("model.safetensors", "optimizer.pt", "scheduler.pt")
+        if all((path / part).is_file() for part in parts):
             return path
     return None
 
 
-def _readable(checkpoint: Path) -> bool:
-    """Whether the file that the Trainer writes last is there and whole."""
+def _state(checkpoint: Path) -> dict[str, Any] | None:
+    """Return what is in the file that the Trainer writes last; None if it is not there or not whole."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return True
+        return None
+    return state
 
 
 class StopOnSigterm(TrainerCallback):

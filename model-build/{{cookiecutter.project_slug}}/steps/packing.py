@@ -37,13 +37,18 @@ def write_model(
     label_set: LabelSet,
     train: TokenisedTexts,
     validation: TokenisedTexts,
+    logits: np.ndarray | None = None,
 ) -> None:
-    """Write the model's folder, and its profile also beside the training's report."""
+    """Write the model's folder, and its profile also beside the training's report.
+
+    ``logits``: what the model answers to the validation set, if that is known already.
+    """
     folder, targets = settings.model_dir, label_set.targets
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    logits = ask(model, validation, tokenizer.pad_token_id or 0, 2 * settings.batch_size)
+    if logits is None:
+        logits = ask(model, validation, tokenizer.pad_token_id or 0, 2 * settings.batch_size)
     truth = from_columns(targets, head_columns(targets, validation.labels))
     entries = [
         {**target.as_json(), **settle(target, logits[:, part], each, settings.precision_of(target.name))}

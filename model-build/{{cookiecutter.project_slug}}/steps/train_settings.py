@@ -38,6 +38,7 @@ class Settings:
     early_stopping_metric: str
     early_stopping_patience: int
     precision: str
+    tokens_per_pass: int
     seed: int
     triage_precision: str
 
@@ -117,6 +118,13 @@ def _add_hyperparameters(add: Callable[..., Any]) -> None:
     add("--early-stopping-metric", choices=STOPPING_METRICS, default="macro_f1", help="of the validation set")
     add("--early-stopping-patience", type=positive, default=3, help="epochs without improvement that end it")
     add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="number format")
+    add(
+        "--tokens-per-pass",
+        type=_number(int, 0),
+        default=0,
+        help="most tokens in the model at once, padding included: a larger batch takes several passes, "
+        "with the same gradients and less memory; 0: as many as a GPU has room for, no limit on a CPU",
+    )
     add(
         "--triage-precision",
         type=_triage,

@@ -151,6 +151,14 @@ def test_several_instances_mean_torchrun(settings, edit):
     assert train["EnableInterContainerTrafficEncryption"] is True
 
 
+def test_a_limit_of_tokens_is_a_hyperparameter_only_when_it_is_set(settings, edit):
+    before = step(build(settings, {}).definition, "Train")["Arguments"]["HyperParameters"]
+    edit("config/model.yaml", "tokens_per_pass: null", "tokens_per_pass: 4096")
+    after = step(build(load(settings.root), {}).definition, "Train")["Arguments"]["HyperParameters"]
+    assert "tokens-per-pass" not in before
+    assert after["tokens-per-pass"] == "4096"
+
+
 def test_a_hub_id_is_a_hyperparameter_and_a_folder_is_a_channel(settings, edit):
     channels = {
         c["ChannelName"]

@@ -225,8 +225,9 @@ def test_checkpoints_of_other_settings_or_data_are_left_alone(
 
 def test_a_checkpoint_that_was_cut_off_is_not_used(trained: Path, tmp_path: Path) -> None:
     (run,) = (trained / "checkpoints").iterdir()
-    whole = last_complete(run)
-    assert whole is not None
+    finished = last_complete(run)
+    assert finished is not None
+    (whole,) = (path for path in run.glob("checkpoint-*") if path != finished)
     for number, damage in enumerate(("optimizer.pt", "model.safetensors", "trainer_state.json"), start=100):
         folder = tmp_path / f"checkpoint-{number}"
         shutil.copytree(whole, folder)
@@ -409,9 +410,10 @@ def test_two_ranks_learn_what_one_learns_from_batches_of_twice_the_size(
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(STEPS / "train.py"), *(str(part) for pair in folders.items() for part in pair)]
     command += ["--batch-size", "8", "--epochs", "4", "--learning-rate", "0.01", "--max-length", "32"]
+    command += ["--tokens-per-pass", "100"]  # the ranks take different numbers of passes for a batch
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "CPU, 1 threads, 2 ranks" in done.stdout
+    assert re.search(r"CPU, \d+ threads, 2 ranks", done.stdout)
     assert done.stdout.count("epoch 1 of 4") == 1  # one rank speaks
 
     assert (two / "model/serving.json").is_file()

@@ -1,0 +1,81 @@
+"""What has to be arranged before PyTorch and transformers are loaded. Standard library only."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+UNUSED = ("boto3", "datasets", "scipy", "sklearn")
+"""What transformers and accelerate load if it is there, for features that no training here has."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the libraries are to read when they are loaded; what is set already stays.
+
+    cuBLAS needs a workspace to be deterministic; a job tells the model hub nothing; DDP keeps its advice; and
+    threads that wait for others sleep: spinning, they are three times slower as soon as another process wants
+    a core.
+    """
+    chosen = {
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    found = {name: value for name, value in chosen.items() if name not in environment}
+    if threads := own_threads(environment, *cpus()):
+        found["OMP_NUM_THREADS"] = str(threads)
+    return found
+
+
+def leave_out(names: Iterable[str] = UNUSED) -> None:
+    """Have libraries that are not loaded yet found missing: a second or more of every start."""
+    for name in names:
+        # With None an import fails as if the package were not installed; all four are optional.
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def own_threads(environment: Mapping[str, str], allowed: int, quota: float) -> int | None:
+    """Return how many threads this process shall compute with; None leaves it to PyTorch.
+
+    PyTorch starts one for each core that it sees. That is too many in a container with a quota, where they
+    are paused together, and with several ranks on a machine. torchrun then says 1, which wastes what is over:
+    8 cores have 4 for each of 2 ranks. A number that a person has set is kept (but for a 1 under torchrun,
+    which looks the same).
+
+    Args:
+        environment: ``OMP_NUM_THREADS``, and torchrun's ``LOCAL_WORLD_SIZE``: ranks on this machine.
+        allowed: CPUs that the process may run on.
+        quota: how many of them its container may use at once.
+    """
+    ranks = max(1, int(environment.get("LOCAL_WORLD_SIZE", "1")))
+    given = environment.get("OMP_NUM_THREADS")
+    if given is not None and not (ranks > 1 and given == "1"):
+        return None
+    if ranks == 1 and quota >= allowed:
+        return None  # PyTorch knows which of them share a core
+    return max(1, int(min(allowed, quota) / ranks))
+
+
+def cpus(cgroups: Path = CGROUPS) -> tuple[int, float]:
+    """Return how many CPUs this process may run on, and the container's quota of them (cgroup v2 or v1)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    second = _words(cgroups / "cpu.max")
+    first = _words(cgroups / "cpu/cpu.cfs_quota_us") + _words(cgroups / "cpu/cpu.cfs_period_us")
+    try:
+        quota, period = map(int, second or first)
+    except ValueError:  # neither version, or none is set ("max")
+        return allowed, math.inf
+    return allowed, quota / period if quota > 0 else math.inf  # v1 says -1 for none
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").split()
+    except OSError:
+        return []
