@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Callable, List, NamedTuple
+from typing import Any, Callable, Iterable, List, NamedTuple, Sequence
 
 FIRST_COMMIT = "First commit, as generated"
 BY_HAND = f'git init && git add -A && git commit -m "{FIRST_COMMIT}"'
@@ -35,9 +35,15 @@ FOR_THIS_COMMIT = (
     "core.safecrlf=false",
 )
 
-# What git does for the sake of old and shared repositories, and takes its time for: half of what `add` and
-# `commit` take here. A new repository has nothing to tidy up, and no object that a new one could overwrite.
+# What git does for the sake of old and shared repositories, and takes its time for. A new one has nothing to
+# tidy up, and no object that another could overwrite.
 SWIFT = ("core.looseCompression=0", "core.createObject=rename", "maintenance.auto=false", "gc.auto=0")
+
+# A file for each object is most of what a first commit takes. What is above this size, in bytes, goes into
+# one pack instead, but only where no line ends have to be looked at: all generated text has LF as it is.
+ONE_PACK = ("core.bigFileThreshold=1", "core.compression=0")
+AS_IT_IS = "* -text\n"
+ATTRIBUTES = ".git/info/attributes"
 
 
 class Result(NamedTuple):
@@ -107,17 +113,36 @@ def create_repository(git: Git, email: str) -> str:
             return advice(result)
     # asked for inside the new repository: the identity of one further up is not meant for this one
     missing = missing_identity(git, email)
-    settings = [part for setting in (*FOR_THIS_COMMIT, *SWIFT, *missing) for part in ("-c", setting)]
-    for arguments in (["add", "--all"], ["commit", "--quiet", "--message", FIRST_COMMIT]):
-        result = git([*settings, *arguments])
-        if not result.ok:
-            return advice(result)
+    settings = (*FOR_THIS_COMMIT, *SWIFT, *missing)
+    result = add_all(git, settings)
+    if result.ok:
+        result = git([*options(settings), "commit", "--quiet", "--message", FIRST_COMMIT])
+    if not result.ok:
+        return advice(result)
     if missing:
         return (
             f"git does not know who you are, so the first commit is {email}'s. Set user.name and user.email "
             "with `git config --global`, then `git commit --amend --reset-author --no-edit`."
         )
     return ""
+
+
+def options(settings: Iterable[str]) -> list[str]:
+    """Settings as git takes them for one command."""
+    return [part for setting in settings for part in ("-c", setting)]
+
+
+def add_all(git: Git, settings: Sequence[str]) -> Result:
+    """Adds the files; into one pack, unless a person's own template of repositories has attributes."""
+    if os.path.exists(ATTRIBUTES):
+        return git([*options(settings), "add", "--all"])
+    os.makedirs(os.path.dirname(ATTRIBUTES), exist_ok=True)
+    with open(ATTRIBUTES, "w", encoding="utf-8", newline="\n") as file:
+        file.write(AS_IT_IS)
+    try:
+        return git([*options((*settings, *ONE_PACK)), "add", "--all"])
+    finally:
+        os.remove(ATTRIBUTES)
 
 
 def advice(failed: Result) -> str:

@@ -111,6 +111,26 @@ def test_hooks_signing_ignores_and_line_ending_checks_of_a_person_do_not_stop_th
     assert not (tmp_path / "ran").exists()
 
 
+def test_the_files_go_into_one_pack_and_no_setting_stays(
+    post_gen: ModuleType, repository: Path, git: Git, tmp_path: Path
+) -> None:
+    assert post_gen.create_repository(post_gen.run_git, "me@example.org") == ""
+    assert len(list((repository / ".git/objects/pack").glob("*.pack"))) == 1
+    assert not (repository / ".git/info/attributes").exists()
+    assert git(repository, "check-attr", "text", "data/emails.csv") == "data/emails.csv: text: auto"
+
+
+def test_attributes_of_a_person_s_own_template_of_repositories_stay(
+    post_gen: ModuleType, repository: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "template/info").mkdir(parents=True)
+    (tmp_path / "template/info/attributes").write_text("*.csv -diff\n")
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(tmp_path / "template"))
+    assert post_gen.create_repository(post_gen.run_git, "me@example.org") == ""
+    assert committed(git, repository) == FILES
+    assert (repository / ".git/info/attributes").read_text() == "*.csv -diff\n"
+
+
 def test_inside_another_repository_it_makes_its_own(post_gen: ModuleType, repository: Path, git: Git) -> None:
     outer = repository.parent
     git(outer, "init", "--quiet")
