@@ -38,9 +38,18 @@ def unpack(model: Path, folder: Path) -> Path:
         model = folder
     needed = ("config.json", "serving.json", *(f"code/{name}.py" for name in MODULES))
     missing = [name for name in needed if not (model / name).is_file()]
+    if not missing and (artefact := _artefact(model)) and not (model / artefact).is_file():
+        missing = [artefact]
     if missing:
         raise StepError(f"{archive}: expected a model that train.py wrote; it lacks {', '.join(missing)}")
     return model
+
+
+def _artefact(model: Path) -> str | None:
+    """Return the file that is served in the place of the weights (artefact.py)."""
+    serving = json.loads((model / "serving.json").read_text(encoding="utf-8"))
+    name: str | None = (serving.get("runtime") or {}).get("artefact")
+    return name
 
 
 def targets_of(model: Path) -> tuple[Target, ...]:
@@ -78,7 +87,10 @@ def predict(
         batch_size: texts that go through the model together.
     """
     handler = load_handler(model / "code")
-    classifier = handler.model_fn(str(model))
+    # Not with a GPU that may be here: endpoints have none, and ask what training packed for them.
+    classifier = handler.load(model, prefer_gpu=False)
+    if (artefact := _artefact(model)) and classifier.engine.artefact != artefact:
+        print(f"note: {artefact} will be served, and is not what is measured here", flush=True)
     serving = json.loads((model / "serving.json").read_text(encoding="utf-8"))
     targets = from_json(serving["targets"])
     told: list[Any] = []

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import artefact
 import redact
 import training_profile
 import watch
@@ -50,6 +51,20 @@ def write_model(
     if logits is None:
         logits = ask(model, validation, tokenizer.pad_token_id or 0, 2 * settings.batch_size)
     truth = from_columns(targets, head_columns(targets, validation.labels))
+    runtime = None
+    if settings.serving_runtime == "onnx":
+        known = artefact.Validation(
+            validation,
+            _texts(settings.validation, targets),
+            settings.max_length,
+            settings.truncation,
+            targets,
+            truth,
+            logits,
+        )
+        choice = artefact.choose(folder, known, tokenizer.pad_token_id or 0, settings.max_accuracy_loss)
+        # What follows is settled by the answers of what will be served.
+        runtime, logits = choice.runtime, choice.logits
     entries = [
         {**target.as_json(), **settle(target, logits[:, part], each, settings.precision_of(target.name))}
         for target, part, each in zip(targets, columns_of(targets), truth, strict=True)
@@ -60,6 +75,7 @@ def write_model(
         "text": label_set.text,
         "redact": label_set.redact,
         "targets": entries,
+        **({} if runtime is None else {"runtime": runtime}),
     }
     text = json.dumps(serving, indent=2, ensure_ascii=False) + "\n"
     (folder / "serving.json").write_text(text, encoding="utf-8")

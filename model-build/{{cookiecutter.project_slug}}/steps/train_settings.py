@@ -41,6 +41,8 @@ class Settings:
     tokens_per_pass: int
     seed: int
     triage_precision: str
+    serving_runtime: str = "torch"
+    max_accuracy_loss: float = 0.003
 
     def precision_of(self, target: str) -> float | None:
         """Return how right the answers of a target have to be that need no review; None: no triage."""
@@ -61,8 +63,16 @@ class Settings:
         return dict(_precision(part) for part in self.triage_precision.split(",") if part)
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes two trainings the same, beside their data: everything but the folders."""
-        return {name: value for name, value in asdict(self).items() if not isinstance(value, Path)}
+        """Return what makes two trainings the same, beside their data.
+
+        Everything but the folders, and what is done with the weights afterwards.
+        """
+        afterwards = ("serving_runtime", "max_accuracy_loss")
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if not isinstance(value, Path) and name not in afterwards
+        }
 
 
 def parse(arguments: Sequence[str] | None, description: str) -> Settings:
@@ -131,6 +141,8 @@ def _add_hyperparameters(add: Callable[..., Any]) -> None:
         default="",
         help="share of the answers that need no review which has to be right: 0.95, or target=0.95,other=0.9",
     )
+    add("--serving-runtime", choices=("torch", "onnx"), default="torch", help="what serves (artefact.py)")
+    add("--max-accuracy-loss", type=share, default=0.003, help="share of right answers that int8 may lose")
     add("--seed", type=_number(int, 0, 2**31 - 1), default=13, help="of everything random")
 
 
