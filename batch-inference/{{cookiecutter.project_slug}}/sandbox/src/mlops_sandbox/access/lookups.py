@@ -10,7 +10,7 @@ from moto.kms.models import kms_backends
 from moto.kms.utils import _deserialize_ciphertext_blob
 from moto.secretsmanager.models import secretsmanager_backends
 
-from mlops_sandbox import scaling
+from mlops_sandbox import without_ec2
 from mlops_sandbox.access.calls import Call
 from mlops_sandbox.access.trust import PARTITION, account_of
 
@@ -93,7 +93,7 @@ def _rule(call: Call, account: str, value: Any) -> str:
 
 def _target(call: Call, account: str, value: Any) -> str:
     """Return the id of a scalable target; the service chooses that of a new one."""
-    backend = scaling.models.applicationautoscaling_backends[account][call.region]
+    backend = without_ec2.scaling.applicationautoscaling_backends[account][call.region]
     targets = backend.targets.get(str(call.params.get("ScalableDimension")), {})
     found = targets.get(str(value))
     return str(found.arn.rsplit("/", 1)[-1]) if found else "0" * 36
