@@ -82,12 +82,8 @@ format:  ## put the code into the agreed form
 sync:  ## copy hooks/, shared/template/ and shared/sandbox/ into the templates
 	@$(PYTHON) tools/sync.py
 
-bench: setup  ## measure ours beside what one would use instead (a few minutes)
-	@$(CONTAINER_VENV)/bin/python benchmarks/preprocess.py
-	@$(VENV)/bin/python benchmarks/endpoint.py
-	@$(VENV)/bin/python benchmarks/batch_steps.py
-	@$(VENV)/bin/python benchmarks/batch.py --model tiny --rows 1000 10000 100000
-	@$(VENV)/bin/python benchmarks/targets.py --rows 2000
+bench: setup  ## measure ours beside what one would use instead; hours, or minutes with ARGS=--quick
+	@$(VENV)/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## remove environments, caches and the demo
 	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) $(DOCS_VENV) docs/reference build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,6 @@ Python that stands for SageMaker's images.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import os
@@ -22,11 +21,13 @@ import subprocess
 import tarfile
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs import Images
+from rounds import Goal, arguments, container_python, measure, report, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = ROOT / "model-build" / "{{cookiecutter.project_slug}}" / "steps"
@@ -68,22 +69,17 @@ OURS = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt
 DEFAULT = {"HF_TASK": "text-classification"}
 
 
-class Times(NamedTuple):
-    """Seconds of one round: the first answer, and each of the warm ones."""
-
-    cold: float
-    warm: list[float]
+METRICS = ("cold start, s", "warm latency, median, ms", "warm latency, p95, ms")
+NAMES = {"ours": "our inference.py", "default": "the default handler"}
 
 
 def main() -> None:
-    """Run the rounds and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
+    """Run the rounds and report."""
+    parser = arguments(__doc__)
     parser.add_argument("--requests", type=int, default=40, help="warm requests in each round")
     options = parser.parse_args()
-    python = Path(os.environ.get("MLOPS_CONTAINER_PYTHON", ROOT / ".venv-container/bin/python"))
+    rounds, requests = (1, 8) if options.quick else (options.rounds, options.requests)
+    python = container_python()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_archives(python, folder)
@@ -91,17 +87,21 @@ def main() -> None:
             folder / "sandbox", Images.single(python), accounts=(ACCOUNT,), region=REGION
         ) as sandbox:
             make_models(sandbox, folder)
-            rounds: dict[str, list[Times]] = {"ours": [], "default": []}
-            for number in range(options.rounds):
-                for side in rounds if number % 2 == 0 else reversed(rounds):
-                    rounds[side].append(one_round(sandbox, side, number, options.requests))
-                    times = rounds[side][-1]
-                    print(
-                        f"round {number + 1}, {side}: cold {times.cold:.2f} s, "
-                        f"warm median {1000 * statistics.median(times.warm):.1f} ms",
-                        flush=True,
-                    )
-    print(table(rounds))
+            sides = {called: partial(one_round, sandbox, side, requests) for side, called in NAMES.items()}
+            results = measure(sides, rounds)
+    pair = (NAMES["default"], NAMES["ours"])
+    report(
+        "endpoint",
+        "A serverless endpoint in the sandbox: the first answer, and the next ones",
+        results,
+        *(Goal(metric.rpartition(",")[0], pair[0], metric, pair) for metric in METRICS),
+        quick=options.quick,
+        libraries=versions("torch", "transformers", python=python),
+        notes=[
+            "The default base model with an untrained head; both sides have the same weights.",
+            f"{requests} warm requests in a round, one after the other, through the sandbox's HTTP.",
+        ],
+    )
 
 
 def write_archives(python: Path, folder: Path) -> None:
@@ -177,18 +177,18 @@ def make_models(sandbox: Sandbox, folder: Path) -> None:
         sagemaker.create_endpoint_config(EndpointConfigName=side, ProductionVariants=[variant])
 
 
-def one_round(sandbox: Sandbox, side: str, number: int, requests: int) -> Times:
+def one_round(sandbox: Sandbox, side: str, requests: int) -> dict[str, float]:
     """Make an endpoint, ask it, and take it down."""
     sagemaker, runtime = sandbox.client("sagemaker"), sandbox.client("sagemaker-runtime")
-    name = f"{side}-{number}"
+    name = f"{side}-{time.time_ns()}"
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=side)
     sagemaker.get_waiter("endpoint_in_service").wait(
         EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300}
     )
     cold = ask(runtime, name, TEXTS[0])
-    warm = [ask(runtime, name, TEXTS[turn % len(TEXTS)]) for turn in range(requests)]
+    warm = [1000 * ask(runtime, name, TEXTS[turn % len(TEXTS)]) for turn in range(requests)]
     sagemaker.delete_endpoint(EndpointName=name)
-    return Times(cold, warm)
+    return dict(zip(METRICS, (cold, statistics.median(warm), p95(warm)), strict=True))
 
 
 def ask(runtime: Any, name: str, text: str) -> float:
@@ -199,28 +199,6 @@ def ask(runtime: Any, name: str, text: str) -> float:
     labels = json.loads(answer["Body"].read())
     assert labels[0]["label"].startswith("team "), labels
     return time.perf_counter() - began
-
-
-def table(rounds: dict[str, list[Times]]) -> str:
-    """Medians, spread and the ratio."""
-    figures = {
-        "cold start, s": {side: [times.cold for times in each] for side, each in rounds.items()},
-        "warm, median of a round, ms": {
-            side: [1000 * statistics.median(times.warm) for times in each] for side, each in rounds.items()
-        },
-        "warm, p95 of a round, ms": {
-            side: [1000 * p95(times.warm) for times in each] for side, each in rounds.items()
-        },
-    }
-    lines = [f"{'':<28}  {'ours':>22}  {'default handler':>22}  default/ours"]
-    for what, sides in figures.items():
-        cells = [
-            f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-            for values in (sides["ours"], sides["default"])
-        ]
-        ratio = statistics.median(sides["default"]) / statistics.median(sides["ours"])
-        lines.append(f"{what:<28}  {cells[0]:>22}  {cells[1]:>22}  {ratio:.2f}")
-    return "\n".join(lines)
 
 
 def p95(values: list[float]) -> float:

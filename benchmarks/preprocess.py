@@ -1,31 +1,28 @@
-"""Time and peak memory of steps/preprocess.py beside pandas with scikit-learn, in alternating runs.
+"""Time and peak memory of steps/preprocess.py beside pandas with scikit-learn.
 
 The other side is what one would write in a notebook: ``read_csv``, ``drop_duplicates``, two stratified
-``train_test_split``, ``to_parquet``. It cleans nothing, checks nothing and gathers no statistics.
+``train_test_split``, ``to_parquet``. It cleans nothing, checks nothing and gathers no statistics. Both run
+under the Python that stands for SageMaker's images (MLOPS_CONTAINER_PYTHON), which has all that they need.
 
-    python benchmarks/preprocess.py --rows 1000000 2000000
+    python benchmarks/preprocess.py --rows 10000 100000 1000000
 
-Run it with a Python that has pyarrow and NumPy; without pandas or scikit-learn only our side is measured.
+The rounds are run with the last number of rows, and once with each of the others, for the picture of how the
+memory grows.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
-import importlib.util
-import os
-import random
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+import processes
+import sources
+from rounds import ROOT, Curve, Goal, arguments, container_python, measure, report, versions
+
 SCRIPT = ROOT / "model-build" / "{{cookiecutter.project_slug}}" / "steps" / "preprocess.py"
+OURS, THEIRS = "preprocess.py", "pandas + scikit-learn"
 
 PANDAS = """
 import sys
@@ -39,110 +36,84 @@ for name, part in {"train": train, "validation": validation, "test": test}.items
     part.to_parquet(f"{out}/{name}.parquet")
 """
 
-
-class Run(NamedTuple):
-    """Wall time in seconds and peak resident memory in MiB of one process."""
-
-    seconds: float
-    peak: float
+Figures = dict[str, float]
 
 
-def measure(command: list[str]) -> Run:
-    """Run a command to its end.
+def main() -> None:
+    """Measure, smallest file first."""
+    parser = arguments(__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    options = parser.parse_args()
+    sizes = [1000, 10_000, 50_000] if options.quick else sorted(options.rows)
+    texts, origin = sources.banking()
+    points: dict[str, list[tuple[float, float]]] = {OURS: [], THEIRS: []}
+    for rows in sizes:
+        last = rows == sizes[-1]
+        print(f"{rows:,} rows", flush=True)
+        with tempfile.TemporaryDirectory() as name:
+            size = write_rows(Path(name) / "data.csv", texts, rows)
+            results = measure(sides(Path(name)), 1 if not last else 2 if options.quick else options.rounds)
+        for side, found in points.items():
+            found.append((rows, max(results[side]["peak memory, MiB"])))
+    fewer, more = points[OURS][-2:] if len(sizes) > 1 else points[OURS] * 2
+    # each size is a side of its own for the goal: a file of ten times the rows
+    results = {**results, f"{OURS}, {fewer[0]:,} rows": {"peak memory, MiB": [fewer[1]]}}
+    report(
+        "preprocess",
+        f"Preparing {sizes[-1]:,} rows",
+        results,
+        Goal(f"preprocess, {sizes[-1]:,} rows", THEIRS, "time, s", (THEIRS, OURS), at_least=1),
+        Goal(f"memory of preprocess, {sizes[-1]:,} rows", THEIRS, "peak memory, MiB", (THEIRS, OURS)),
+        Goal(
+            f"memory of preprocess, {sizes[-1]:,} rows",
+            f"itself with {fewer[0]:,} rows",
+            "peak memory, MiB",
+            (OURS, f"{OURS}, {fewer[0]:,} rows"),
+            at_most=1.25,
+        ),
+        quick=options.quick,
+        libraries=versions("numpy", "pandas", "pyarrow", "scikit-learn", python=container_python()),
+        notes=[
+            f"Texts: {origin}, repeated with a number at the end until there are enough: {size:.0f} MiB.",
+            f"From {fewer[0]:,} to {more[0]:,} rows our memory grows by {more[1] - fewer[1]:.0f} MiB.",
+            "pandas cleans nothing, checks nothing and gathers no statistics; preprocess.py does.",
+        ],
+        curves=[Curve("Peak memory", "rows", "MiB", points)],
+    )
 
-    Raises:
-        SystemExit: it failed; its output was shown.
-    """
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # ru_maxrss: bytes on macOS, KiB on Linux
-    return Run(time.perf_counter() - start, usage.ru_maxrss / unit)
+
+def write_rows(path: Path, texts: sources.Rows, rows: int) -> float:
+    """Write a CSV file of so many different rows; return its size in MiB."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("text", "label"))
+        writer.writerows(different_rows(texts, rows))
+    return path.stat().st_size / 2**20
 
 
-def source_texts(source: Path | None) -> list[tuple[str, str]]:
-    """Return pairs of text and label: of a CSV file's first two columns, or 10,000 made of random words."""
-    if source:
-        with source.open(newline="", encoding="utf-8") as file:
-            return [(row[0], row[1]) for row in list(csv.reader(file))[1:]]
-    chance = random.Random(13)
-    words = [
-        "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 10))) for _ in range(3000)
-    ]
-    return [
-        (
-            " ".join(chance.choices(words, k=min(200, int(chance.lognormvariate(2.3, 0.7)) + 1))),
-            f"class {i % 77}",
-        )
-        for i in range(10_000)
-    ]
-
-
-def different_rows(texts: list[tuple[str, str]], rows: int) -> Iterator[tuple[str, str]]:
+def different_rows(texts: sources.Rows, rows: int) -> Iterator[tuple[str, str]]:
     """Yield as many rows as asked for; a number at the end keeps the texts apart."""
     for number in range(rows):
         text, label = texts[number % len(texts)]
         yield f"{text} #{number // len(texts)}", label
 
 
-def compare(rows: int, repeats: int, source: Path | None) -> None:
-    """Print one line of the table."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        data, out = folder / "data.csv", folder / "out"
-        out.mkdir()
-        with data.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("text", "label"))
-            writer.writerows(different_rows(source_texts(source), rows))
-        ours = [
-            sys.executable,
-            str(SCRIPT),
-            "--input",
-            str(data),
-            "--output",
-            str(out),
-            "--text-column",
-            "text",
-            "--label-column",
-            "label",
-        ]
-        theirs = [sys.executable, "-c", PANDAS, str(data), str(out)]
-        with_pandas = all(importlib.util.find_spec(package) for package in ("pandas", "sklearn"))
-        runs: dict[str, list[Run]] = {"ours": [], "theirs": []}
-        for _ in range(repeats):
-            runs["ours"].append(measure(ours))
-            if with_pandas:
-                runs["theirs"].append(measure(theirs))
-        line = f"{rows:>10,} {data.stat().st_size / 2**20:>8.1f} " + figures(runs["ours"])
-        if with_pandas:
-            ratio = median(runs["theirs"]).seconds / median(runs["ours"]).seconds
-            line += f" {figures(runs['theirs'])} {ratio:>6.2f}x"
-        print(line, flush=True)
+def sides(folder: Path) -> dict[str, Callable[[], Figures]]:
+    """Both sides, on the file in a folder."""
+    data, out = folder / "data.csv", folder / "out"
+    columns = ("--text-column", "text", "--label-column", "label")
+    places = ("--input", data, "--output", out)
+    commands = {OURS: [SCRIPT, *places, *columns], THEIRS: ["-c", PANDAS, data, out]}
 
+    def side(command: list[str | Path]) -> Callable[[], Figures]:
+        def run() -> Figures:
+            out.mkdir(exist_ok=True)
+            used = processes.run([container_python(), *command])
+            return {"time, s": used.seconds, "peak memory, MiB": used.peak}
 
-def median(runs: list[Run]) -> Run:
-    """Return the median of the seconds and the largest of the peaks."""
-    return Run(statistics.median(run.seconds for run in runs), max(run.peak for run in runs))
+        return run
 
-
-def figures(runs: list[Run]) -> str:
-    """Return the columns of one side."""
-    return f"{median(runs).seconds:>10.2f} s {median(runs).peak:>8.0f} MiB"
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000])
-    parser.add_argument("--repeats", type=int, default=3, help="medians of the times, maxima of the memories")
-    parser.add_argument("--source", type=Path, help="CSV file whose first two columns are text and label")
-    given = parser.parse_args()
-    print(f"{'rows':>10} {'MiB':>8} {'preprocess.py':>25} {'pandas + scikit-learn':>25} {'faster':>7}")
-    for rows in given.rows:
-        compare(rows, given.repeats, given.source)
+    return {name: side(command) for name, command in commands.items()}
 
 
 if __name__ == "__main__":

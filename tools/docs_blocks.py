@@ -149,7 +149,7 @@ def _runs(makefile: Path, target: str) -> str:
     direct = re.search(r"-m (\w+)( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
     if direct and any(direct[1] == program.module for program in PROGRAMS):
         return _helps(direct[1])[""]
-    script = re.search(r"\b(?:examples|tools)/\w+\.py", recipe[1]) if recipe else None
+    script = re.search(r"\b(?:examples|tools|benchmarks)/\w+\.py", recipe[1]) if recipe else None
     if script:
         return (makefile.parent / script[0]).read_text(encoding="utf-8")
     return recipe[1] + _helps("mlops_sandbox.cli").get("up", "") if recipe else ""

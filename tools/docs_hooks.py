@@ -1,6 +1,6 @@
 """What MkDocs does besides, for these pages (mkdocs.yml, `hooks`).
 
-* Some pages lie where they are used, outside docs/: they become pages of the site.
+* Some pages and pictures lie where they are used or made, outside docs/: they become part of the site.
 * A link to a file of the collection that is no page becomes plain text; without such a file the strict build
   fails.
 * Nothing on a page may be fetched from elsewhere: the site opens without a network, and tells nobody that it
@@ -27,6 +27,8 @@ ELSEWHERE = {
     "sandbox.md": "shared/sandbox/README.md",
     "changelog.md": "CHANGELOG.md",
 }
+#: Pictures that benchmarks draw.
+PLOTS = "benchmarks/results"
 
 log = logging.getLogger("mkdocs.hooks.collection")
 
@@ -41,10 +43,16 @@ _FETCHED = re.compile(
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie elsewhere."""
-    for name, path in ELSEWHERE.items():
+    """Add the pages and the pictures that lie elsewhere."""
+    for name, path in _elsewhere().items():
         files.append(File.generated(config, name, abs_src_path=str(COLLECTION / path)))
     return files
+
+
+def _elsewhere() -> dict[str, str]:
+    """File of the site -> the file that it is."""
+    pictures = sorted((COLLECTION / PLOTS).glob("*.svg"))
+    return {**ELSEWHERE, **{f"{PLOTS}/{path.name}": f"{PLOTS}/{path.name}" for path in pictures}}
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -70,7 +78,7 @@ def _rewrite(link: re.Match[str], here: Path, page: Page) -> str:
     if not target or re.match(r"[a-z]+:", target):
         return link[0]
     meant = os.path.normpath(here.parent / target)
-    pages = {path: name for name, path in ELSEWHERE.items()}
+    pages = {path: name for name, path in _elsewhere().items()}
     if meant in pages or (meant.startswith("docs/") and here.parts[0] != "docs"):
         to = pages.get(meant, meant.removeprefix("docs/"))
         relative = os.path.relpath(to, os.path.dirname(page.file.src_uri) or ".")
