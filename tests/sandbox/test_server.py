@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -133,6 +134,16 @@ def test_a_key_with_a_delete_marker_can_be_deleted_with_all_its_versions(sandbox
     ]
     bucket.client.delete_objects(Bucket=bucket.name, Delete={"Objects": objects})
     assert "Versions" not in bucket.client.list_object_versions(Bucket=bucket.name)
+
+
+def test_who_asks_whether_a_body_may_come_is_told_before_it_comes(sandbox, bucket):
+    # boto3 asks before each object that it writes, and without an answer waits a second
+    address = sandbox.endpoint_url.removeprefix("http://")
+    host, _, port = address.partition(":")
+    head = f"PUT /{bucket.name}/key HTTP/1.1\r\nHost: {address}\r\nContent-Length: 4\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(12) == b"HTTP/1.1 100"
 
 
 def test_a_snapshot_waits_for_requests_and_requests_for_it(sandbox, bucket):
