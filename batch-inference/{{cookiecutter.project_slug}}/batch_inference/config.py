@@ -140,7 +140,7 @@ class Transform(Section):
     """Line: SageMaker cuts the parts into requests; None: each part is one request."""
     join: Literal["Input", "None"] = "Input"
     """Input: SageMaker returns each answer with its row's id; None: answers are told apart by their order."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 600
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 3600
     """For one request."""
     max_retries: Annotated[int, Field(ge=0, le=3)] = 2
     """Of a request that fails."""

@@ -47,7 +47,7 @@ MEANINGS = {
     "files": "files that production answers in a month; staging answers one for each push",
     "transform_minutes": "minutes that the machines of the model take for a file",
     "rows": "rows of a file in production, whose minutes are computed then; --transform-minutes is staging's",
-    "rows_per_second": "rows that one machine of the model answers in a second (docs: how fast, how much)",
+    "rows_per_second": "rows that one machine of the model answers in a second",
     "start_minutes": "minutes until a machine of the model answers, with --rows",
     "processing_minutes": "minutes that reading a file takes, and writing its answers as well",
     "build_minutes": "minutes of each build (CodeBuild)",
