@@ -169,3 +169,13 @@ def test_the_first_account_is_the_default(tmp_path: Path):
     with Sandbox(tmp_path, accounts=(OTHER_ACCOUNT, ACCOUNT)) as opened:
         identity = opened.client("sts").get_caller_identity()
     assert json.dumps(identity["Account"]) == f'"{OTHER_ACCOUNT}"'
+
+
+def test_an_answer_leaves_in_one_piece_with_its_length(sandbox):
+    port = int(sandbox.endpoint_url.rsplit(":", 1)[1])
+    for path in ("/", "/nothing/here"):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            head, _, body = client.recv(65536).partition(b"\r\n\r\n")
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        assert body and lengths == [b"content-length: %d" % len(body)]

@@ -40,7 +40,19 @@ def free_port(url: str) -> int:
 
 
 class QuietHandler(MotoRequestHandler):
-    """moto's request handler, without a line on the terminal for each request."""
+    """moto's request handler, without a line on the terminal for each request.
+
+    An answer leaves in one piece, head and body. In two, on a busy machine, a client that had the head alone
+    was seen to close the connection and to ask again for what had been done.
+    """
+
+    wbufsize = 65536
+
+    def handle_expect_100(self) -> bool:
+        """Say at once that a body may come: a client that hears nothing waits before it sends one."""
+        go_on = super().handle_expect_100()
+        self.wfile.flush()
+        return go_on
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Log at debug level only."""
@@ -53,7 +65,7 @@ class Server:
     def __init__(self, gate: Gate, port: int = 0) -> None:
         moto: Application = DomainDispatcherApplication(create_backend_app)
         # Requests to endpoints stay outside the gate: see aws.sagemakerruntime.
-        application = answer_faults(refuse_browsers(runtime(hold_gate(execute_api(moto), gate))))
+        application = measured(answer_faults(refuse_browsers(runtime(hold_gate(execute_api(moto), gate)))))
         self._server = make_server(LOOPBACK, port, application, threaded=True, request_handler=QuietHandler)
         self._thread = threading.Thread(
             # Half a second, the default, would be added to every stop.
@@ -70,6 +82,22 @@ class Server:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def measured(application: Application) -> Application:
+    """Say how long each answer is: without a length it would be sent in chunks, the last one late."""
+
+    def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        heads: list[tuple[Any, ...]] = []
+        parts = list(application(environ, lambda *head: heads.append(head)))
+        status, headers, *rest = heads[-1]
+        bodiless = environ["REQUEST_METHOD"] == "HEAD" or status[:3] in ("204", "304")
+        if not bodiless and not any(name.lower() == "content-length" for name, _ in headers):
+            headers = [*headers, ("Content-Length", str(sum(map(len, parts))))]
+        start_response(status, headers, *rest)
+        return parts
+
+    return call
 
 
 def hold_gate(application: Application, gate: Gate) -> Application:
