@@ -41,6 +41,8 @@ BENCHMARKS = (
     Benchmark("preprocess"),
     Benchmark("batch_steps"),
     Benchmark("endpoint"),
+    Benchmark("serving_container"),
+    Benchmark("serving"),
     Benchmark("batch"),
     Benchmark("batch_growth"),
     Benchmark("targets"),

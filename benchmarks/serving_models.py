@@ -1,0 +1,132 @@
+"""The model that the serving benchmarks serve, in each form, made once and kept in build/benchmarks/serving.
+
+MiniLM fine-tuned briefly on banking77 (the template's sample emails where ../shared/data is not), by the
+template's own preprocess.py and train.py. Its accuracy is not the point, that all forms have the same weights
+is: they differ in what lies beside them, as it would in model.tar.gz.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import machine
+import sources
+from endpoint import STEPS, base_model
+
+KEPT = machine.ROOT / "build/benchmarks/serving"
+DEFAULT, TORCH, FP32, INT8 = "default handler", "ours, torch", "ours, ONNX fp32", "ours, ONNX int8"
+LEAN = "ours, ONNX int8, lean server"
+SETTINGS = {"epochs": 2, "batch-size": 32, "learning-rate": 3e-4, "max-length": 64, "precision": "fp32"}
+ARTEFACTS = {FP32: "model.onnx", INT8: "model.int8.onnx"}
+BESIDE = ("*.onnx", "code", "serving.json", "*profile.json", "vocabulary*")
+"""What the default handler's model has not: ours is made of it and of these."""
+
+EXPORT = """
+import sys
+from pathlib import Path
+steps, model, wheel_folder, work = map(Path, sys.argv[1:])
+sys.path.insert(0, str(steps))
+import numpy as np
+import onnx_export, tokens, wheels
+found = wheels.find(wheel_folder)
+wheels.unpack(found, work / "library")
+wheels.copy_runtime(found["onnxruntime"], work / "library", work / "runtime")
+texts = ["Where is my card?", "I ordered a card two weeks ago and it has not arrived. When will it come?"]
+tokenizer = tokens.read_tokenizer(model / "tokenizer.json")
+ids = [np.array(each) for each in tokens.tokenise(tokenizer, texts, 64, "head_tail")]
+np.savez(work / "ids.npz", ids=np.concatenate(ids), ends=np.cumsum([len(each) for each in ids]))
+sys.path.insert(0, str(work / "library"))
+onnx_export.export(model, work / "ids.npz", work)
+"""
+
+
+def prepare(rows: int) -> tuple[dict[str, Path], list[tuple[str, str]], str]:
+    """Train, unless that was done before; returns each form's folder, labelled texts, and their source.
+
+    Args:
+        rows: to train on; 0 for all.
+
+    Raises:
+        SystemExit: a step failed; its words were shown.
+    """
+    train, _ = sources.banking("train")
+    test, words = sources.banking("test")
+    work = KEPT / f"rows-{rows or len(train)}"
+    if not (work / "model/serving.json").is_file():
+        shutil.rmtree(work, ignore_errors=True)
+        (work / "in").mkdir(parents=True)
+        _fit(work, train[:: max(1, len(train) // rows)][:rows] if rows else train)
+    if not (work / "onnx" / ARTEFACTS[INT8]).is_file():
+        _export(work)
+    forms = {side: _form(work, side) for side in (DEFAULT, TORCH, FP32, INT8)}
+    return {**forms, LEAN: forms[INT8]}, test, words
+
+
+def _form(work: Path, side: str) -> Path:
+    """Write a form's folder anew: the kept weights, and the serving code as it is now."""
+    folder = work / side.replace(", ", "-").replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(work / "model", folder, ignore=shutil.ignore_patterns(*BESIDE))
+    if side == DEFAULT:
+        return folder
+    for path in (work / "model").iterdir():
+        if path.is_file() and not (folder / path.name).exists() and path.suffix != ".onnx":
+            shutil.copy(path, folder)
+    (folder / "code").mkdir()
+    for name in runpy.run_path(str(STEPS / "serving_code.py"))["MODULES"]:
+        shutil.copy(STEPS / f"{name}.py", folder / "code")
+    if side in ARTEFACTS:
+        shutil.copy(work / "onnx" / ARTEFACTS[side], folder)
+        shutil.copytree(work / "onnx/runtime/code/runtime", folder / "code/runtime")
+        serving = json.loads((folder / "serving.json").read_text(encoding="utf-8"))
+        serving["runtime"] = {"artefact": ARTEFACTS[side], "pad_id": 0}
+        (folder / "serving.json").write_text(json.dumps(serving), encoding="utf-8")
+    return folder
+
+
+def _export(work: Path) -> None:
+    """Make both ONNX artefacts as the packaging step does, which ships the better one only."""
+    shutil.rmtree(work / "onnx", ignore_errors=True)
+    (work / "onnx").mkdir()
+    python = machine.container_python()
+    pins = STEPS.parent / "requirements/onnx.txt"
+    options = (
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--quiet",
+        "--dest",
+        str(work / "wheels"),
+    )
+    _run("its wheels", [str(python), "-m", "pip", "download", *options, "-r", str(pins)])
+    places = (STEPS, work / "model", work / "wheels", work / "onnx")
+    _run("its ONNX artefacts", [str(python), "-c", EXPORT, *map(str, places)])
+
+
+def _fit(work: Path, rows: sources.Rows) -> None:
+    with (work / "in/texts.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "category"), *rows])
+    columns = ("--text-column", "text", "--label-column", "category")
+    _step("preprocess.py", "--input", work / "in", "--output", work / "sets", *columns)
+    settings = [part for name, value in SETTINGS.items() for part in (f"--{name}", value)]
+    places = ("--train", work / "sets/train", "--validation", work / "sets/validation")
+    places += ("--model-dir", work / "model", "--checkpoint-dir", work / "checkpoints")
+    places += ("--output-data-dir", work / "output", "--base-model", base_model())
+    _step("train.py", *places, *settings)
+    shutil.rmtree(work / "checkpoints", ignore_errors=True)
+
+
+def _step(script: str, *arguments: object) -> None:
+    _run(script, [str(machine.container_python()), str(STEPS / script), *map(str, arguments)])
+
+
+def _run(what: str, command: list[str]) -> None:
+    print(f"{what}: for the benchmark's model, which is kept in build/benchmarks/serving", flush=True)
+    if subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}).returncode:
+        raise SystemExit(f"{what} failed: see above")
