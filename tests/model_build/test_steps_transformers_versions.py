@@ -42,7 +42,7 @@ def overlay(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_steps_pass_their_own_tests(
     version: str, overlay: dict[str, dict[str, str]], container_python: Path
 ) -> None:
-    names = ("train", "train_targets", "inference", "evaluate")
+    names = ("train", "train_speed", "train_targets", "inference", "evaluate")
     tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in names]
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
     done = subprocess.run(
