@@ -45,6 +45,7 @@ BENCHMARKS = (
     Benchmark("serving"),
     Benchmark("batch"),
     Benchmark("batch_growth"),
+    Benchmark("batch_sweep"),
     Benchmark("targets"),
 )
 

@@ -1,0 +1,219 @@
+"""The settings of a batch, each tried over its range: size of a micro-batch, of a request, number of workers.
+
+- micro-batch: how many texts go through the model together (`batch_size`), with the fine-tuned model of the
+  comparison (batch.py), the fastest artefact that it has;
+- request: MaxPayloadInMB, and one record a request, with a transformer of 30,000 parameters, so that it is
+  what is around the model that shows, and the memory that a large request takes;
+- workers: processes that each have a model and an equal share of the cores, behind Java's multi-model-server
+  as in SageMaker's image, asked as many requests at a time. Without Java this is left out.
+
+    python benchmarks/batch_sweep.py --rounds 3
+
+Each is a transform job of the sandbox through the real handler. MLOPS_CONTAINER_PYTHON is the Python that
+stands for SageMaker's images.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import batch_growth
+import machine
+import rounds
+import serving_models
+import transforms
+import watched_jobs
+from batch import QUICK as QUICK_BATCH
+from batch import comments
+from batch_inference.config import Transform
+from mlops_sandbox import Sandbox
+from mlops_sandbox.jobs.serving import SWITCH
+from rounds import Curve
+
+RATE, MEMORY = "rows/s once the server runs", "peak memory of the model's processes, MB"
+SINGLE = "one record a request"
+
+
+class Sizes(NamedTuple):
+    """What is tried, and on how many rows; `quick` is for trying the benchmark."""
+
+    trained: int
+    texts: int
+    micro_batches: tuple[int, ...]
+    requests: int  # rows of the tiny model's file
+    payloads: tuple[int, ...]
+
+
+FULL = Sizes(0, 3000, (1, 8, 16, 32, 64, 128, 256), 100_000, (1, 2, 4, 8, 16))
+QUICK = Sizes(QUICK_BATCH.trained, 100, (8, 32), 8000, (1, 2))
+
+
+def main() -> None:
+    """Measure each setting and report."""
+    options = rounds.arguments(__doc__, rounds=3).parse_args()
+    sizes = QUICK if options.quick else FULL
+    count = 1 if options.quick else options.rounds
+    forms, _, _ = serving_models.prepare(sizes.trained)
+    side, model = best(forms)
+    texts, source = comments(sizes.texts)
+    with tempfile.TemporaryDirectory() as name, transforms.world(Path(name)) as sandbox:
+        trial = Trial(sandbox, Path(name), transforms.names("sweep"))
+        transforms.add_model(sandbox, "model", Path(shutil.copytree(model, Path(name) / "fine-tuned")))
+        transforms.add_model(sandbox, "tiny", batch_growth.write_model(Path(name), "tiny"))
+        results = {
+            **rounds.measure(micro_batches(trial, texts, sizes.micro_batches), count),
+            **rounds.measure(requests(trial, texts, sizes), count),
+            **rounds.measure(workers(trial, texts), count),
+        }
+    rounds.report(
+        "batch-sweep",
+        "Settings of a batch transform",
+        results,
+        quick=options.quick,
+        libraries=rounds.versions(
+            "torch", "transformers", "tokenizers", "onnxruntime", python=rounds.container_python()
+        ),
+        notes=[
+            f"Micro-batches and workers: {len(texts):,} texts of {source}; {side}.",
+            f"Requests: {sizes.requests:,} rows of the same texts; a model of 30,000 parameters.",
+        ],
+        curves=curves(results, sizes),
+    )
+
+
+class Trial:
+    """Where jobs run."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, next_name: transforms.Names) -> None:
+        self._sandbox, self._folder, self._next_name = sandbox, folder, next_name
+
+    def run(
+        self, job: Mapping[str, Any], texts: Sequence[str], files: int = 1, **parameters: Any
+    ) -> dict[str, float]:
+        """Have texts answered, in so many files; returns the figures."""
+        name = self._next_name()
+        asked = [
+            transforms.write_requests(
+                self._folder / f"{name}-asked" / f"part-{number:05}.jsonl",
+                texts[number::files],
+                {"top_k": 1, **parameters},
+            )
+            for number in range(files)
+        ]
+        ran = transforms.run(self._sandbox, name, job, asked, self._folder)
+        answers = sum(len(watched_jobs.answered(path)) for path in ran.answers)
+        if answers != len(texts):
+            raise SystemExit(f"expected {len(texts)} answers, got {answers}")
+        return {RATE: len(texts) / ran.answering, MEMORY: ran.servers}
+
+
+Sides = dict[str, Callable[[], Mapping[str, float]]]
+
+
+def best(forms: Mapping[str, Path]) -> tuple[str, Path]:
+    """The fastest artefact that the model has, for our inference.py."""
+    order = (serving_models.INT8, serving_models.FP32, serving_models.TORCH)
+    side = next(each for each in order if each in forms)
+    return side, forms[side]
+
+
+def micro_batches(trial: Trial, texts: list[str], sizes: Sequence[int]) -> Sides:
+    """A side for each size of a micro-batch."""
+    job = transforms.ours("model")
+    return {f"micro-batch {size}": partial(trial.run, job, texts, batch_size=size) for size in sizes}
+
+
+def requests(trial: Trial, texts: list[str], sizes: Sizes) -> Sides:
+    """A side for each size of a request."""
+    many = list(itertools.islice(itertools.cycle(texts), sizes.requests))
+    single = transforms.ours("tiny", Transform(strategy="SingleRecord"))
+    sides: Sides = {SINGLE: partial(trial.run, single, many[: max(100, sizes.requests // 20)])}
+    for size in sizes.payloads:
+        job = transforms.ours("tiny", Transform(max_payload_mb=size))
+        sides[f"{size} MB a request"] = partial(trial.run, job, many)
+    return sides
+
+
+def workers(trial: Trial, texts: list[str]) -> Sides:
+    """A side for each number of workers that the cores can be shared by; none without Java."""
+    program = rounds.container_python().with_name("multi-model-server")
+    if not shutil.which("java") or not program.is_file():
+        print("workers: left out, as Java or multi-model-server is not installed", flush=True)
+        return {}
+    cores = machine.cores()
+    sides: Sides = {}
+    for count in sorted({1, *(each for each in (2, 4, 8, 16) if each <= cores)}):
+        wanted = Transform(max_concurrent_transforms=count)
+        job = transforms.ours(
+            "model",
+            wanted,
+            SAGEMAKER_MODEL_SERVER_WORKERS=str(count),
+            OMP_NUM_THREADS=str(max(1, cores // count)),
+        )
+        sides[f"{count} worker(s)"] = partial(behind_java, trial, job, texts, count)
+    return sides
+
+
+def behind_java(trial: Trial, job: Mapping[str, Any], texts: list[str], files: int) -> dict[str, float]:
+    """As in SageMaker's image; each worker has a file, as a request may hold all texts of this benchmark."""
+    with variable(SWITCH, "multi-model-server"):
+        return trial.run({**job, "TransformInput": {**job["TransformInput"]}}, texts, files=files)
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable while the block runs."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def curves(results: rounds.Results, sizes: Sizes) -> list[Curve]:
+    """Throughput and memory over the size of a micro-batch, and memory over that of a request."""
+
+    def points(metric: str, form: str, values: Sequence[int]) -> list[tuple[float, float]]:
+        return [(value, statistics.median(results[form.format(value)][metric])) for value in values]
+
+    micro, request = sizes.micro_batches, sizes.payloads
+    return [
+        Curve(
+            "Throughput over the size of a micro-batch",
+            "texts in a micro-batch",
+            "rows/s",
+            {"rows/s": points(RATE, "micro-batch {}", micro)},
+        ),
+        Curve(
+            "Throughput around the model over the size of a request",
+            "MB in a request",
+            "rows/s",
+            {"rows/s": points(RATE, "{} MB a request", request)},
+        ),
+        Curve(
+            "Peak memory of the model's process",
+            "texts in a micro-batch, MB in a request",
+            "MB",
+            {
+                "micro-batch": points(MEMORY, "micro-batch {}", micro),
+                "request": points(MEMORY, "{} MB a request", request),
+            },
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
