@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import sys
@@ -31,6 +32,20 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     if threads := own_threads(environment, *cpus()):
         found["OMP_NUM_THREADS"] = str(threads)
     return found
+
+
+def before_loading() -> None:
+    """Make loading the libraries quick: only what is used, and without looking for garbage meanwhile."""
+    leave_out()
+    gc.disable()
+
+
+def after_loading() -> None:
+    """Look for garbage again, but not among what the libraries have made: the end of the process would go
+    through it several times, which takes a second.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def leave_out(names: Iterable[str] = UNUSED) -> None:

@@ -30,7 +30,7 @@ import start_up
 
 os.environ.update(start_up.variables(os.environ))
 if __name__ == "__main__":
-    start_up.leave_out()
+    start_up.before_loading()
 
 import numpy as np
 import torch
@@ -273,4 +273,5 @@ def best_epoch(trainer: ClassifierTrainer) -> int:
 
 
 if __name__ == "__main__":
+    start_up.after_loading()
     sys.exit(run(main, Path(os.environ.get("SM_OUTPUT_DIR", "/opt/ml/output"), "failure")))

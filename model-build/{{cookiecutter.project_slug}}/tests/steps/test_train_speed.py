@@ -1,5 +1,6 @@
 """What makes a training fast and changes nothing else: passes, threads, and what is not done twice."""
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,17 @@ def test_a_library_that_is_left_out_is_missing_and_one_that_is_loaded_stays(
         import mailbox  # noqa: F401
     assert start_up.sys.modules["json"] is json
     monkeypatch.delitem(start_up.sys.modules, "mailbox")
+
+
+def test_garbage_is_collected_again_after_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_up, "leave_out", lambda: None)
+    frozen = gc.get_freeze_count()
+    start_up.before_loading()
+    assert not gc.isenabled()
+    start_up.after_loading()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+    gc.unfreeze()
 
 
 # --- measured well, and nothing twice -------------------------------------------------------------
