@@ -28,15 +28,7 @@ Post = Callable[..., tuple[int, str, str]]
 def trained(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with model.tar.gz and several/model.tar.gz, which the template's own train.py has trained."""
     folder = tmp_path_factory.mktemp("trained")
-    script = Path(__file__).with_name("trained_model.py")
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [container_python, script, TEMPLATE, folder], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    for model in (folder, folder / "several"):
-        with tarfile.open(model / "model.tar.gz", "w:gz") as packed:
-            packed.add(model / "model", arcname=".")
+    _train(container_python, folder)
     return folder
 
 
@@ -95,6 +87,44 @@ def lean(trained: Path, container_python: Path) -> Iterator[Post]:
             yield send
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def wheels(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheels of requirements/onnx.txt for the container's Python."""
+    folder = tmp_path_factory.mktemp("wheels")
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(folder)]
+    pins = str(TEMPLATE / "requirements/onnx.txt")
+    done = subprocess.run(
+        [container_python, "-m", "pip", "download", *options, "-r", pins], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"the wheels for ONNX Runtime cannot be had here: {done.stderr.strip()[-200:]}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def onnx(
+    wheels: Path, container_python: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Post, Path]]:
+    """Likewise for the model with two targets as ONNX Runtime serves it."""
+    _skip_unless_it_serves(container_python, "handler")
+    folder = tmp_path_factory.mktemp("onnx")
+    _train(container_python, folder, wheels)
+    with _server(sandbox, "onnx", "handler", folder / "several/model.tar.gz") as found:
+        yield found
+
+
+def _train(python: Path, folder: Path, *wheels: Path) -> None:
+    """Train and pack both models of trained_model.py."""
+    script = Path(__file__).with_name("trained_model.py")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [python, script, TEMPLATE, folder, *wheels]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for model in (folder, folder / "several"):
+        with tarfile.open(model / "model.tar.gz", "w:gz", compresslevel=1) as packed:
+            packed.add(model / "model", arcname=".")
 
 
 @contextmanager
@@ -266,3 +296,38 @@ def test_what_is_answered_is_counted_without_a_text(several: tuple[Post, Path]) 
     counted = json.loads(lines[-1].split("mlops-watch ", 1)[1])
     assert counted["texts"] == 2 and set(counted["targets"]) == {"team", "topics"}
     assert sum(counted["targets"]["team"]["labels"].values()) == 2
+
+
+# --- ONNX Runtime ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_artefact_answers_behind_the_handler_as_pytorch_does(
+    onnx: tuple[Post, Path], several: tuple[Post, Path]
+) -> None:
+    (post, job), (torch, _) = onnx, several
+    body = json.dumps({"inputs": [TEXT, "hello the furnace", "", "[SEP] 👍 " * 500]})
+    status, content_type, answer = post(body, "application/json")
+    assert (status, content_type) == (200, "application/json")
+    theirs = json.loads(torch(body, "application/json")[2])
+    for first, second in zip(json.loads(answer), theirs, strict=True):
+        assert first["team"]["score"] == pytest.approx(second["team"]["score"], abs=0.1)
+    assert post("{oops", "application/json")[0] == 400
+    printed = "\n".join(
+        path.read_text(errors="replace") for path in job.rglob("*") if path.suffix in (".log", ".txt")
+    )
+    assert printed.count("serving model.") == 1
+    assert "onnx with ONNX Runtime 1." in printed
+
+
+@pytest.mark.slow
+def test_the_steps_pass_their_own_tests_of_the_artefact(wheels: Path, container_python: Path) -> None:
+    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
+    done = subprocess.run(
+        [container_python, "-m", "pytest", *options, TEMPLATE / "tests/steps/test_artefact.py"],
+        env={**os.environ, "ONNX_WHEELS": str(wheels)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "skipped" not in done.stdout

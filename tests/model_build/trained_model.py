@@ -1,26 +1,32 @@
-"""Trains two tiny classifiers with the template's own steps: python trained_model.py TEMPLATE FOLDER.
+"""Trains two tiny classifiers with the template's own steps: trained_model.py TEMPLATE FOLDER [WHEELS].
 
 Runs under the container's Python. FOLDER gets base/ (the base model), sets/ and model/ (train.py's), and in
-several/ the same of a model with two targets and triage, one of them with any number of labels.
+several/ the same of a model with two targets and triage, one of them with any number of labels. With WHEELS,
+the folder with those of requirements/onnx.txt, both get an artefact for ONNX Runtime.
 """
 
 import sys
 from pathlib import Path
 
 
-def main(template: Path, folder: Path) -> int:
+def main(template: Path, folder: Path, wheel_folder: Path | None = None) -> int:
     """Write the folders."""
     sys.path[:0] = [str(template / "steps"), str(template / "tests/steps")]
     import tiny
     import train
+    import wheels
 
+    served = ["--serving-runtime", "onnx", "--max-accuracy-loss", "0.1"] if wheel_folder else []
+    wheels.FOLDER = wheel_folder or wheels.FOLDER
     base = tiny.write_base_model(folder / "base")
 
     def fit(into: Path, *arguments: str) -> int:
         sets = ["--train", str(into / "sets/train"), "--validation", str(into / "sets/validation")]
         outputs = ["--model-dir", str(into / "model"), "--checkpoint-dir", str(into / "checkpoints")]
         outputs += ["--output-data-dir", str(into / "output"), "--base-model", str(base)]
-        return train.main([*sets, *outputs, "--learning-rate", "0.01", "--max-length", "32", *arguments])
+        return train.main(
+            [*sets, *outputs, "--learning-rate", "0.01", "--max-length", "32", *served, *arguments]
+        )
 
     for seed, (name, rows) in enumerate({"train": 96, "validation": 30, "test": 42}.items()):
         tiny.write_set(folder / "sets" / name, tiny.examples(rows, seed))
@@ -31,4 +37,4 @@ def main(template: Path, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(*map(Path, sys.argv[1:4])))
