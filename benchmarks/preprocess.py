@@ -109,7 +109,11 @@ def sides(folder: Path) -> dict[str, Callable[[], Figures]]:
         def run() -> Figures:
             out.mkdir(exist_ok=True)
             used = processes.run([container_python(), *command])
-            return {"time, s": used.seconds, "peak memory, MiB": used.peak}
+            return {
+                "time, s": used.seconds,
+                "processor time, s": used.processor,
+                "peak memory, MiB": used.peak,
+            }
 
         return run
 

@@ -47,6 +47,8 @@ BENCHMARKS = (
     Benchmark("batch_growth"),
     Benchmark("batch_sweep"),
     Benchmark("targets"),
+    Benchmark("training"),
+    Benchmark("training", ("--ranks", "2")),
 )
 
 

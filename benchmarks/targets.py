@@ -14,20 +14,20 @@ the Python that stands for SageMaker's images.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from endpoint import ROOT, STEPS, base_model
+import sources
+from endpoint import STEPS, base_model
+from rounds import Goal, arguments, container_python, measure, report, versions
 
-DATA = ROOT.parent / "shared/data/nhs-feedback/feedback.csv"
+DATA = sources.shared("nhs-feedback/feedback.csv")
 TARGETS = ("sentiment", "category")
 MODELS = ("both", *TARGETS)
 SETTINGS = {
@@ -93,45 +93,75 @@ print(json.dumps([loaded, single, processor, batched, peak]))
 """
 
 
-class Serving(NamedTuple):
-    """What it costs to have 1,000 texts answered, summed over the processes that it takes."""
-
-    load: float  # seconds until a model can answer
-    single: float  # seconds, each text a request
-    processor: float  # seconds of processor time, likewise
-    batched: float  # seconds, a hundred texts in a request
-    memory: float  # MiB, the peaks of the processes
+SERVING = (
+    "size of the models, MB",
+    "loading, s",
+    "a request for each text, s",
+    "a request for each text, processor time, s",
+    "100 texts a request, s",
+    "peak memory of the processes, MiB",
+)
+SIDES = {"one model": ("both",), "a model for each": TARGETS}
 
 
 def main() -> None:
-    """Train what is missing, measure, print two tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Train what is missing, measure, report."""
+    parser = arguments(__doc__, rounds=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[13])
     parser.add_argument("--rows", type=int, default=0, help="texts to train on; 0 for all 6,117")
-    parser.add_argument("--rounds", type=int, default=3, help="of measuring the serving")
     parser.add_argument("--work", type=Path, help="where finished trainings are kept; else nowhere")
     parser.add_argument("--workers", type=int, default=2, help="trainings side by side")
     options = parser.parse_args()
-    if not DATA.is_file():
-        print(f"targets: skipped, as {DATA} is not there")
+    if DATA is None:
+        print("targets: skipped, as ../shared/data/nhs-feedback is not there")
         return
+    rows, rounds = (200, 1) if options.quick else (options.rows, options.rounds)
     with tempfile.TemporaryDirectory() as name:
         work = (options.work or Path(name)).resolve()
-        write_sets(work / "sets", options.rows)
+        write_sets(work / "sets", rows)
         wanted = [(seed, model) for seed in options.seeds for model in MODELS]
         missing = [each for each in wanted if not evaluation_of(work, *each).is_file()]
         with ThreadPoolExecutor(options.workers) as pool:
             list(pool.map(lambda each: train(work, *each, options.workers), missing))
-        print(accuracy_table(work, options.seeds))
-        print()
-        print(serving_table(work, options.seeds[0], options.rounds))
-
-
-def container_python() -> str:
-    """The Python with PyTorch and transformers."""
-    return os.environ.get("MLOPS_CONTAINER_PYTHON", str(ROOT / ".venv-container/bin/python"))
+        texts = work / "texts.json"
+        texts.write_text(run("-c", TEST_TEXTS, work / "sets/both/test/data.parquet"), encoding="utf-8")
+        served = measure(
+            {
+                side: partial(
+                    serving, [work / f"{model}-{options.seeds[0]}/model" for model in models], texts
+                )
+                for side, models in SIDES.items()
+            },
+            rounds,
+        )
+        quality = {side: accuracy(work, options.seeds, side) for side in SIDES}
+        tested = json.loads(evaluation_of(work, options.seeds[0], "both").read_text(encoding="utf-8"))
+    one, each = SIDES
+    report(
+        "targets",
+        "One model for two targets beside a model for each",
+        {side: {**quality[side], **served[side]} for side in SIDES},
+        *(Goal(f"{metric.rpartition(',')[0]} of one model", each, metric, (one, each)) for metric in SERVING),
+        *(
+            Goal(
+                f"{metric.rpartition(',')[0]} of one model",
+                each,
+                metric,
+                (one, each),
+                minus=True,
+                unit=" points",
+            )
+            for metric in quality[one]
+        ),
+        quick=options.quick,
+        libraries=versions("torch", "transformers", python=container_python()),
+        notes=[
+            f"nhs-feedback: public comments of patients; {rows or 6117:,} texts to train on, "
+            f"{tested['test_rows']:,} to test, seeds {', '.join(map(str, options.seeds))}.",
+            "1,000 texts are answered, by one process with one thread for each model; two models are two "
+            "processes, each of which is asked about every text.",
+        ],
+    )
 
 
 def run(*command: object, threads: int | None = None) -> str:
@@ -141,7 +171,7 @@ def run(*command: object, threads: int | None = None) -> str:
         SystemExit: it failed; its words are the message.
     """
     done = subprocess.run(
-        [container_python(), *map(str, command)],
+        [str(container_python()), *map(str, command)],
         env={**os.environ, "HF_HUB_OFFLINE": "1", **({"OMP_NUM_THREADS": str(threads)} if threads else {})},
         stdout=subprocess.PIPE,
         text=True,
@@ -189,66 +219,26 @@ def train(work: Path, seed: int, model: str, workers: int) -> None:
     print(f"{model}, seed {seed}: trained in {time.perf_counter() - began:.0f} s", flush=True)
 
 
-def figures(work: Path, seed: int, model: str, target: str) -> dict[str, Any]:
-    """A target's metrics on the test set."""
-    content = json.loads(evaluation_of(work, seed, model).read_text(encoding="utf-8"))
-    metrics: dict[str, Any] = content["targets"][target] if model == "both" else content
-    return dict(metrics["multiclass_classification_metrics"])
-
-
-def accuracy_table(work: Path, seeds: list[int]) -> str:
-    """Each target's figures from both sides, mean and range over the seeds."""
-    rows = json.loads(evaluation_of(work, seeds[0], "both").read_text(encoding="utf-8"))["test_rows"]
-    lines = [f"{rows:,} test texts, {len(seeds)} seed(s)"]
-    lines += [f"{'':<24}{'one model':>24}{'a model for each':>24}{'difference':>12}"]
+def accuracy(work: Path, seeds: list[int], side: str) -> dict[str, list[float]]:
+    """Each target's figures on the test set, one for each seed."""
+    found: dict[str, list[float]] = {}
     for target in TARGETS:
-        for metric in ("accuracy", "macro_f1"):
-            sides = [
-                [100 * figures(work, seed, model, target)[metric]["value"] for seed in seeds]
-                for model in ("both", target)
-            ]
-            cells = [f"{statistics.mean(each):.2f} ({min(each):.2f}-{max(each):.2f})" for each in sides]
-            difference = statistics.mean(sides[0]) - statistics.mean(sides[1])
-            lines.append(f"{target + ' ' + metric:<24}{cells[0]:>24}{cells[1]:>24}{difference:>+12.2f}")
-    return "\n".join(lines)
+        for seed in seeds:
+            model = "both" if side == "one model" else target
+            content = json.loads(evaluation_of(work, seed, model).read_text(encoding="utf-8"))
+            metrics = content["targets"][target] if model == "both" else content
+            for metric in ("accuracy", "macro_f1"):
+                value = metrics["multiclass_classification_metrics"][metric]["value"]
+                found.setdefault(f"{target} {metric}, %", []).append(100 * value)
+    return found
 
 
-def serving_table(work: Path, seed: int, rounds: int) -> str:
-    """What each side takes to answer 1,000 texts, medians over the rounds."""
-    texts = work / "texts.json"
-    texts.write_text(run("-c", TEST_TEXTS, work / "sets/both/test/data.parquet"), encoding="utf-8")
-    found: dict[str, list[Serving]] = {"one": [], "each": []}
-    for number in range(rounds):
-        for side in found if number % 2 == 0 else reversed(found):
-            models = ["both"] if side == "one" else TARGETS
-            parts = [
-                json.loads(run("-c", SERVE, work / f"{model}-{seed}/model", texts, threads=1))
-                for model in models
-            ]
-            found[side].append(Serving(*map(sum, zip(*parts, strict=True))))
-    size = {
-        model: sum(
-            path.stat().st_size for path in (work / f"{model}-{seed}/model").rglob("*") if path.is_file()
-        )
-        for model in MODELS
-    }
-    whole = {"one": size["both"] / 1e6, "each": sum(size[name] for name in TARGETS) / 1e6}
-    lines = [f"{'1,000 texts':<38}{'one model':>12}{'two models':>12}{'one/two':>10}"]
-
-    def line(what: str, one: float, each: float, digits: int = 1) -> None:
-        lines.append(f"{what:<38}{one:>12.{digits}f}{each:>12.{digits}f}{one / each:>10.2f}")
-
-    line("size of the models, MB", whole["one"], whole["each"])
-    names = {
-        "load": "loading, s",
-        "single": "a request for each text, s",
-        "processor": "the same, processor time, s",
-        "batched": "100 texts a request, s",
-        "memory": "peak memory of the processes, MiB",
-    }
-    for field, what in names.items():
-        line(what, *(statistics.median(getattr(each, field) for each in found[side]) for side in found))
-    return "\n".join(lines)
+def serving(models: list[Path], texts: Path) -> dict[str, float]:
+    """What it costs to have 1,000 texts answered, summed over the processes that it takes."""
+    # the last line: the handler may say before which runtime it has taken
+    parts = [json.loads(run("-c", SERVE, model, texts, threads=1).splitlines()[-1]) for model in models]
+    size = sum(path.stat().st_size for model in models for path in model.rglob("*") if path.is_file())
+    return dict(zip(SERVING, [size / 1e6, *map(sum, zip(*parts, strict=True))], strict=True))
 
 
 if __name__ == "__main__":

@@ -77,12 +77,12 @@ def _fill(path: Path, found: Mapping[str, Result], check: bool) -> bool:
 
 def filled(page: str, found: Mapping[str, Result]) -> str:
     """A page with its blocks written anew; filling it in once more changes nothing."""
-    page = _TARGETS.sub(lambda _: f"<!-- targets -->\n{targets(found)}\n<!-- end of targets -->\n", page)
+    page = _TARGETS.sub(lambda _: f"<!-- targets -->\n\n{targets(found)}\n\n<!-- end of targets -->\n", page)
 
     def block(match: re.Match[str]) -> str:
         name = match["name"]
         text = benchmark(found[name]) if name in found else "Not measured yet."
-        return f"<!-- benchmark: {name} -->\n{text}\n<!-- end of benchmark -->\n"
+        return f"<!-- benchmark: {name} -->\n\n{text}\n\n<!-- end of benchmark -->\n"
 
     return _BENCHMARK.sub(block, page)
 
