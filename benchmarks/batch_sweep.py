@@ -53,7 +53,7 @@ class Sizes(NamedTuple):
     payloads: tuple[int, ...]
 
 
-FULL = Sizes(0, 3000, (1, 8, 16, 32, 64, 128, 256), 100_000, (1, 2, 4, 8, 16))
+FULL = Sizes(0, 3000, (1, 4, 8, 16, 32, 64, 128), 100_000, (1, 2, 4, 8, 16))
 QUICK = Sizes(QUICK_BATCH.trained, 100, (8, 32), 8000, (1, 2))
 
 

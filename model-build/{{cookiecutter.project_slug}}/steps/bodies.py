@@ -31,7 +31,9 @@ class Parameters:
 
     top_k: int | None = 0
     function_to_apply: str | None = None
-    batch_size: int = 32
+    batch_size: int = 16
+    """Of texts of about the same length. With 32 int8 is slower and takes twice the memory, fp32 is as fast;
+    with 8 PyTorch is slower (benchmarks/batch_sweep.py)."""
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,9 @@ class Engine:
     def logits(self, ids: Sequence[Sequence[int] | np.ndarray], columns: int, batch_size: int) -> np.ndarray:
         """Return the outputs for tokenised texts, float32 of shape (texts, columns), in their order."""
         logits = np.empty((len(ids), columns), dtype=np.float32)
-        # Neighbours in length share a batch, so that little of it is padding.
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        # Neighbours in length share a batch, so that little of it is padding; the longest first, as then no
+        # later batch needs more memory than there is.
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             logits[rows] = self.outputs(padded([ids[row] for row in rows], self.pad_id))

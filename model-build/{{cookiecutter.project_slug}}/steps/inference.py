@@ -12,7 +12,7 @@ Requests. A TEXT is a string, or an object with the text columns of training, fo
 
   * ``top_k``: how many classes to answer, best first; ``null`` for all of them
   * ``function_to_apply``: ``softmax`` (the default), ``sigmoid`` or ``none``
-  * ``batch_size``: texts that go through the model together (32 if not said)
+  * ``batch_size``: texts that go through the model together (16 if not said)
 
 * ``application/jsonlines``: in each line a TEXT or ``{"inputs": TEXT}``, which may have ``"parameters"``, too
 * ``text/csv``: a header with ``inputs`` or with the text columns, then one TEXT in each row
