@@ -84,9 +84,7 @@ def copy_runtime(wheel: Path, unpacked: Path, model: Path) -> Path:
     for name in SERVED:
         source = unpacked / "onnxruntime" / name
         if source.is_dir():
-            shutil.copytree(
-                source, place / "onnxruntime" / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(source, place / "onnxruntime" / name, ignore=shutil.ignore_patterns(*UNSERVED))
         elif source.is_file():
             shutil.copyfile(source, place / "onnxruntime" / name)
     return place

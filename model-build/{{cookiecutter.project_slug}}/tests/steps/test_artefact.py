@@ -234,6 +234,7 @@ def test_the_runtime_brings_only_what_serves(packed: Path) -> None:
     assert place.name.startswith(f"{HERE}-") and engines.fits(place.name)
     names = {path.name for path in (place / "onnxruntime").iterdir()}
     assert names == {"__init__.py", "capi", "LICENSE", "ThirdPartyNotices.txt"}
+    assert not list(place.glob("onnxruntime/capi/libonnxruntime.so.*"))
 
 
 def test_triage_and_profile_are_those_of_the_artefact(packed: Path, sets: Path) -> None:
