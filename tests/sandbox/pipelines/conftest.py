@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from documents import BUCKET, ROLE, text
 
 SERVER = """\
-import http.server, sys
+import http.server, os, sys
 class Shout(http.server.BaseHTTPRequestHandler):
     def answer(self, body):
         self.send_response(200)
@@ -31,7 +31,8 @@ class Shout(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.answer(self.rfile.read(int(self.headers["Content-Length"])).upper())
 server = http.server.HTTPServer(("127.0.0.1", 0), Shout)
-open(sys.argv[1], "w").write(str(server.server_port))
+open(sys.argv[1] + ".new", "w").write(str(server.server_port))
+os.replace(sys.argv[1] + ".new", sys.argv[1])  # whoever looks finds no file, or a whole one
 server.serve_forever()
 """
 FINAL = ("Succeeded", "Failed", "Stopped")
