@@ -22,7 +22,7 @@ def install() -> None:
     names = tuple(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: names
     responses.method_names_from_class = functools.cache(responses.method_names_from_class)  # type: ignore[attr-defined]
-    loader = _data().get_component("data_loader")
+    loader = utils.create_loader()  # type: ignore[attr-defined]  # moto's own: it adds to botocore's data
     utils.create_loader = lambda: loader  # type: ignore[attr-defined]
 
     def generate_regions(self: AccountSpecificBackend[Any], service_name: str) -> list[str]:
@@ -33,7 +33,7 @@ def install() -> None:
 
 @functools.cache
 def _data() -> botocore.session.Session:
-    """Return the session that holds botocore's data for moto; a client of it would change those of S3."""
+    """Return a session that knows the Regions of every service."""
     session = botocore.session.get_session()
     session.get_available_partitions()  # what it makes at first use, made before several threads use it
     return session
