@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import json
 import signal
@@ -286,14 +287,31 @@ def test_two_torchrun_ranks_find_each_other(bucket, jobs, make_archive, containe
 
 @pytest.mark.slow
 def test_a_stop_ends_every_torchrun_rank(bucket, jobs, make_archive, container_python):
+    mark = "ranks-of-the-stopped-training"
     script = DISTRIBUTED + "\n    print('up', flush=True); import time; time.sleep(8342)"
-    parameters = {"sagemaker_torch_distributed_enabled": "true"}
+    parameters = {"sagemaker_torch_distributed_enabled": "true", "mark": mark}
     given = request(bucket, make_archive, script, count=2, parameters=parameters)
-    images, stop = Images.single(container_python), threading.Event()
-    context = jobs.context(images=images, stop=stop, log=lambda job, line: "] up" in line and stop.set())
+    images, stop, running = Images.single(container_python), threading.Event(), []
+
+    def log(job, line):
+        if "] up" in line:
+            running.append(processes_with(mark))
+            stop.set()
+
     with pytest.raises(JobStopped):
-        run_training(given, context)
-    assert subprocess.run(["pgrep", "-f", "torch.distributed.run"], capture_output=True).stdout == b""
+        run_training(given, jobs.context(images=images, stop=stop, log=log))
+    assert running[0]
+    assert processes_with(mark) == []
+
+
+def processes_with(word: str) -> list[str]:
+    """Return the ids of processes that have a word in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if word.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
 
 
 @pytest.mark.slow
