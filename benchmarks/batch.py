@@ -78,8 +78,8 @@ def main() -> None:
         results = rounds.measure(sides, 2 if options.quick else options.rounds)
     for side, figures in results.items():
         share, furthest = agreement(said[side], said[DEFAULT])
-        figures["same label as the default handler, %"] = [share]  # type: ignore[index]
-        figures["largest difference of a score"] = [furthest]  # type: ignore[index]
+        figures["same label as the default handler, %"] = [share]
+        figures["largest difference of a score"] = [furthest]
     rounds.report(
         "batch",
         "Batch transform over survey comments",

@@ -44,6 +44,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, TRIES = ROOT / "benchmarks/results", ROOT / "build/benchmarks"
 
 Results = Mapping[str, Mapping[str, Sequence[float]]]
+Measured = dict[str, dict[str, list[float]]]
 """Side -> metric -> a value for each round."""
 
 versions, container_python = machine.versions, machine.container_python
@@ -76,7 +77,7 @@ def arguments(about: str | None, rounds: int = 5) -> argparse.ArgumentParser:
     return parser
 
 
-def measure(sides: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int = 5) -> Results:
+def measure(sides: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int = 5) -> Measured:
     """Run the sides alternately, every other round in reverse.
 
     Args:
@@ -86,7 +87,7 @@ def measure(sides: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int 
     Returns:
         Side -> metric -> a value for each round, in order: values of one round belong together.
     """
-    found: dict[str, dict[str, list[float]]] = {side: {} for side in sides}
+    found: Measured = {side: {} for side in sides}
     for number in range(rounds):
         for side in list(sides) if number % 2 == 0 else list(reversed(list(sides))):
             began = time.perf_counter()

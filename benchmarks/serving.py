@@ -81,8 +81,8 @@ def main() -> None:
         right = sum(label == true for label, (_, true) in zip(said[side], labelled, strict=True)) / len(
             labelled
         )
-        figures["accuracy, %"] = [100 * right]  # type: ignore[index]
-        figures["same label as the default handler, %"] = [100 * agreeing]  # type: ignore[index]
+        figures["accuracy, %"] = [100 * right]
+        figures["same label as the default handler, %"] = [100 * agreeing]
     rounds.report(
         "serving",
         "One process that answers: the toolkit's default handler and ours",

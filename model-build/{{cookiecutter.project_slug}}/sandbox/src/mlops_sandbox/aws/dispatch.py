@@ -13,7 +13,7 @@ from typing import Any
 
 import botocore.session
 from moto import backends
-from moto.core import responses, utils
+from moto.core import loaders, responses, utils
 from moto.core.base_backend import AccountSpecificBackend
 
 
@@ -21,9 +21,10 @@ def install() -> None:
     """Keep what is found: none of it changes once the other patches are in, and no request comes before."""
     names = tuple(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: names
-    responses.method_names_from_class = functools.cache(responses.method_names_from_class)  # type: ignore[attr-defined]
-    loader = utils.create_loader()  # type: ignore[attr-defined]  # moto's own: it adds to botocore's data
-    utils.create_loader = lambda: loader  # type: ignore[attr-defined]
+    # Under the names that moto's modules have them by.
+    vars(responses)["method_names_from_class"] = functools.cache(utils.method_names_from_class)
+    loader = loaders.create_loader()  # moto's own: it adds to botocore's data
+    vars(utils)["create_loader"] = lambda: loader
 
     def generate_regions(self: AccountSpecificBackend[Any], service_name: str) -> list[str]:
         return list(_regions(service_name))
