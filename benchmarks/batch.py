@@ -96,14 +96,7 @@ def main() -> None:
             if side != DEFAULT
         ),
         quick=options.quick,
-        libraries=rounds.versions(
-            "torch",
-            "transformers",
-            "tokenizers",
-            "onnxruntime",
-            "sagemaker-huggingface-inference-toolkit",
-            python=rounds.container_python(),
-        ),
+        libraries=serving_models.versions(),
         notes=[
             f"{len(texts):,} texts of {source}, each read up to {MAX_LENGTH} tokens.",
             "One worker with all cores on each side; ours with the defaults of config/transform.yaml.",

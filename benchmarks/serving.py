@@ -89,14 +89,7 @@ def main() -> None:
         results,
         *goals(set(results)),
         quick=options.quick,
-        libraries=rounds.versions(
-            "torch",
-            "transformers",
-            "tokenizers",
-            "onnxruntime",
-            "sagemaker-huggingface-inference-toolkit",
-            python=rounds.container_python(),
-        ),
+        libraries=serving_models.versions(),
         notes=[
             f"The model is MiniLM-L6, fine-tuned for this; accuracy on {len(labelled):,} texts of {words}.",
             f"Throughput on {len(texts):,} texts of {source}, up to {LONGEST} characters each.",

@@ -65,16 +65,7 @@ def main() -> None:
         results,
         *goals(set(results)),
         quick=options.quick,
-        libraries=rounds.versions(
-            *(
-                "torch",
-                "transformers",
-                "tokenizers",
-                "multi-model-server",
-                "sagemaker-huggingface-inference-toolkit",
-            ),
-            python=rounds.container_python(),
-        ),
+        libraries=serving_models.versions(),
         notes=[
             "Without Docker, pulling an image and unpacking a model, which come on top in AWS.",
             "One worker; multi-model-server by itself starts one for each core, and each imports everything.",

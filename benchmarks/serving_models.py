@@ -46,6 +46,18 @@ onnx_export.export(model, work / "ids.npz", work)
 """
 
 
+def versions() -> dict[str, str]:
+    """Versions of what serves in the images, as far as it is installed."""
+    served = (
+        "torch",
+        "transformers",
+        "tokenizers",
+        "multi-model-server",
+        "sagemaker-huggingface-inference-toolkit",
+    )
+    return machine.versions(*served, python=machine.container_python())
+
+
 def prepare(rows: int) -> tuple[dict[str, Path], list[tuple[str, str]], str]:
     """Train, unless that was done before; returns each form's folder, labelled texts, and their source.
 
