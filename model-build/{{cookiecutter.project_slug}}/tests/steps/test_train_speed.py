@@ -193,6 +193,15 @@ def test_the_containers_quota_is_read(files: dict[str, str], quota: float, tmp_p
     assert start_up.cpus(tmp_path)[1] == quota
 
 
+def test_threads_sleep_where_others_compute_and_spin_shortly_elsewhere(monkeypatch):
+    monkeypatch.setattr(start_up, "load", lambda: 0.2)
+    assert start_up.variables({})["GOMP_SPINCOUNT"] == "10000"
+    monkeypatch.setattr(start_up, "load", lambda: 1000.0)
+    assert start_up.variables({})["OMP_WAIT_POLICY"] == "PASSIVE"
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # a person's choice stays, and is the only one
+        assert not start_up.variables({name: "x"}).keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+
+
 def test_a_library_that_is_left_out_is_missing_and_one_that_is_loaded_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
