@@ -36,7 +36,7 @@ from endpoint import DEFAULT as DEFAULT_VARIABLES
 from endpoint import OURS
 from mlops_sandbox import Sandbox
 from rounds import Goal
-from serving_models import DEFAULT, LEAN
+from serving_models import BEHIND, DEFAULT, LEAN
 
 MAX_LENGTH = 128
 """Tokens that both sides read, model-build's default; of a longer text the first ones."""
@@ -65,7 +65,7 @@ def main() -> None:
     options = rounds.arguments(__doc__).parse_args()
     sizes = QUICK if options.quick else FULL
     forms, _, _ = serving_models.prepare(sizes.trained)
-    forms.pop(LEAN, None)
+    forms = {side: model for side, model in forms.items() if side not in (BEHIND, LEAN)}
     texts, source = comments(sizes.texts)
     said: dict[str, Answers] = {}
     with tempfile.TemporaryDirectory() as name, transforms.world(Path(name)) as sandbox:
@@ -122,7 +122,7 @@ def prepare(
     copy = folder / name
     shutil.copytree(model, copy)
     read = {"top_k": 1}
-    variables = OURS
+    variables = OURS | serving_models.service(side)
     if side == DEFAULT:
         read, variables = {"truncation": True, "max_length": MAX_LENGTH}, DEFAULT_VARIABLES
     else:

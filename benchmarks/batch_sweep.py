@@ -35,6 +35,7 @@ import watched_jobs
 from batch import QUICK as QUICK_BATCH
 from batch import comments
 from batch_inference.config import Transform
+from endpoint import OURS
 from mlops_sandbox import Sandbox
 from mlops_sandbox.jobs.serving import SWITCH
 from rounds import Curve
@@ -67,7 +68,9 @@ def main() -> None:
     texts, source = comments(sizes.texts)
     with tempfile.TemporaryDirectory() as name, transforms.world(Path(name)) as sandbox:
         trial = Trial(sandbox, Path(name), transforms.names("sweep"))
-        transforms.add_model(sandbox, "model", Path(shutil.copytree(model, Path(name) / "fine-tuned")))
+        variables = OURS | serving_models.service(side)
+        copy = Path(shutil.copytree(model, Path(name) / "fine-tuned"))
+        transforms.add_model(sandbox, "model", copy, variables)
         transforms.add_model(sandbox, "tiny", batch_growth.write_model(Path(name), "tiny"))
         results = {
             **rounds.measure(micro_batches(trial, texts, sizes.micro_batches), count),

@@ -1,8 +1,9 @@
 """One process that answers: the toolkit's default handler, and our inference.py with each artefact.
 
-All have the same fine-tuned weights. The first sides run behind the real handler of SageMaker's Hugging Face
-images (`HuggingFaceHandlerService`), each round in a process of its own, as a worker of multi-model-server is
-one; the last is our lean server (serving_image/server.py), asked over HTTP. What comes before a worker in a
+All have the same fine-tuned weights. The default handler is the real one of SageMaker's Hugging Face images
+(`HuggingFaceHandlerService`), and PyTorch answers behind it, too; ONNX Runtime as it is registered, with
+mms_service.py in its place; each round in a process of its own, as a worker of multi-model-server is one. The
+last side is our lean server (serving_image/server.py), asked over HTTP. What comes before a worker in a
 container, the entry point's own imports and Java, is measured by serving_container.py.
 
     python benchmarks/serving.py --rounds 5
@@ -35,7 +36,7 @@ import sources
 from endpoint import DEFAULT as DEFAULT_VARIABLES
 from mlops_sandbox.jobs import serving as sandbox_serving
 from rounds import Goal
-from serving_models import DEFAULT, FP32, INT8, LEAN
+from serving_models import BEHIND, DEFAULT, FP32, INT8, LEAN
 
 SHIM = Path(sandbox_serving.__file__).with_name("container") / "path"
 """Lets the toolkit's release import transformers 5."""
@@ -74,6 +75,7 @@ def main() -> None:
     sides = {
         side: partial(one_round, side, folder, job, [text for text, _ in labelled], said, options.threads)
         for side, folder in forms.items()
+        if side != BEHIND
     }
     results = rounds.measure(sides, 2 if options.quick else options.rounds)
     for side, figures in results.items():
@@ -105,16 +107,16 @@ def goals(sides: set[str]) -> Iterator[Goal]:
     theirs = "the toolkit's default handler"
     if INT8 in sides:
         ratio = partial(Goal, against=theirs, sides=(DEFAULT, INT8))
-        yield ratio("cold start through the real handler", metric=COLD, at_least=3)
-        yield Goal("memory at first answer", theirs, MEMORY, (INT8, DEFAULT), at_most=0.333)
+        yield ratio("cold start of a worker", metric=COLD, at_least=3)
+        yield Goal("memory of a worker at first answer", theirs, MEMORY, (INT8, DEFAULT), at_most=0.333)
         yield ratio("warm latency, median", metric="one short text, median, ms", at_least=3)
         yield ratio("warm latency, p95", metric="one short text, p95, ms", at_least=3)
         yield Goal("throughput of batch transform", theirs, BATCH, (INT8, DEFAULT), at_least=5)
         lost = "accuracy lost by int8"
         yield Goal(lost, "fp32", "accuracy, %", (FP32, INT8), at_most=0.3, minus=True, unit=" points")
     if LEAN in sides:
-        yield Goal("cold start, the code of ours alone", theirs, COLD, (DEFAULT, LEAN), at_least=8)
-        yield Goal("memory, the code of ours alone", theirs, MEMORY, (LEAN, DEFAULT), at_most=0.333)
+        yield Goal("cold start, the lean server", theirs, COLD, (DEFAULT, LEAN), at_least=8)
+        yield Goal("memory, the lean server", theirs, MEMORY, (LEAN, DEFAULT), at_most=0.333)
 
 
 COLD, MEMORY = "cold start, s", "memory at first answer, MB"
@@ -143,16 +145,18 @@ def environment(side: str, threads: int, model: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "SAGEMAKER_MODEL_SERVER_WORKERS": str(max(1, (os.cpu_count() or 1) // threads)),
         **(DEFAULT_VARIABLES if side == DEFAULT else ours),
+        **serving_models.service(side),
     }
 
 
 def handler(side: str, model: Path, job: dict[str, Any], threads: int) -> tuple[dict[str, float], list[str]]:
-    """A process of the toolkit's handler."""
+    """A process as a worker of multi-model-server."""
     with tempfile.TemporaryDirectory() as name:
         asked, found = Path(name) / "job.json", Path(name) / "found.json"
         probe = Path(__file__).with_name("serving_probe.py")
         command = [str(rounds.container_python()), str(probe), str(asked), str(found)]
-        variables = {**environment(side, threads, model), "PYTHONPATH": str(SHIM)}
+        path = os.pathsep.join([str(SHIM), str(model / "code")])
+        variables = {**environment(side, threads, model), "PYTHONPATH": path}
         asked.write_text(
             json.dumps({**job, "model": str(model), "began": time.monotonic()}), encoding="utf-8"
         )

@@ -3,8 +3,9 @@
 The Hugging Face image's entry point imports the toolkit, and with it PyTorch and transformers; only then it
 starts multi-model-server (Java), which starts a worker, which imports the same again and loads the model.
 Here the same three run without Docker, on loopback, with one worker: for the toolkit's default handler, for
-our inference.py behind the toolkit's handler, and for our inference.py as multi-model-server's own service
-(serving_service.py, no toolkit in the worker). Beside them our lean server, which is one process.
+our inference.py behind the toolkit's handler, with PyTorch and with ONNX Runtime, and for ONNX Runtime as it
+is registered, with mms_service.py and no toolkit in the worker. Beside them our lean server, which is one
+process.
 
     python benchmarks/serving_container.py --rounds 5
 
@@ -32,14 +33,13 @@ import serving_load
 import serving_models
 from mlops_sandbox.jobs import Images, multi_model_server
 from rounds import Goal
-from serving_models import DEFAULT, INT8, LEAN, TORCH
+from serving_models import BEHIND, DEFAULT, INT8, LEAN, TORCH
 
 ENTRY_POINT = """
 import subprocess, sys
 from sagemaker_huggingface_inference_toolkit import serving
 sys.exit(subprocess.call(sys.argv[1:]))
 """
-SERVICE = "ours, ONNX int8, without the toolkit in the worker"
 COLD, PROCESSOR = "container start to first answer, s", "the same, processor time, s"
 MEMORY = "memory of all processes at first answer, MB"
 
@@ -51,11 +51,9 @@ def main() -> None:
         print("serving_container: skipped, as there is no Java on this machine")
         return
     forms, _, _ = serving_models.prepare((serving.QUICK if options.quick else serving.FULL).rows)
-    if INT8 in forms:
-        forms[SERVICE] = with_service(forms[INT8])
     sides = {
         side: partial(lean if side == LEAN else container, side, forms[side])
-        for side in (DEFAULT, TORCH, INT8, SERVICE, LEAN)
+        for side in (DEFAULT, TORCH, BEHIND, INT8, LEAN)
         if side in forms
     }
     results = rounds.measure(sides, 2 if options.quick else options.rounds)
@@ -76,27 +74,16 @@ def main() -> None:
 
 def goals(sides: set[str]) -> Iterator[Goal]:
     """What is gained, without a target of its own."""
-    for side in (INT8, SERVICE, LEAN):
+    for side in (BEHIND, INT8, LEAN):
         if side in sides:
             yield Goal(f"container start, {side}", "the toolkit's default handler", COLD, (DEFAULT, side))
             yield Goal(f"container memory, {side}", "the toolkit's default handler", MEMORY, (side, DEFAULT))
-
-
-def with_service(model: Path) -> Path:
-    """The model with serving_service.py in its code."""
-    folder = model.with_name("service")
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(model, folder)
-    shutil.copy(Path(__file__).with_name("serving_service.py"), folder / "code")
-    return folder
 
 
 def container(side: str, model: Path) -> dict[str, float]:
     """The Hugging Face image's processes."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         variables = serving.environment(side, 1, model) | {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
-        if side == SERVICE:
-            variables["MMS_DEFAULT_SERVICE_HANDLER"] = "serving_service:handle"
         image = Images.single(rounds.container_python()).find("huggingface-pytorch-inference")
         command, port = multi_model_server.command(image, Path(name), str(model), variables)
         variables |= {"TEMP": name, "TMPDIR": name, "PYTHONPATH": f"{serving.SHIM}:{model / 'code'}"}

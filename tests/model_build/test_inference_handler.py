@@ -1,4 +1,8 @@
-"""inference.py behind the real handler of SageMaker's Hugging Face images, over HTTP."""
+"""inference.py behind the real handler of SageMaker's Hugging Face images, over HTTP.
+
+And behind mms_service.py, which takes the handler's place for an ONNX model, and in the lean image's server:
+all three give the same answers.
+"""
 
 import http.client
 import json
@@ -6,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,8 @@ COLLECTION = Path(__file__).resolve().parents[2]
 TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"
 ACCOUNT = "111111111111"
 TEXT = "the invoice for the lift please"
+
+SERVICE = {"MMS_DEFAULT_SERVICE_HANDLER": "mms_service:handle"}
 
 Post = Callable[..., tuple[int, str, str]]
 
@@ -44,14 +50,23 @@ def sandbox(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(
-    scope="module", params=["handler", pytest.param("multi-model-server", marks=pytest.mark.slow)]
+    scope="module",
+    params=[
+        ("handler", {}),
+        ("handler", SERVICE),
+        pytest.param(("multi-model-server", {}), marks=pytest.mark.slow),
+        pytest.param(("multi-model-server", SERVICE), marks=pytest.mark.slow),
+    ],
+    ids=["handler", "service", "multi-model-server", "multi-model-server-service"],
 )
 def post(
     request: pytest.FixtureRequest, trained: Path, container_python: Path, sandbox: Sandbox
 ) -> Iterator[Post]:
     """Sends a request to a server of the model; returns status, content type and body."""
-    _skip_unless_it_serves(container_python, request.param)
-    with _server(sandbox, "one", request.param, trained / "model.tar.gz") as (send, _):
+    kind, variables = request.param
+    _skip_unless_it_serves(container_python, kind)
+    name = f"one{len(variables)}"
+    with _server(sandbox, name, kind, trained / "model.tar.gz", variables) as (send, _):
         yield send
 
 
@@ -59,7 +74,7 @@ def post(
 def several(trained: Path, container_python: Path, sandbox: Sandbox) -> Iterator[tuple[Post, Path]]:
     """Likewise for the model with two targets; and the folder in which its server runs."""
     _skip_unless_it_serves(container_python, "handler")
-    with _server(sandbox, "several", "handler", trained / "several/model.tar.gz") as found:
+    with _server(sandbox, "several", "handler", trained / "several/model.tar.gz", {}) as found:
         yield found
 
 
@@ -111,7 +126,7 @@ def onnx(
     _skip_unless_it_serves(container_python, "handler")
     folder = tmp_path_factory.mktemp("onnx")
     _train(container_python, folder, wheels)
-    with _server(sandbox, "onnx", "handler", folder / "several/model.tar.gz") as found:
+    with _server(sandbox, "onnx", "handler", folder / "several/model.tar.gz", SERVICE) as found:
         yield found
 
 
@@ -128,7 +143,9 @@ def _train(python: Path, folder: Path, *wheels: Path) -> None:
 
 
 @contextmanager
-def _server(sandbox: Sandbox, name: str, kind: str, archive: Path) -> Iterator[tuple[Post, Path]]:
+def _server(
+    sandbox: Sandbox, name: str, kind: str, archive: Path, variables: Mapping[str, str]
+) -> Iterator[tuple[Post, Path]]:
     place = sandbox.folder / "jobs" / f"{name}-{kind}"
     sandbox.client("s3").upload_file(str(archive), "models", f"{name}/model.tar.gz")
     context = JobContext(
@@ -137,6 +154,7 @@ def _server(sandbox: Sandbox, name: str, kind: str, archive: Path) -> Iterator[t
     code = {
         "SAGEMAKER_PROGRAM": "inference.py",
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+        **variables,
     }
     container = serving.Container("huggingface-pytorch-inference", f"s3://models/{name}/model.tar.gz", code)
     with pytest.MonkeyPatch.context() as patch:

@@ -186,6 +186,7 @@ def register(
             "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
             "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
             "SAGEMAKER_REGION": project.region,
+            **_service(settings),
         },
     }
     return {
@@ -214,6 +215,13 @@ def register(
         "Domain": "NATURAL_LANGUAGE_PROCESSING",
         "Task": "CLASSIFICATION",
     }
+
+
+def _service(settings: Settings) -> dict[str, str]:
+    """With ONNX Runtime, what starts a worker without the toolkit's imports (steps/mms_service.py)."""
+    if settings.model.serving.runtime == "torch":
+        return {}
+    return {"MMS_DEFAULT_SERVICE_HANDLER": "mms_service:handle"}
 
 
 def _processing(

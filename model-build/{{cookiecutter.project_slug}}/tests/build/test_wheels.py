@@ -132,6 +132,10 @@ def test_the_training_job_gets_the_wheels_of_the_images_python(settings):
     content = asset.files["settings.json"]
     assert isinstance(content, bytes)  # what the next model's report compares with
     assert json.loads(content)["serving"] == {"runtime": "onnx", "max_accuracy_loss": 0.003}
+    # a worker without the toolkit's imports
+    register = next(step for step in steps_of(built.definition) if step["Name"] == "Register")["Arguments"]
+    (container,) = register["InferenceSpecification"]["Containers"]
+    assert container["Environment"]["MMS_DEFAULT_SERVICE_HANDLER"] == "mms_service:handle"
     assert said[0] == "downloading the wheels of requirements/onnx.txt for Python 3.12, linux x86_64"
     assert "2 wheels, " in said[1]
 

@@ -6,10 +6,14 @@ SageMaker's Hugging Face images serve with multi-model-server, a Java program th
 ``HuggingFaceHandlerService`` of sagemaker-huggingface-inference-toolkit. This calls the same service with
 the same context, without Java: /ping answers once the model is loaded, /invocations answers as
 multi-model-server would. One request at a time, as one of its workers would.
+
+MMS_DEFAULT_SERVICE_HANDLER=MODULE:FUNCTION names another service than the toolkit's, as it does for
+multi-model-server, and then nothing of the toolkit is imported.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -17,6 +21,7 @@ import sys
 import threading
 import traceback
 import uuid
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,10 @@ _LIMIT = 6_553_500
 _REQUEST_LIMIT, _ANSWER_LIMIT = "MMS_MAX_REQUEST_SIZE", "MMS_MAX_RESPONSE_SIZE"
 #: MiB: batch transform sets it to MaxPayloadInMB, and the images' ``serve`` takes it for a request's limit.
 _PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
+_SERVICE = "MMS_DEFAULT_SERVICE_HANDLER"
+
+Handle = Callable[[list[dict[str, Any]], Any], list[Any]]
+"""A service: takes the requests of a batch, here always one, and returns an answer for each."""
 
 
 def main(port_file: str) -> int:
@@ -36,17 +45,16 @@ def main(port_file: str) -> int:
     if status := install_requirements(model):
         return status
     try:
-        from sagemaker_huggingface_inference_toolkit.handler_service import HuggingFaceHandlerService
+        context = new_context(str(model))
+        new = custom_service if os.environ.get(_SERVICE) else toolkit_service
+        handle = new(context)
     except ModuleNotFoundError as error:
         print(
             f"{sys.executable}: cannot serve: {error}; see the sandbox's README for what it needs",
             file=sys.stderr,
         )
         return 3
-    service = HuggingFaceHandlerService()
-    context = new_context(str(model))
-    service.initialize(context)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_class(service, context))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_class(handle, context))
     temporary = Path(f"{port_file}.new")
     temporary.write_text(str(server.server_port))
     temporary.rename(port_file)
@@ -73,12 +81,36 @@ def new_context(model_dir: str) -> Any:
     return Context(_MODEL_NAME, model_dir, {}, 1, None, mms.__version__)
 
 
-def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
+def toolkit_service(context: Any) -> Handle:
+    """Load the model with the toolkit's service, and return what answers."""
+    from sagemaker_huggingface_inference_toolkit.handler_service import HuggingFaceHandlerService
+
+    service = HuggingFaceHandlerService()
+    service.initialize(context)
+    service.context = context
+    handle: Handle = service.handle
+    return handle
+
+
+def custom_service(context: Any) -> Handle:
+    """Load the model with the service that the environment names, and return what answers.
+
+    multi-model-server's own way: a function that is called once without a request, to load the model.
+    """
+    module, _, function = os.environ[_SERVICE].partition(":")
+    # the image has the model's code on its workers' PYTHONPATH
+    sys.path.insert(0, str(Path(context.system_properties["model_dir"], "code")))
+    handle: Handle = getattr(importlib.import_module(module.removesuffix(".py")), function or "handle")
+    handle(None, context)  # type: ignore[arg-type]
+    return handle
+
+
+def handler_class(handle: Handle, context: Any) -> type[BaseHTTPRequestHandler]:
     """Return the HTTP handler for a loaded service.
 
     Args:
-        service: initialized.
-        context: that it was initialized with. multi-model-server puts each request into that one, and the
+        handle: the service; its model is loaded.
+        context: that it was loaded with. multi-model-server puts each request into that one, and the
             model's functions that take a context have kept it.
     """
     from mms.context import RequestProcessor
@@ -115,10 +147,7 @@ def handler_class(service: Any, context: Any) -> type[BaseHTTPRequestHandler]:
                     context.request_ids = {0: request_id}
                     context.metrics = MetricsStore(context.request_ids, _MODEL_NAME)
                     context.request_processor = [processor]
-                    service.context = context
-                    (response,) = service.handle(
-                        [{"body": bytearray(body), "requestId": request_id}], context
-                    )
+                    (response,) = handle([{"body": bytearray(body), "requestId": request_id}], context)
             except PredictionException as error:
                 traceback.print_exc()
                 self.refuse(error.error_code, "InternalServerException", error.message)
