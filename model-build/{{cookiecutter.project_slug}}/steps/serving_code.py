@@ -12,4 +12,4 @@ MODULES = (
     "tokens",
     "watch",
 )
-"""``inference`` with everything of this folder that it imports, and what multi-model-server starts it with."""
+"""``inference`` with everything of this folder that it imports, and what multi-model-server starts."""

@@ -6,14 +6,17 @@ import gc
 import math
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 UNUSED = ("boto3", "datasets", "scipy", "sklearn")
 """What transformers and accelerate load if it is there, for features that no training here has."""
 
 _WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 
+STAT = Path("/proc/stat")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -26,7 +29,7 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TORCH_CPP_LOG_LEVEL": "ERROR",
-        **({} if environment.keys() & _WAITING else waiting(load(), cpus()[0])),
+        **({} if environment.keys() & _WAITING else waiting(busy_cores())),
     }
     found = {name: value for name, value in chosen.items() if name not in environment}
     if threads := own_threads(environment, *cpus()):
@@ -34,7 +37,7 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def waiting(load: float, allowed: int) -> dict[str, str]:
+def waiting(busy: float) -> dict[str, str]:
     """Return how a thread waits for the others of its process, hundreds of times in a pass.
 
     Spinning, as the OpenMP library does by itself for milliseconds, is quick as long as it has a core; when
@@ -44,15 +47,41 @@ def waiting(load: float, allowed: int) -> dict[str, str]:
     2 cores).
 
     Args:
-        load: processes that have wanted a core lately, on average.
-        allowed: CPUs that this process may run on.
+        busy: how many cores others use.
     """
-    return {"OMP_WAIT_POLICY": "PASSIVE"} if load > 0.75 * allowed else {"GOMP_SPINCOUNT": "10000"}
+    return {"OMP_WAIT_POLICY": "PASSIVE"} if busy > 0.5 else {"GOMP_SPINCOUNT": "10000"}
 
 
-def load() -> float:
-    """Return how many processes have wanted a core in the last minute, on average; 0 where nobody knows."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+def busy_cores(seconds: float = 0.1, stat: Path = STAT) -> float:
+    """Return how many cores of the machine are used by others while this process sleeps; 0 if not on Linux.
+
+    The load average would not tell: it remembers the step before this one for a minute.
+    """
+    try:
+        before = _ticks(stat)
+        time.sleep(seconds)
+        after = _ticks(stat)
+    except OSError:
+        return 0.0
+    passed = after.passed - before.passed
+    return (after.worked - before.worked) / passed * after.cores if passed else 0.0
+
+
+class _Ticks(NamedTuple):
+    """Hundredths of a second since the start, over all cores: worked, and passed; and how many cores."""
+
+    worked: int
+    passed: int
+    cores: int
+
+
+def _ticks(stat: Path) -> _Ticks:
+    """Read ``/proc/stat``: user, nice, system, idle, iowait, irq, softirq and steal, of all cores and of each."""
+    lines = stat.read_text(encoding="ascii").splitlines()
+    times = [int(word) for word in lines[0].split()[1:9]]
+    return _Ticks(
+        sum(times) - times[3] - times[4], sum(times), sum(line.startswith("cpu") for line in lines) - 1
+    )
 
 
 def before_loading() -> None:

@@ -193,13 +193,24 @@ def test_the_containers_quota_is_read(files: dict[str, str], quota: float, tmp_p
     assert start_up.cpus(tmp_path)[1] == quota
 
 
-def test_threads_sleep_where_others_compute_and_spin_shortly_elsewhere(monkeypatch):
-    monkeypatch.setattr(start_up, "load", lambda: 0.2)
+def test_threads_sleep_where_others_compute_and_spin_shortly_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(start_up, "busy_cores", lambda: 0.2)
     assert start_up.variables({})["GOMP_SPINCOUNT"] == "10000"
-    monkeypatch.setattr(start_up, "load", lambda: 1000.0)
+    monkeypatch.setattr(start_up, "busy_cores", lambda: 1.0)
     assert start_up.variables({})["OMP_WAIT_POLICY"] == "PASSIVE"
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # a person's choice stays, and is the only one
         assert not start_up.variables({name: "x"}).keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+
+
+def test_what_others_use_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 10 900 50 0 0 0 0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\nintr 5\n")
+    later = "cpu  105 0 10 920 55 0 0 10 0 0\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\n"
+    monkeypatch.setattr(start_up.time, "sleep", lambda seconds: stat.write_text(later))
+    assert start_up.busy_cores(0.1, stat) == pytest.approx(15 / 40 * 4)
+    assert start_up.busy_cores(0.1, tmp_path / "none") == 0
 
 
 def test_a_library_that_is_left_out_is_missing_and_one_that_is_loaded_stays(
