@@ -76,7 +76,7 @@ class _Ticks(NamedTuple):
 
 
 def _ticks(stat: Path) -> _Ticks:
-    """Read ``/proc/stat``: user, nice, system, idle, iowait, irq, softirq and steal, of all cores and of each."""
+    """Read ``/proc/stat``: user, nice, system, idle, iowait, irq, softirq, steal, of all and of each."""
     lines = stat.read_text(encoding="ascii").splitlines()
     times = [int(word) for word in lines[0].split()[1:9]]
     return _Ticks(
