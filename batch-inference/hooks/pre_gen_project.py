@@ -8,9 +8,13 @@ copied to each template; a rule for an answer that a template does not ask for i
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
-from typing import Any, Callable, NamedTuple
+
+TYPE_CHECKING = False  # what typing's constant is when a program runs; loading typing takes 3 ms
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 # S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html. The reserved suffixes
 # cannot occur, because our names end in a Region.
@@ -30,22 +34,20 @@ CLOUD = "https://bitbucket.org"
 JINJA_OPENINGS = tuple("{" + second for second in ("{", "%", "#"))
 
 
-class Rule(NamedTuple):
+class Rule:
     """What one answer must be like; `expected` and `example` go on from "expected" and "such as"."""
 
-    key: str
-    expected: str
-    example: str
-    accepts: Callable[[Any], bool]
+    def __init__(self, key: str, expected: str, example: str, accepts: Callable[[Any], bool]) -> None:
+        """Keep them."""
+        self.key, self.expected, self.example, self.accepts = key, expected, example, accepts
 
 
-class Problem(NamedTuple):
+class Problem:
     """One answer that breaks a rule."""
 
-    key: str
-    expected: str
-    example: str
-    got: str
+    def __init__(self, key: str, expected: str, example: str, got: str) -> None:
+        """Keep them."""
+        self.key, self.expected, self.example, self.got = key, expected, example, got
 
     def __str__(self) -> str:
         """The line that a person reads."""
@@ -291,4 +293,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # Python would tidy up before it ends, for longer than the checks take

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -118,6 +119,36 @@ def test_the_files_go_into_one_pack_and_no_setting_stays(
     assert len(list((repository / ".git/objects/pack").glob("*.pack"))) == 1
     assert not (repository / ".git/info/attributes").exists()
     assert git(repository, "check-attr", "text", "data/emails.csv") == "data/emails.csv: text: auto"
+
+
+def test_a_change_in_the_second_of_the_commit_is_noticed(
+    post_gen: ModuleType, repository: Path, git: Git
+) -> None:
+    assert post_gen.create_repository(post_gen.run_git, "me@example.org") == ""
+    (repository / "data/emails.csv").write_bytes(b"subject,body\r\nb,a\r\n")  # as long as it was
+    assert git(repository, "status", "--porcelain") == "M data/emails.csv"
+    assert (repository / ".git/index").stat().st_mtime < time.time() + 1
+
+
+def test_a_git_that_does_not_know_the_setting_of_the_branch_begins_on_main_too(
+    post_gen: ModuleType, repository: Path, git: Git
+) -> None:
+    def git_2_27(arguments: list[str]) -> object:
+        return post_gen.run_git([argument.replace("init.defaultBranch", "x.x") for argument in arguments])
+
+    assert post_gen.create_repository(git_2_27, "me@example.org") == ""
+    assert committed(git, repository) == FILES
+
+
+def test_nobody_who_reads_what_the_hook_says_is_no_reason_to_fail(
+    rendered: Callable[..., Path], answers: dict[str, object], repository: Path, git: Git
+) -> None:
+    hook = rendered("post_gen_project", {**answers, "_output_dir": "/somewhere"})
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        assert subprocess.run([sys.executable, str(hook)], stdout=closed, stderr=closed).returncode == 0
+    assert committed(git, repository) == FILES
 
 
 def test_attributes_of_a_person_s_own_template_of_repositories_stay(
