@@ -226,13 +226,6 @@ def test_a_stopped_build_leaves_no_process(project: Project) -> None:
     assert not os.path.exists(f"/proc/{pid}")
 
 
-def test_privileged_mode_is_refused_with_the_reason(sandbox: Sandbox) -> None:
-    project = Project(sandbox, environment={**ENVIRONMENT, "privilegedMode": True})
-    build = project.run(commands(build=["true"]))
-    assert build["buildStatus"] == "FAILED"
-    assert "privilegedMode" in build["phases"][-3]["contexts"][0]["message"]
-
-
 def test_a_role_that_does_not_trust_codebuild_fails_the_build(sandbox: Sandbox) -> None:
     project = Project(sandbox)
     trust = json.dumps(TRUST).replace("codebuild", "lambda")

@@ -17,6 +17,7 @@ SERVICES = (
     "cloudwatch",
     "codebuild",
     "codepipeline",
+    "ecr",
     "events",
     "iam",
     "kms",

@@ -87,6 +87,8 @@ class Build:
             keys = [self._role.environment[name] for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
             self._mask = Mask([*hidden, *keys])
             binaries = surroundings.make_python(python, self.folder / "venv")
+            if project["environment"].get("privilegedMode"):
+                surroundings.make_docker(binaries)
             self.environment = self._environment(values, sources, binaries)
         for note in spec.notes:
             self._line(f"[sandbox] {note}")

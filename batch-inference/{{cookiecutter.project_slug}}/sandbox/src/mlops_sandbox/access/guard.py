@@ -24,7 +24,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 ACCOUNT, REGION = "mlops_sandbox.account", "mlops_sandbox.region"
 
 #: Services whose calls on another account's resource are answered by that account.
-_CROSS_ACCOUNT = {"events", "kms", "lambda", "sagemaker", "secretsmanager", "sns", "sqs", "ssm"}
+_CROSS_ACCOUNT = {"ecr", "events", "kms", "lambda", "sagemaker", "secretsmanager", "sns", "sqs", "ssm"}
 
 #: Whether the request that this thread serves has passed the door with a known key.
 _signed: ContextVar[bool] = ContextVar("signed", default=False)

@@ -117,6 +117,7 @@ FIELDS: dict[str, Callable[[Call, str, Any], str | None]] = {
     "path": lambda call, account, value: str(call.params.get("Path") or "/"),
     "pipeline": lambda call, account, value: str(call.params.get("pipelineName") or ""),
     "queue": _queue,
+    "registry": lambda call, account, value: str(call.params.get("registryId") or account),
     "role": _role,
     "rule": _rule,
     "secret": _secret,

@@ -44,6 +44,11 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("name", "arn:aws:codepipeline:{r}:{a}:{}"),
         ("resourceArn", "{}"),
     ),
+    "ecr": (
+        ("repositoryName", "arn:aws:ecr:{r}:{registry}:repository/{}"),
+        ("repositoryNames", "arn:aws:ecr:{r}:{registry}:repository/{}"),
+        ("resourceArn", "{}"),
+    ),
     "events": (
         ("Rule", "arn:aws:events:{r}:{a}:rule/{rule}"),
         ("Name", "arn:aws:events:{r}:{a}:rule/{rule}"),
@@ -128,6 +133,7 @@ EVERYTHING = {
     "cloudwatch": {"PutMetricData", "GetMetricData", "GetMetricStatistics", "ListMetrics"},
     "codebuild": {"ListProjects", "ListBuilds"},
     "codepipeline": {"ListPipelines"},
+    "ecr": {"GetAuthorizationToken"},
     "events": set[str](),
     "iam": {"ListRoles", "ListPolicies", "ListUsers"},
     "kms": {"CreateKey", "ListKeys", "ListAliases", "GenerateRandom"},

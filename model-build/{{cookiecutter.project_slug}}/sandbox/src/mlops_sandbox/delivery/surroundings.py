@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from mlops_sandbox.jobs.images import Images
 _KEPT = re.compile(
     r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|PIP_[A-Z_]+|MLOPS_CONTAINER_PYTHON"
 )
+_DOCKER = Path(__file__).with_name("docker.py")
 #: These would take the build's packages out of its own environment.
 _DROPPED = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON")
 
@@ -63,6 +65,14 @@ def make_python(python: Path, folder: Path) -> Path:
             script.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n', encoding="utf-8")
             script.chmod(0o755)
     return folder / "bin"
+
+
+def make_docker(binaries: Path) -> None:
+    """Put a ``docker`` on a build's path that does without containers what ``docker.py`` says."""
+    script = binaries / "docker"
+    command = f"exec {shlex.quote(sys.executable)} -I {shlex.quote(str(_DOCKER))}"
+    script.write_text(f'#!/bin/sh\n{command} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
 
 
 @functools.cache

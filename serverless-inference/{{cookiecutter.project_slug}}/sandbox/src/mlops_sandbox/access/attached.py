@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from moto.awslambda.models import lambda_backends
+from moto.ecr.models import ecr_backends
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 from moto.sagemaker.models import sagemaker_backends
@@ -88,7 +89,18 @@ def _region(arn: str) -> str:
     return arn.split(":")[3]
 
 
+def _repository(arn: str) -> str | None:
+    repository = ecr_backends[account_of(arn)][_region(arn)].repositories.get(arn.split("/", 1)[-1])
+    if repository is None or not repository.policy:
+        return None
+    document = json.loads(repository.policy)
+    # Such a policy is about its repository, and names no resource.
+    statements = [{"Resource": arn, **each} for each in document["Statement"]]
+    return json.dumps({**document, "Statement": statements})
+
+
 _POLICIES: dict[str, Callable[[str], str | None]] = {
+    "ecr": _repository,
     "kms": _key,
     "lambda": _function,
     "s3": _bucket,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlops_sandbox.jobs import archives, multi_model_server, s3
+from mlops_sandbox.jobs import archives, multi_model_server, own_image, s3
 from mlops_sandbox.jobs.context import Work
 from mlops_sandbox.jobs.errors import JobFailed
 from mlops_sandbox.jobs.hosts import Cluster, Machine
@@ -152,6 +152,13 @@ def _begin(work: Work, cluster: Cluster, machine: Machine, container: Container)
     """Start a server on one machine; returns its process and the file in which it will put its port."""
     image = work.context.images.find(container.image)
     port_file = machine.folder / "port"
+    if own_image.is_kept_here(container.image):
+        server = own_image.server(work.context, container.image, image, machine.folder / "image")
+        port_file.write_text(str(server.port), encoding="utf-8")
+        environment = {**server.environment, **container.environment}
+        if cluster.paths.unshare is None:
+            environment["SAGEMAKER_BASE_DIR"] = "/opt/ml"
+        return cluster.start_on(machine, work, server.command, image, environment), port_file
     if os.environ.get(SWITCH) == "multi-model-server":
         seen = f"{cluster.paths.ml(machine.ml)}/model"
         command, port = multi_model_server.command(image, machine.folder, seen, container.environment)

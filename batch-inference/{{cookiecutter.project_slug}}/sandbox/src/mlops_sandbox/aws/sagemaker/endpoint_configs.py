@@ -18,6 +18,7 @@ from mlops_sandbox.aws.listing import page
 from mlops_sandbox.aws.sagemaker.models import models_of
 from mlops_sandbox.aws.sagemaker.records import Record, arn, now
 from mlops_sandbox.aws.sagemaker.requests import checked
+from mlops_sandbox.jobs import own_image
 
 _SUMMARY = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
 #: MB: the whole list of the service.
@@ -159,6 +160,14 @@ def _check_variant(response: SageMakerResponse, variant: dict[str, Any]) -> None
             raise ValidationError(f"Model {name}: {key} is not supported for serverless endpoints.")
     if model.container is None:
         raise ValidationError(f"Model {name}: expected one container, got several")
+    owner = own_image.account_of(model.container.image)
+    if owner not in (None, response.current_account):
+        # [seen] github.com/aws/amazon-sagemaker-feedback, issue 181
+        raise ValidationError(
+            "The container image URI is not a prebuilt SageMaker algorithm or deep learning image, or the "
+            "bring-your-own container image URI does not reside in an Amazon ECR repository within the same "
+            "AWS account creating the endpoint."
+        )
 
 
 def _arn(response: SageMakerResponse, name: str) -> str:
