@@ -63,4 +63,15 @@ def test_a_hook_imports_the_standard_library_only(hook: Path) -> None:
             else []
         )
     }
-    assert imported <= {"__future__", "json", "os", "re", "subprocess", "sys", "tempfile", "typing"}
+    assert imported <= {
+        "__future__",
+        "contextlib",
+        "json",
+        "os",
+        "re",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "time",
+        "typing",
+    }
