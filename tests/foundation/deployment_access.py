@@ -22,6 +22,7 @@ def of_deployments(here: Environment) -> list[Case]:
     """Requests of an environment's deployment role."""
     return [
         *_models(here),
+        *_images(here),
         *_named_for_the_environment(here),
         *_data(here),
         *_roles(here),
@@ -72,6 +73,25 @@ def _models(here: Environment) -> list[Case]:
         Case("cloudwatch:PutMetricAlarm", arn("cloudwatch", "alarm:router-errors"), True),
         Case("cloudwatch:PutMetricData", "*", True, {"cloudwatch:namespace": "MLOps/Deployments"}),
         Case("cloudwatch:PutMetricData", "*", False, {"cloudwatch:namespace": "AWS/SageMaker"}),
+    ]
+
+
+def _images(here: Environment) -> list[Case]:
+    """What a model is served with is copied to another account than the registry's, and stays as it is."""
+    repository = "repository/router-serving"
+    own, registry = here.arn("ecr", repository), f"arn:aws:ecr:{REGION}:{SHARED}:{repository}"
+    elsewhere = here.account != SHARED
+    return [
+        *(
+            Case(f"ecr:{action}", own, elsewhere)
+            for action in ("CreateRepository", "PutImage", "DescribeImages")
+        ),
+        Case("ecr:GetDownloadUrlForLayer", registry, elsewhere),
+        Case("ecr:PutImage", here.arn("ecr", "repository/another"), False),
+        Case("ecr:PutImage", registry, False),
+        Case("ecr:BatchDeleteImage", own, False),
+        Case("ecr:DeleteRepository", own, False),
+        Case("ecr:SetRepositoryPolicy", own, False),
     ]
 
 

@@ -1,7 +1,8 @@
 """The model registry: which version is deployed is decided here, and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -32,6 +33,7 @@ class Package(NamedTuple):
     approval: str
     data_url: str
     image: str
+    variables: Mapping[str, str] = MappingProxyType({})  # of the container
 
 
 def versions(sagemaker: Any, group: str, approval: str | None = None, *, file: str) -> Iterator[Version]:
@@ -105,6 +107,7 @@ def describe(sagemaker: Any, arn: str) -> Package:
         found["ModelApprovalStatus"],
         containers[0]["ModelDataUrl"],
         containers[0]["Image"],
+        containers[0].get("Environment") or {},
     )
 
 

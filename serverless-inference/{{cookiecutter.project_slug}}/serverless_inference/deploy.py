@@ -11,7 +11,7 @@ from release import locks
 from release.place import Place, enter
 from release.terraform import Root
 
-from . import package, recovery, reports, smoke
+from . import own_image, package, recovery, reports, smoke
 from .endpoint import Endpoint
 from .record import Record
 from .run import Run
@@ -36,6 +36,8 @@ def deploy(run: Run, record: Record, say: Say) -> Outcome | None:
     place = enter(run.settings.project, run.build.own, environment)
     before = run.history.live(environment)
     say(f"{environment}: {record.in_words()} (live: {before.in_words() if before else 'nothing'})")
+    if record.model is not None and record.model.copy_of is not None:
+        own_image.copy(record.model.copy_of, record.model.image, place.client("ecr"), say)
     root = _root(run, place, record)
     root.initialise()
     locks.release_stale_lock(root, place, functools.partial(run.build.other_builds, environment), say)

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 from configuration.errors import UserError
 from release.digest import terraform_digest
+from release.place import account_of
 from release.registry import Package
 
+from . import own_image
 from .config import Settings
 from .package import functions
 
@@ -21,6 +23,10 @@ class Model(NamedTuple):
     package_version: int
     data_url: str  # s3://…/model.tar.gz
     image: str
+    #: The image that `image` is a copy of in the endpoint's account (own_image.py); None: as registered.
+    copy_of: str | None = None
+    #: With a copy the model is made of its parts: the variables that the version was registered with.
+    variables: dict[str, str] | None = None
 
 
 class Record(NamedTuple):
@@ -67,7 +73,20 @@ class Record(NamedTuple):
 def make(settings: Settings, environment: str, package: Package, commit: str) -> Record:
     """The record of a version under the present configuration."""
     wanted = settings.environment(environment)
-    model = Model(package.arn, package.group, package.number, package.data_url, package.image)
+    project = settings.project
+    image = own_image.in_account(
+        package.image, project.accounts.shared_services, account_of(project, environment)
+    )
+    copied = image != package.image
+    model = Model(
+        package.arn,
+        package.group,
+        package.number,
+        package.data_url,
+        image,
+        package.image if copied else None,
+        dict(package.variables) if copied else None,
+    )
     return Record(
         environment,
         settings.endpoint_name(environment),

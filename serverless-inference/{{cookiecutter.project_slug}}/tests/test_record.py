@@ -46,6 +46,23 @@ def test_it_holds_what_terraform_needs_and_nothing_that_only_the_smoke_test_need
     }
 
 
+def test_in_another_account_a_models_own_image_is_a_copy_of_that_account() -> None:
+    """SageMaker takes no other for a serverless endpoint; of AWS's image there is no copy."""
+    settings = load(ROOT)
+    accounts = settings.project.accounts
+    image = f"{accounts.shared_services}.dkr.ecr.ca-central-1.amazonaws.com/email-router-serving:0a-py312"
+    package = PACKAGE._replace(image=image, variables={"SAGEMAKER_PROGRAM": "inference.py"})
+    staging, production = (
+        records.make(settings, name, package, "0123abc").model for name in ("staging", "production")
+    )
+    assert staging is not None and production is not None
+    assert (staging.image, staging.copy_of, staging.variables) == (image, None, None)
+    assert production.image == image.replace(accounts.shared_services, accounts.production, 1)
+    assert (production.copy_of, production.variables) == (image, {"SAGEMAKER_PROGRAM": "inference.py"})
+    of_aws = records.make(settings, "production", PACKAGE, "0123abc").model
+    assert of_aws is not None and (of_aws.image, of_aws.copy_of) == (PACKAGE.image, None)
+
+
 def test_another_commit_serves_as_the_same_and_another_version_or_setting_does_not(
     record: records.Record,
 ) -> None:

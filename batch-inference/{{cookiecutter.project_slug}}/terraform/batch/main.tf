@@ -40,11 +40,14 @@ locals {
   tags = merge({ project = local.slug, environment = var.environment, "managed-by" = "terraform" }, local.project.tags)
 }
 
-# Where the models come from: the group, and the bucket that its model-build repository has made (a convention).
+# Where the models come from: the group, and the bucket and the images that its model-build repository has made (a
+# convention).
 locals {
   group        = local.record.model_package_group
   registry     = "arn:${local.partition}:sagemaker:${local.region}:${local.registry_account}"
   group_arn    = "${local.registry}:model-package-group/${local.group}"
   versions_arn = "${local.registry}:model-package/${local.group}/*" # every version: their numbers come later
   models_arn   = "arn:${local.partition}:s3:::${local.project.prefix}-${local.group}-${local.registry_account}-${local.region}"
+
+  serving_image_arn = "arn:${local.partition}:ecr:${local.region}:${local.registry_account}:repository/${local.group}-serving"
 }

@@ -151,6 +151,14 @@ data "aws_iam_policy_document" "jobs" {
   }
 
   statement {
+    # The image of the group's model-build repository, if that serves with one of its own: whether a version has it is known
+    # when a file is answered. In production the repository's own policy decides as well; its key is no matter of who pulls.
+    sid       = "PullServingImage"
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = [local.serving_image_arn]
+  }
+
+  statement {
     sid       = "WriteLogs" # SageMaker has one log group for a kind of job, and names the streams after the jobs
     actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = [for kind in ["ProcessingJobs", "TransformJobs"] : "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/sagemaker/${kind}:*"]

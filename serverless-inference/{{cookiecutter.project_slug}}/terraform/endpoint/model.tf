@@ -1,5 +1,11 @@
 # The model: a version of the model package group, with the environment variables of config/endpoint.yaml.
 
+locals {
+  # With an image of its own that the builds have copied to this account (serverless_inference/own_image.py), the model is
+  # made of the version's parts: of the version itself it would have the image of the registry's account.
+  is_copied = try(local.model.copy_of, null) != null
+}
+
 resource "terraform_data" "model" {
   count = local.has_model ? 1 : 0
 
@@ -21,8 +27,10 @@ resource "aws_sagemaker_model" "this" {
   execution_role_arn = module.role[0].arn
 
   primary_container {
-    model_package_name = local.model.package_arn
-    environment        = local.settings.environment
+    model_package_name = local.is_copied ? null : local.model.package_arn
+    image              = local.is_copied ? local.model.image : null
+    model_data_url     = local.is_copied ? local.model.data_url : null
+    environment        = merge(local.is_copied ? local.model.variables : {}, local.settings.environment)
   }
 
   lifecycle {

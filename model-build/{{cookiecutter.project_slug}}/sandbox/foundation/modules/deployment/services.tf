@@ -57,6 +57,34 @@ data "aws_iam_policy_document" "models" {
     ]
   }
 
+  # Images that model-build repositories serve with: a serverless endpoint takes one from its own account's registry alone,
+  # so that a deployment to another account than the registry's copies it there. It adds, and removes and changes nothing.
+  dynamic "statement" {
+    for_each = var.account_id == var.shared_services_account_id ? [] : [var.shared_services_account_id]
+    content {
+      sid       = "PullServingImages"
+      actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      resources = ["arn:${local.partition}:ecr:${var.region}:${statement.value}:repository/*-serving"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.account_id == var.shared_services_account_id ? [] : [var.account_id]
+    content {
+      sid = "KeepCopiesOfThem"
+      actions = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:CompleteLayerUpload",
+        "ecr:CreateRepository",
+        "ecr:DescribeImages",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+      ]
+      resources = ["arn:${local.partition}:ecr:${var.region}:${statement.value}:repository/*-serving"]
+    }
+  }
+
   # Listing takes no resource; neither does finding out an endpoint's scaling.
   statement {
     sid = "Lists"
