@@ -15,10 +15,11 @@ from failure import StepError
 from files import DataFile, open_utf8
 from wording import listed, shorten
 
-BLOCK = (
-    1 << 20
-)  # bytes parsed at a time. Arrow reads up to 32 blocks ahead, and this is what bounds its memory
-LONGEST_ROW = 16 << 20  # bytes; also the block for a file with rows longer than BLOCK
+# Bytes parsed at a time. Arrow reads up to 32 blocks ahead, and this is what bounds its memory: a file with
+# longer rows has blocks of four times that, or of its longest row.
+BLOCK = 1 << 18
+LONGEST_ROW = 16 << 20
+BATCH = 1 << 20  # bytes that are passed on at a time, at least
 
 
 class _Plain(io.RawIOBase):
@@ -53,9 +54,9 @@ def read_csv(file: DataFile, columns: Sequence[str], encoding: str) -> Iterator[
         return
     check_columns(file.name, header, columns)
     given = 0
-    for block in (BLOCK, LONGEST_ROW):
+    for block in (BLOCK, min(4 * BLOCK, LONGEST_ROW), LONGEST_ROW):
         try:
-            for arrays in _after(given, _csv_blocks(file, columns, encoding, header, block)):
+            for arrays in _after(given, _joined(_csv_blocks(file, columns, encoding, header, block))):
                 given += len(arrays[0])
                 yield arrays
             return
@@ -64,6 +65,20 @@ def read_csv(file: DataFile, columns: Sequence[str], encoding: str) -> Iterator[
     row = _unclosed_row(file, encoding)
     what = f"row {row:,} begins a quoted value that never ends" if row else "shorten it, or use Parquet"
     raise StepError(f"{file.name}: a row after row {given:,} is longer than {LONGEST_ROW >> 20} MiB; {what}")
+
+
+def _joined(blocks: Iterator[list[pa.Array]]) -> Iterator[list[pa.Array]]:
+    """Join small blocks, as each batch takes its time in the steps that follow."""
+    waiting: list[list[pa.Array]] = []
+    size = 0
+    for arrays in blocks:
+        waiting.append(arrays)
+        size += sum(array.nbytes for array in arrays)
+        if size >= BATCH:
+            yield [pa.concat_arrays(parts) for parts in zip(*waiting, strict=True)]
+            waiting, size = [], 0
+    if waiting:
+        yield [pa.concat_arrays(parts) for parts in zip(*waiting, strict=True)]
 
 
 def _after(rows: int, batches: Iterator[list[pa.Array]]) -> Iterator[list[pa.Array]]:

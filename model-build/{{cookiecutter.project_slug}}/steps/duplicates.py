@@ -55,15 +55,16 @@ def string_buffers(texts: pa.Array) -> tuple[Array, Array]:
 class Buckets:
     """Records on disk, spread by the leading bits of their hash; a file keeps the order they came in."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the files in the folder, which is made."""
+    def __init__(self, folder: Path, kind: np.dtype[Any] = RECORD) -> None:
+        """Keep the files in the folder, which is made; of a kind that has the hash's bits in ``high``."""
         folder.mkdir()
+        self._kind = kind
         self._paths = [folder / f"{number:02x}" for number in range(FILES)]
         self._waiting: list[Array] = []
         self._rows = 0
 
     def append(self, records: Array) -> None:
-        """Add records of the type ``RECORD``."""
+        """Add records."""
         self._waiting.append(records)
         self._rows += len(records)
         if self._rows >= WAITING_ROWS:
@@ -73,10 +74,10 @@ class Buckets:
         """Yield the records of each file, in the order of their leading bits."""
         self._write()
         for path in self._paths:
-            yield np.fromfile(path, RECORD) if path.exists() else np.empty(0, RECORD)
+            yield np.fromfile(path, self._kind) if path.exists() else np.empty(0, self._kind)
 
     def _write(self) -> None:
-        records = np.concatenate([np.empty(0, RECORD), *self._waiting])
+        records = np.concatenate([np.empty(0, self._kind), *self._waiting])
         self._waiting, self._rows = [], 0
         bucket = (records["high"] >> np.uint64(64 - FILES.bit_length() + 1)).astype(np.uint8)
         order = np.argsort(bucket, kind="stable")  # a radix sort

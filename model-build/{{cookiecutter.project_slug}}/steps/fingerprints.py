@@ -7,6 +7,7 @@ that the live model knows from training: measured on those it would look better 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from duplicates import string_buffers
+from duplicates import Buckets, string_buffers
 
 NAME = "training_texts.npy"
+HASH = np.dtype([("high", "<u8")])
 SETS = ("train", "validation")  # the validation set has chosen the epoch and the temperature
 
 
@@ -37,18 +39,23 @@ def write(sets: Path, folder: Path) -> None:
         sets: the folder with train/ and validation/, each with Parquet files.
         folder: where the file goes.
     """
-    parts = [np.empty(0, dtype="<u8")]
-    for path in (path for name in SETS for path in sorted((sets / name).glob("*.parquet"))):
-        # a buffer, as in readers.py: without one Arrow holds a whole row group
-        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
-            for batch in file.iter_batches(8192, columns=["text"]):
-                data, bounds = string_buffers(batch.column("text"))
-                content = data.tobytes()
-                parts.append(_hashes(content[begin:end] for begin, end in pairwise(bounds.tolist())))
-    hashes = np.concatenate(parts)
-    parts.clear()
-    hashes.sort()  # no text is there twice (duplicates.py)
-    np.save(folder / NAME, hashes)
+    with tempfile.TemporaryDirectory(prefix=".hashes-", dir=folder) as scratch:
+        buckets = Buckets(Path(scratch) / "buckets", HASH)  # sorted one by one, so that memory does not grow
+        texts = 0
+        for path in (path for name in SETS for path in sorted((sets / name).glob("*.parquet"))):
+            # a buffer, as in readers.py: without one Arrow holds a whole row group
+            with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+                for batch in file.iter_batches(8192, columns=["text"]):
+                    data, bounds = string_buffers(batch.column("text"))
+                    content = data.tobytes()
+                    hashes = _hashes(content[begin:end] for begin, end in pairwise(bounds.tolist()))
+                    buckets.append(hashes.view(HASH))
+                    texts += len(hashes)
+        with (folder / NAME).open("wb") as out:
+            header = {"descr": "<u8", "fortran_order": False, "shape": (texts,)}
+            np.lib.format.write_array_header_1_0(out, header)
+            for records in buckets:
+                np.sort(records["high"]).tofile(out)  # no text is there twice (duplicates.py)
 
 
 def read(folder: Path) -> np.ndarray | None:

@@ -36,9 +36,9 @@ The rules:
 - The same data, settings and seed give the same sets, whatever the names of the files and the order of the
   rows (save that of a text in two groups the first row decides).
 
-Memory does not grow with the number of rows, but for the hashes of the texts that are trained on (8 bytes
-each; with groups some tens of bytes for each group, with several targets for each combination of labels); the
-disk holds the rows once more while the step runs, below ``--output``.
+Memory does not grow with the number of rows, but for a byte each (its set), and some three more in the
+largest bucket of hashes (duplicates.py); with groups some tens of bytes for each group, with several targets
+for each combination of labels. The disk holds the rows once more while the step runs, below ``--output``.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+import arrow_memory  # noqa: F401 (before Arrow)
 import fingerprints
 from failure import StepError, run
 from files import DataFile, content_hash, find_files

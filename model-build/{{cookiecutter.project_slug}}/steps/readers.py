@@ -19,13 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from columns import check_columns
-from csv_files import BLOCK, LONGEST_ROW, read_csv
+from csv_files import LONGEST_ROW, read_csv
 from failure import StepError
 from files import DataFile, open_utf8, refuse_wrong_bytes
 from texts import clean
 from wording import shorten
 
-BATCH_ROWS = 65_536
+BATCH_ROWS, BATCH_BYTES = 65_536, 1 << 20
 
 
 def read(
@@ -103,7 +103,7 @@ def _read_jsonl(
                     value = _as_text(value, f"{file.name}: line {number:,}: {column}", lists.get(column))
                 found.append(value)
             size += len(line)
-            if size >= BLOCK or len(values[0]) >= BATCH_ROWS:
+            if size >= BATCH_BYTES or len(values[0]) >= BATCH_ROWS:
                 _check_keys(file, seen, columns)
                 seen = None
                 yield [_strings(found) for found in values]
