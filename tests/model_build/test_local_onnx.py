@@ -1,5 +1,6 @@
 """`make local` with `serving.runtime: onnx`: from the package index to an answer without PyTorch."""
 
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -46,3 +47,15 @@ def test_the_wheels_of_the_index_serve_what_was_trained(
     again = model_build(repository, "local")
     assert "downloading" not in again.stdout + again.stderr
     assert again.stdout.count("taken from execution") >= 3, again.stdout
+
+    # in the repository's own image, which is built first: the model is measured anew and not trained anew
+    set_model(repository, **{"serving.image": "lean"})
+    lean = model_build(repository, "local")
+    assert lean.returncode == 0, lean.stdout[-6000:] + lean.stderr[-3000:]
+    assert "pushed 1" in lean.stdout
+    assert 2 <= lean.stdout.count("taken from execution") < again.stdout.count("taken from execution")
+    known = set(jobs.glob("predict-*"))
+    served = model_build(repository, "predict", "texts.jsonl")
+    assert served.returncode == 0, served.stdout + served.stderr
+    (job,) = set(jobs.glob("predict-*")) - known
+    assert re.search(r"answered \d+ bytes in", (job / "log.txt").read_text(encoding="utf-8"))

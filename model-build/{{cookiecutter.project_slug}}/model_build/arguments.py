@@ -76,6 +76,8 @@ def evaluate(config: ModelConfig, title: str) -> list[str]:
     for name, threshold in thresholds(config).items():
         bound, value = bound_of(threshold.at_least, threshold.at_most)
         arguments += [f"--{bound.replace('_', '-')}", f"{name}={value:g}"]
+    if config.serving.image != "huggingface":  # not named: what is measured as before comes from the cache
+        arguments += ["--serving-image", config.serving.image]
     return arguments
 
 

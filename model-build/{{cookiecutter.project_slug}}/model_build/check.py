@@ -209,7 +209,7 @@ def _serving(settings: Settings) -> Iterator[Finding]:
         return
     try:
         wanted = pins.read(settings.root)
-        interpreter = interpreters.of_images(images.lookup(settings.project.region))
+        interpreter = interpreters.of_images(uses := images.of(settings))
     except UserError as error:
         yield Finding(False, str(error))
         return
@@ -217,6 +217,9 @@ def _serving(settings: Settings) -> Iterator[Finding]:
     yield Finding(True, f"{pins.FILE}: {packages} for the images' {interpreter}")
     most = f"{serving.max_accuracy_loss * 100:g} points of accuracy on the validation set"
     yield Finding(True, f"served by ONNX Runtime; by int8 weights if they lose at most {most}, else fp32")
+    if serving.image == "lean":
+        name = uses.inference.rpartition("/")[2]
+        yield Finding(True, f"in an image of this repository, {name}: a push builds it from serving_image/")
 
 
 def _base(settings: Settings, s3: Any | None) -> Finding:

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("describe", _describe, "what will run, on what")
     definition = add("definition", _definition, "print the SageMaker pipeline definition (JSON)")
     definition.add_argument("--output", type=Path, help="write it to this file")
-    pin = add("pins", _pins, f"write the hashes that the package index tells into {PINS_FILE}")
+    pin = add("pins", _pins, f"write the index's hashes into {PINS_FILE}, and serving_image's")
     pin.add_argument("--check", action="store_true", help="only say whether they are those in the file")
     add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/model.yaml")
     local = add("local", _local, "run the pipeline on this machine, in the sandbox")
@@ -140,7 +140,7 @@ def _definition(settings: Settings, options: argparse.Namespace) -> int:
 def _pins(settings: Settings, options: argparse.Namespace) -> int:
     from . import images, interpreters, pinning
 
-    needed = interpreters.of_images(images.lookup(settings.project.region))
+    needed = interpreters.of_images(images.of(settings))
     return pinning.compare(settings.root, needed, check=options.check)
 
 
@@ -151,12 +151,14 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _local(settings: Settings, options: argparse.Namespace) -> int:
-    from .local import FOLDER, python_of, sandbox
+    from .local import FOLDER, push_serving_image, python_of, sandbox
 
     _stop_on_problems(settings, None)
     with sandbox(settings) as running:
         for notice in running.notices:
             print(notice)
+        if settings.model.serving.image == "lean":
+            push_serving_image(running, settings, print)
         return _run_on(
             settings,
             options,

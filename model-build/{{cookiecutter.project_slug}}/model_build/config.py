@@ -261,6 +261,8 @@ class Serving(Section):
     """torch: as trained. onnx: exported for ONNX Runtime, which travels in model.tar.gz."""
     max_accuracy_loss: Annotated[float, Field(ge=0, lt=1)] = 0.003
     """With onnx: int8 weights serve if they lose at most this share of right answers (validation set)."""
+    image: Literal["huggingface", "lean"] = "huggingface"
+    """huggingface: AWS's image. lean, with onnx: this repository's serving_image/, which a push builds."""
 
 
 _Statement = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
@@ -315,6 +317,15 @@ class ModelConfig(Section):
             )
         if self.data.test_source is None and self.split.test == 0:
             raise ValueError("split.test: expected more than 0 because data.test_source is not set, got 0")
+        return self
+
+    @model_validator(mode="after")
+    def _image_can_run_it(self) -> Self:
+        if self.serving.image == "lean" and self.serving.runtime != "onnx":
+            raise ValueError(
+                f"serving.image: expected huggingface with serving.runtime {self.serving.runtime}, got lean: "
+                "it has no PyTorch; set serving.runtime to onnx, or serving.image to huggingface"
+            )
         return self
 
     @model_validator(mode="after")

@@ -90,7 +90,7 @@ def build(
     settings_asset = _settings_asset(project.bucket, model.model_dump(mode="json"))
     no_live_model = live.placeholder(project.bucket)
     uploads += [config_asset, settings_asset, no_live_model]
-    image = images.lookup(project.region)
+    image = images.of(settings)
     training_code = code
     if model.serving.runtime == "onnx":
         interpreter = interpreters.of_the_job(image, environment, python_of)
@@ -332,6 +332,7 @@ def _settings_asset(bucket: str, model: dict[str, Any]) -> Asset:
     Left out is what does not change a model: an edit there must not measure it again.
     """
     kept = {key: value for key, value in model.items() if key not in _NOT_OF_THE_MODEL}
+    del kept["serving"]["image"]
     if kept["serving"]["runtime"] == "torch":  # as models are that were made before there was a choice
         del kept["serving"]
     text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

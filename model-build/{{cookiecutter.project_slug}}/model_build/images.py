@@ -5,9 +5,12 @@ One place to change when AWS publishes newer images: https://aws.github.io/deep-
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configuration.errors import UserError
+
+from . import serving_image
+from .config import Settings
 
 # AWS offers this training image for GPU only; it runs on CPU instances as well, where it processes data.
 _TRAINING = {"version": "5.3.0", "base_framework_version": "pytorch2.9.0", "py_version": "py312"}
@@ -16,7 +19,7 @@ _INFERENCE = {"version": "5.5.3", "base_framework_version": "pytorch2.6.0", "py_
 
 @dataclass(frozen=True)
 class Images:
-    """Image URIs: for the steps, and for the model that they register."""
+    """Image URIs: for the steps, and AWS's for the model that they register."""
 
     steps: str
     inference: str
@@ -38,6 +41,18 @@ def lookup(region: str) -> Images:
         steps=uri("training", "ml.g5.xlarge", _TRAINING),
         inference=uri("inference", "ml.m5.xlarge", _INFERENCE),
     )
+
+
+def of(settings: Settings) -> Images:
+    """The images of a repository: AWS's, or its own to serve with.
+
+    Raises:
+        UserError: serving_image/ cannot be made an image of.
+    """
+    found = lookup(settings.project.region)
+    if settings.model.serving.image == "lean":
+        return replace(found, inference=serving_image.uri(settings.project, settings.root))
+    return found
 
 
 def python_of(uri: str) -> str:

@@ -1,11 +1,17 @@
 """Runs the pipeline on this machine: the sandbox in the place of AWS, everything else as it is."""
 
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mlops_sandbox import windows
+from mlops_sandbox.delivery import docker
 from mlops_sandbox.errors import SandboxError
 from mlops_sandbox.jobs import Images, JobFailed
 from mlops_sandbox.jobs.images import ImagesError
@@ -13,6 +19,7 @@ from mlops_sandbox.server import Sandbox
 
 from configuration.errors import UserError
 
+from . import serving_image
 from .config import Settings
 
 FOLDER = ".sandbox"
@@ -50,6 +57,26 @@ def python_of(running: Sandbox, image: str) -> Path:
         return running.images.python_for(image)
     except JobFailed as error:
         raise UserError(str(error)) from error
+
+
+def push_serving_image(running: Sandbox, settings: Settings, say: Callable[[str], None]) -> None:
+    """Bring the lean image into the sandbox's registry, as a push's build does before it trains.
+
+    Raises:
+        UserError: serving_image/ cannot be made an image of.
+    """
+    ecr, name = running.client("ecr"), serving_image.repository(settings.project)
+    there = [each["repositoryName"] for each in ecr.describe_repositories()["repositories"]]
+    if name not in there:
+        ecr.create_repository(repositoryName=name, imageTagMutability="IMMUTABLE")
+    with tempfile.TemporaryDirectory() as home:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        environment = {**os.environ, **running.environment(), "HOME": home, "PATH": path}
+
+        def run(command: list[str], **given: Any) -> Any:
+            return subprocess.run([sys.executable, docker.__file__, *command[1:]], env=environment, **given)
+
+        serving_image.publish(settings.project, settings.root, ecr, run, say)
 
 
 def _ensure_bucket(running: Sandbox, bucket: str, region: str) -> None:

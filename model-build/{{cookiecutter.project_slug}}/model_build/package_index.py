@@ -45,8 +45,13 @@ def download(file: Path, wanted: Iterable[Pin], interpreter: Interpreter, folder
     _pip([*command, *_for(interpreter)], list(wanted), interpreter)
 
 
-def hashes(wanted: Iterable[Pin], interpreter: Interpreter) -> dict[str, str]:
+def hashes(wanted: Iterable[Pin], interpreter: Interpreter, pinned_in: str = pins.FILE) -> dict[str, str]:
     """What the index says is the SHA-256 of each package's wheel for an interpreter: name -> hash.
+
+    Args:
+        wanted: the packages.
+        interpreter: that the wheels are for.
+        pinned_in: the file that names them, for messages.
 
     Raises:
         UserError: the index does not answer, lacks a wheel, or tells no hash.
@@ -61,28 +66,29 @@ def hashes(wanted: Iterable[Pin], interpreter: Interpreter) -> dict[str, str]:
             [*command, *_for(interpreter), *(f"{pin.name}=={pin.version}" for pin in wanted)],
             wanted,
             interpreter,
+            pinned_in,
         )
         told = json.loads(report.read_text(encoding="utf-8"))
     found = {}
     for item in told["install"]:
         name, address = pins.normal(item["metadata"]["name"]), item["download_info"]["url"]
         if not address.endswith(".whl"):
-            raise UserError(f"{pins.FILE}: {name}: expected a wheel for {interpreter}, got {address}")
+            raise UserError(f"{pinned_in}: {name}: expected a wheel for {interpreter}, got {address}")
         try:
             found[name] = item["download_info"]["archive_info"]["hashes"]["sha256"]
         except KeyError:
             raise UserError(
-                f"{pins.FILE}: {name}: expected its SHA-256 from the index, got none for {address}; "
+                f"{pinned_in}: {name}: expected its SHA-256 from the index, got none for {address}; "
                 f"ask one that tells hashes: {_MIRROR}"
             ) from None
     return found
 
 
-def explained(said: str, wanted: list[Pin], interpreter: Interpreter) -> str:
+def explained(said: str, wanted: list[Pin], interpreter: Interpreter, pinned_in: str = pins.FILE) -> str:
     """What pip said, as one line that a person can act on."""
     if "No module named pip" in said:
         return f"{sys.executable}: expected pip, found none; run `make setup`"
-    where = f"{pins.FILE}: {_packages(said, wanted)}: expected a wheel for {interpreter}"
+    where = f"{pinned_in}: {_packages(said, wanted)}: expected a wheel for {interpreter}"
     if "DO NOT MATCH THE HASHES" in said:
         got = re.search(r"Got\s+([0-9a-f]{64})", said)
         return (
@@ -126,7 +132,9 @@ def _tags(platform: str) -> list[str]:
     return [*(f"manylinux_2_{minor}_{machine}" for minor in range(28, 16, -1)), f"manylinux2014_{machine}"]
 
 
-def _pip(arguments: list[str], wanted: list[Pin], interpreter: Interpreter) -> None:
+def _pip(
+    arguments: list[str], wanted: list[Pin], interpreter: Interpreter, pinned_in: str = pins.FILE
+) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     run = subprocess.run(
         command,
@@ -137,4 +145,4 @@ def _pip(arguments: list[str], wanted: list[Pin], interpreter: Interpreter) -> N
         check=False,
     )
     if run.returncode:
-        raise UserError(explained(run.stdout, wanted, interpreter))
+        raise UserError(explained(run.stdout, wanted, interpreter, pinned_in))

@@ -57,8 +57,8 @@ def read(root: Path) -> tuple[Pin, ...]:
     return pins
 
 
-def parse(text: str, *, need_hashes: bool = True) -> Iterable[Pin]:
-    """The pins of a file's text.
+def parse(text: str, *, need_hashes: bool = True, file: str = FILE) -> Iterable[Pin]:
+    """The pins of a file's text; `file` is its name, for messages.
 
     Raises:
         UserError: a line is not a pin, or has no hash where hashes are needed.
@@ -70,12 +70,12 @@ def parse(text: str, *, need_hashes: bool = True) -> Iterable[Pin]:
             continue
         found = _PIN.match(entry)
         if found is None:
-            raise UserError(f"{FILE}: expected name==version with --hash=sha256:…, got {entry[:80]!r}")
+            raise UserError(f"{file}: expected name==version with --hash=sha256:…, got {entry[:80]!r}")
         hashes = frozenset(re.findall(_HASH, found["hashes"]))
         pin = Pin(normal(found["name"]), found["version"], hashes)
         if need_hashes and not hashes:
             raise UserError(
-                f"{FILE}: {pin.name}=={pin.version}: expected --hash=sha256:… for each wheel, found none; "
+                f"{file}: {pin.name}=={pin.version}: expected --hash=sha256:… for each wheel, found none; "
                 "`make pins` writes them"
             )
         yield pin

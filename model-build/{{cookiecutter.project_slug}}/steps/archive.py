@@ -52,6 +52,25 @@ def _artefact(model: Path) -> str | None:
     return name
 
 
+def check_image(model: Path, image: str) -> None:
+    """Refuse a model that the image it will be registered with cannot load.
+
+    Here and not in training: the trained model is kept, and another choice of image takes it from the cache.
+
+    Raises:
+        StepError: with training's reason, and what to do.
+    """
+    if image != "lean" or _artefact(model) is not None:
+        return
+    serving = json.loads((model / "serving.json").read_text(encoding="utf-8"))
+    reason = (serving.get("runtime") or {}).get("reason", "it was not asked to")
+    raise StepError(
+        "not registered: config/model.yaml: serving.image: lean has no PyTorch, and training made no model "
+        f"for ONNX Runtime: {reason}. Mend that, or set serving.image to huggingface: this model is then "
+        "measured and registered without being trained again"
+    )
+
+
 def targets_of(model: Path) -> tuple[Target, ...]:
     """Return what a model answers."""
     return from_json(json.loads((model / "serving.json").read_text(encoding="utf-8"))["targets"])

@@ -32,7 +32,7 @@ import champion
 import comparison_report
 import evaluate_settings
 import model_card
-from archive import check_labels, predict, unpack
+from archive import check_image, check_labels, predict, unpack
 from batches import Examples, LabelSet, read_all
 from comparison import with_live_model, without_texts
 from evaluation import Evaluation, figure_name
@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         model = unpack(settings.model, Path(folder))
         check_labels(model, label_set.targets)
+        check_image(model, settings.serving_image)
         found = predict(model, examples.texts, examples.truth, settings.batch_size)
 
     facts = {"Data hash": settings.data_hash, "Commit": settings.commit}

@@ -68,6 +68,7 @@ class Settings:
     live_settings: Path
     live_report: Path
     not_worse_by: tuple[str, float] | None
+    serving_image: str
 
 
 def parse(arguments: Sequence[str] | None, description: str) -> Settings:
@@ -111,6 +112,12 @@ def parse(arguments: Sequence[str] | None, description: str) -> Settings:
         type=_margin,
         metavar="METRIC=NUMBER",
         help="how much worse than the live model is acceptable; without it the comparison decides nothing",
+    )
+    add(
+        "--serving-image",
+        choices=("huggingface", "lean"),
+        default="huggingface",
+        help="what will serve the model; lean has no PyTorch, and takes none that ONNX Runtime cannot run",
     )
     given = vars(parser.parse_args(arguments))
     kinds: tuple[Kind, Kind] = ("at_least", "at_most")

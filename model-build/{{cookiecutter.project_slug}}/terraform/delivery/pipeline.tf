@@ -37,12 +37,31 @@ resource "aws_codepipeline" "this" {
   stage {
     name = "Build"
 
+    # First the image that training registers its model with (serving_image.tf), where the repository has one of its own.
+    dynamic "action" {
+      for_each = module.serving_image
+      content {
+        name            = "BuildServingImage"
+        category        = "Build"
+        owner           = "AWS"
+        provider        = "CodeBuild"
+        version         = "1"
+        run_order       = 1
+        input_artifacts = ["source"]
+
+        configuration = {
+          ProjectName = action.value.name
+        }
+      }
+    }
+
     action {
       name            = "UpdateAndStartTraining"
       category        = "Build"
       owner           = "AWS"
       provider        = "CodeBuild"
       version         = "1"
+      run_order       = local.lean ? 2 : null
       input_artifacts = ["source"]
       namespace       = "Build" # for the build's exported variables
 
@@ -60,6 +79,6 @@ module "pipeline_role" {
   description              = "CodePipeline ${local.name}: fetches the source and starts the build"
   source_object            = merge(local.source, { kms_key_arn = local.foundation.kms_key_arn })
   artifacts                = { bucket_arn = module.bucket.arn, prefix = local.artifacts_prefix, kms_key_arn = local.kms_key_arn }
-  build_arns               = [module.build.arn]
+  build_arns               = concat([module.build.arn], module.serving_image[*].arn)
   permissions_boundary_arn = local.boundary
 }

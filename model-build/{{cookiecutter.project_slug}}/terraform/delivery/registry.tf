@@ -3,6 +3,8 @@
 resource "aws_sagemaker_model_package_group" "this" {
   model_package_group_name        = local.name
   model_package_group_description = local.project.description == "" ? local.project.name : local.project.description
+
+  depends_on = [aws_ecr_repository.serving] # the images of versions go last
 }
 
 resource "aws_sagemaker_model_package_group_policy" "this" {

@@ -77,6 +77,15 @@ data "aws_iam_policy_document" "sagemaker" {
     resources = [for image in data.aws_sagemaker_prebuilt_ecr_image.this : "arn:${local.partition}:ecr:${local.region}:${image.registry_id}:repository/${image.repository_name}"]
   }
 
+  dynamic "statement" {
+    for_each = local.lean ? [1] : []
+    content {
+      sid       = "PullServingImage" # registration reads the digest of the image that a version is to be served with
+      actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+      resources = [local.serving_image_arn]
+    }
+  }
+
   statement {
     sid       = "WriteLogs" # SageMaker has one log group for a kind of job, and names the streams after the jobs
     actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]

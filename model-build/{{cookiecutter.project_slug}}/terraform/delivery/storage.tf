@@ -16,7 +16,7 @@ module "key" {
 
   name        = local.name
   description = "${local.project.name}: data, models and logs"
-  log_groups  = ["/aws/codebuild/${local.name}-build"]
+  log_groups  = concat(["/aws/codebuild/${local.name}-build"], local.lean ? ["/aws/codebuild/${local.name}-serving-image"] : [])
   readers     = local.two_accounts ? local.production_readers : null
 }
 

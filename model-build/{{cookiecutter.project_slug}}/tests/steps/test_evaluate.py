@@ -70,6 +70,23 @@ def content(output: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_model_that_the_lean_image_cannot_load_is_not_measured(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    """It has no PyTorch. Evaluation ends before the quality gate, which registers."""
+    model = tmp_path / "model"
+    shutil.copytree(trained / "model", model)
+    with pytest.raises(
+        StepError, match=r"serving.image: lean has no PyTorch.*: it was not asked to\. .*huggingf"
+    ):
+        run(tmp_path / "out", "--serving-image", "lean", model=model)
+    serving = json.loads((model / "serving.json").read_text(encoding="utf-8"))
+    serving["runtime"] = {"artefact": None, "reason": "no wheels"}
+    (model / "serving.json").write_text(json.dumps(serving), encoding="utf-8")
+    with pytest.raises(StepError, match=r"for ONNX Runtime: no wheels\. Mend that, or"):
+        run(tmp_path / "out", "--serving-image", "lean", model=model)
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 

@@ -27,9 +27,10 @@ resource "aws_codebuild_project" "this" {
   }
 
   environment {
-    type         = "LINUX_CONTAINER"
-    compute_type = "BUILD_GENERAL1_SMALL"
-    image        = "aws/codebuild/standard:7.0"
+    type            = "LINUX_CONTAINER"
+    compute_type    = "BUILD_GENERAL1_SMALL"
+    image           = "aws/codebuild/standard:7.0"
+    privileged_mode = var.privileged
 
     dynamic "environment_variable" {
       for_each = var.environment

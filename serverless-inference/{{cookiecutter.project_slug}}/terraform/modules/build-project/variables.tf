@@ -54,6 +54,12 @@ variable "log_retention_days" {
   type        = number
 }
 
+variable "privileged" {
+  description = "Whether builds have docker, which takes a privileged container; it has the machine that one build runs on."
+  type        = bool
+  default     = false
+}
+
 variable "timeout_minutes" {
   description = "When a build is stopped."
   type        = number
