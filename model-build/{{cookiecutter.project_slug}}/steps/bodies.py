@@ -27,13 +27,11 @@ csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is shorter than some e
 
 @dataclass(frozen=True)
 class Parameters:
-    """The ``parameters`` of a request; ``top_k`` 0 and the function None stand for "not said"."""
+    """The ``parameters`` of a request; ``top_k`` 0 and None for the others stand for "not said"."""
 
     top_k: int | None = 0
     function_to_apply: str | None = None
-    batch_size: int = 16
-    """Of texts of about the same length. With 32 int8 is slower and takes twice the memory, fp32 is as fast;
-    with 8 PyTorch is slower (benchmarks/batch_sweep.py)."""
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -158,8 +156,8 @@ def _parameters(given: Any, where: str) -> Parameters:
         raise ValueError(
             f"{where}parameters.top_k: expected a whole number above 0 or null, got {_describe(top_k)}"
         )
-    batch_size = given.get("batch_size", Parameters.batch_size)
-    if not _is_count(batch_size):
+    batch_size = given.get("batch_size")
+    if "batch_size" in given and not _is_count(batch_size):
         raise ValueError(
             f"{where}parameters.batch_size: expected a whole number above 0, got {_describe(batch_size)}"
         )

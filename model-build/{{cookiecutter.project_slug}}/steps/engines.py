@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ from tokens import padded, read_tokenizer
 RUNTIMES = Path("code/runtime")
 """In the model: a folder for each platform that it brings ONNX Runtime for."""
 
+TOKENS = 384
+"""Tokens, padding included, that a thread takes through the model at once. With fewer, short texts take
+longer, as a pass has its cost whatever is in it; with more, long ones do, as their tensors leave the cache:
+int8 answers half as many texts of 96 tokens in sixteens as in fours (benchmarks/batch_sweep.py)."""
+GPU_TOKENS = 16_384
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -35,6 +41,7 @@ class Engine:
         artefact: the file that answers.
         tokenizer: for ``tokens.tokenise``.
         pad_id: the token that fills a batch.
+        tokens: how many go through the model at once, padding included.
         outputs: from ``input_ids`` and ``attention_mask`` to the logits, float32 of shape (texts, columns).
     """
 
@@ -42,18 +49,43 @@ class Engine:
     artefact: str
     tokenizer: Any
     pad_id: int
+    tokens: int
     outputs: Callable[[dict[str, np.ndarray]], np.ndarray]
 
-    def logits(self, ids: Sequence[Sequence[int] | np.ndarray], columns: int, batch_size: int) -> np.ndarray:
-        """Return the outputs for tokenised texts, float32 of shape (texts, columns), in their order."""
+    def logits(
+        self, ids: Sequence[Sequence[int] | np.ndarray], columns: int, batch_size: int | None = None
+    ) -> np.ndarray:
+        """Return the outputs for tokenised texts, float32 of shape (texts, columns), in their order.
+
+        Args:
+            ids: of each text.
+            columns: of the model's head.
+            batch_size: most texts that go through the model together; None: as many as are quickest.
+        """
         logits = np.empty((len(ids), columns), dtype=np.float32)
-        # Neighbours in length share a batch, so that little of it is padding; the longest first, as then no
-        # later batch needs more memory than there is.
+        # Neighbours in length share a pass, so that little of it is padding; the longest first, as then no
+        # later pass needs more memory than there is.
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]), reverse=True)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        for part in passes([len(ids[row]) for row in order], self.tokens, batch_size):
+            rows = order[part]
             logits[rows] = self.outputs(padded([ids[row] for row in rows], self.pad_id))
         return logits
+
+
+def passes(lengths: Sequence[int], tokens: int, most: int | None = None) -> Iterator[slice]:
+    """Yield the texts in parts that go through the model together.
+
+    Args:
+        lengths: of the texts, the longest first.
+        tokens: of a part, padding included; a longer text is one of its own.
+        most: texts of a part; None: no limit.
+    """
+    start = 0
+    while start < len(lengths):
+        count = max(1, tokens // max(1, lengths[start]))
+        end = start + (count if most is None else min(count, most))
+        yield slice(start, end)
+        start = end
 
 
 class Unfit(Exception):
@@ -130,7 +162,7 @@ def onnx_engine(folder: Path, runtime: Mapping[str, Any], threads: int) -> Engin
         first = (str(error).strip().splitlines() or [""])[0]
         raise Unfit(f"{type(error).__name__}: {first}") from error
     name = f"{path.name} with ONNX Runtime {library.__version__}, {threads} threads"
-    return Engine(name, path.name, tokenizer, runtime["pad_id"], outputs)
+    return Engine(name, path.name, tokenizer, runtime["pad_id"], TOKENS * threads, outputs)
 
 
 def _onnxruntime(folder: Path) -> Any:
@@ -203,4 +235,5 @@ def torch_engine(folder: Path, threads: int) -> Engine:
             return found
 
     name = f"model.safetensors with PyTorch {torch.__version__} on {model.device.type}, {threads} threads"
-    return Engine(name, "model.safetensors", tokenizer, tokenizer.pad_token_id or 0, outputs)
+    tokens = TOKENS * threads if model.device.type == "cpu" else GPU_TOKENS
+    return Engine(name, "model.safetensors", tokenizer, tokenizer.pad_token_id or 0, tokens, outputs)

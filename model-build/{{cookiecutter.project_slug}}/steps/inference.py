@@ -12,7 +12,7 @@ Requests. A TEXT is a string, or an object with the text columns of training, fo
 
   * ``top_k``: how many classes to answer, best first; ``null`` for all of them
   * ``function_to_apply``: ``softmax`` (the default), ``sigmoid`` or ``none``
-  * ``batch_size``: texts that go through the model together (16 if not said)
+  * ``batch_size``: most texts that go through the model together (if not said, as many as are quickest)
 
 * ``application/jsonlines``: in each line a TEXT or ``{"inputs": TEXT}``, which may have ``"parameters"``, too
 * ``text/csv``: a header with ``inputs`` or with the text columns, then one TEXT in each row
@@ -201,7 +201,8 @@ def answer_to(request: Request, classifier: Classifier) -> Answer:
     if classifier.redactor:
         texts = [classifier.redactor(text) for text in texts]
     engine, columns = classifier.engine, settings.rules[-1].columns.stop
-    batch_size = max((each.batch_size for each in parameters), default=1)
+    sizes = [each.batch_size for each in parameters]
+    batch_size = None if None in sizes else max(filter(None, sizes), default=None)
     logits = np.empty((len(texts), columns), dtype=np.float32)
     for part in windows(texts):
         ids = tokenise(engine.tokenizer, texts[part], settings.max_length, settings.truncation)

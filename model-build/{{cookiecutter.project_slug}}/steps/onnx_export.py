@@ -34,9 +34,6 @@ FP32, INT8 = "model.onnx", "model.int8.onnx"
 INPUTS = ("input_ids", "attention_mask")
 """Those that train.py gives: token types, where there are any, are all 0 inside the model."""
 
-ROWS = 32
-"""In a batch of ``ask``: that of serving, if a request does not say otherwise (bodies.py)."""
-
 
 def export(model: Path, ids: Path, folder: Path) -> None:
     """Write ``model.onnx`` and ``model.int8.onnx``, both optimised."""
@@ -127,7 +124,7 @@ def ask(model: Path, ids: Path, artefact: Path, out: Path, pad_id: int) -> None:
     loaded = time.perf_counter()
     texts = _texts(ids)
     columns = engine.outputs(padded([texts[0]], pad_id)).shape[1]
-    np.save(out, engine.logits(texts, columns, ROWS))
+    np.save(out, engine.logits(texts, columns))
     print(
         f"  {artefact.name}: loaded in {loaded - started:.2f} s, "
         f"{len(texts) / (time.perf_counter() - loaded):.0f} texts/s",

@@ -13,6 +13,8 @@ import pytest
 import tiny
 from transformers import pipeline
 
+from engines import passes
+
 TEXT = "the invoice for the lift please"
 OTHERS = ["hello", "a furnace . we have a question about the furnace", "", "lift lift lift"]
 
@@ -91,6 +93,25 @@ def test_no_text_gets_no_answer(ask: Any) -> None:
     assert ask('{"inputs": []}', accept="application/jsonlines") == ""
     assert ask('{"inputs": []}', accept="text/csv") == "label,score\n"
     assert ask("inputs\n", "text/csv") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "most", "parts"),
+    [
+        ([9, 4, 4, 4, 2, 2, 2], None, [1, 2, 2, 2]),
+        ([50, 9, 3, 3, 3, 1], None, [1, 1, 3, 1]),
+        ([4, 3, 2, 2], 1, [1, 1, 1, 1]),
+        ([1] * 12, 8, [8, 4]),
+        ([0, 0], None, [2]),
+        ([], None, []),
+    ],
+)
+def test_a_pass_has_ten_tokens_at_most_or_one_text(
+    lengths: list[int], most: int | None, parts: list[int]
+) -> None:
+    slices = list(passes(lengths, 10, most))
+    assert [len(lengths[part]) for part in slices] == parts
+    assert [length for part in slices for length in lengths[part]] == lengths
 
 
 def test_the_order_is_kept_whatever_the_lengths_and_the_batch_size(ask: Any) -> None:
