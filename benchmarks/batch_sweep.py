@@ -1,7 +1,7 @@
-"""The settings of a batch, each tried over its range: size of a micro-batch, of a request, number of workers.
+"""The settings of a batch, each tried over its range: size of a pass, of a request, number of workers.
 
-- micro-batch: how many texts go through the model together (`batch_size`), with the fine-tuned model of the
-  comparison (batch.py), the fastest artefact that it has;
+- pass: how many tokens each thread takes through the model at once (engines.py, `TOKENS`), with the
+  fine-tuned model of the comparison (batch.py), the fastest artefact that it has;
 - request: MaxPayloadInMB, and one record a request, with a transformer of 30,000 parameters, so that it is
   what is around the model that shows, and the memory that a large request takes;
 - workers: processes that each have a model and an equal share of the cores, behind Java's multi-model-server
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import statistics
 import tempfile
@@ -49,13 +50,13 @@ class Sizes(NamedTuple):
 
     trained: int
     texts: int
-    micro_batches: tuple[int, ...]
+    passes: tuple[int, ...]  # tokens for each thread
     requests: int  # rows of the tiny model's file
     payloads: tuple[int, ...]
 
 
-FULL = Sizes(0, 3000, (1, 4, 8, 16, 32, 64, 128), 100_000, (1, 2, 4, 8, 16))
-QUICK = Sizes(QUICK_BATCH.trained, 100, (8, 32), 8000, (1, 2))
+FULL = Sizes(0, 3000, (1, 96, 192, 384, 768, 1536, 3072), 100_000, (1, 2, 4, 8, 16))
+QUICK = Sizes(QUICK_BATCH.trained, 100, (96, 384), 8000, (1, 2))
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def main() -> None:
         transforms.add_model(sandbox, "model", copy, variables)
         transforms.add_model(sandbox, "tiny", batch_growth.write_model(Path(name), "tiny"))
         results = {
-            **rounds.measure(micro_batches(trial, texts, sizes.micro_batches), count),
+            **rounds.measure(dict(passes(trial, copy, variables, texts, sizes.passes)), count),
             **rounds.measure(requests(trial, texts, sizes), count),
             **rounds.measure(workers(trial, texts), count),
         }
@@ -86,7 +87,7 @@ def main() -> None:
             "torch", "transformers", "tokenizers", "onnxruntime", python=rounds.container_python()
         ),
         notes=[
-            f"Micro-batches and workers: {len(texts):,} texts of {source}; {side}.",
+            f"Passes and workers: {len(texts):,} texts of {source}; {side}.",
             f"Requests: {sizes.requests:,} rows of the same texts; a model of 30,000 parameters.",
         ],
         curves=curves(results, sizes),
@@ -97,22 +98,20 @@ class Trial:
     """Where jobs run."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, next_name: transforms.Names) -> None:
-        self._sandbox, self._folder, self._next_name = sandbox, folder, next_name
+        self.sandbox, self._folder, self._next_name = sandbox, folder, next_name
 
-    def run(
-        self, job: Mapping[str, Any], texts: Sequence[str], files: int = 1, **parameters: Any
-    ) -> dict[str, float]:
+    def run(self, job: Mapping[str, Any], texts: Sequence[str], files: int = 1) -> dict[str, float]:
         """Have texts answered, in so many files; returns the figures."""
         name = self._next_name()
         asked = [
             transforms.write_requests(
                 self._folder / f"{name}-asked" / f"part-{number:05}.jsonl",
                 texts[number::files],
-                {"top_k": 1, **parameters},
+                {"top_k": 1},
             )
             for number in range(files)
         ]
-        ran = transforms.run(self._sandbox, name, job, asked, self._folder)
+        ran = transforms.run(self.sandbox, name, job, asked, self._folder)
         answers = sum(len(watched_jobs.answered(path)) for path in ran.answers)
         if answers != len(texts):
             raise SystemExit(f"expected {len(texts)} answers, got {answers}")
@@ -129,10 +128,18 @@ def best(forms: Mapping[str, Path]) -> tuple[str, Path]:
     return side, forms[side]
 
 
-def micro_batches(trial: Trial, texts: list[str], sizes: Sequence[int]) -> Sides:
-    """A side for each size of a micro-batch."""
-    job = transforms.ours("model")
-    return {f"micro-batch {size}": partial(trial.run, job, texts, batch_size=size) for size in sizes}
+def passes(
+    trial: Trial, model: Path, variables: Mapping[str, str], texts: list[str], sizes: Sequence[int]
+) -> Iterator[tuple[str, Callable[[], Mapping[str, float]]]]:
+    """A side for each size of a pass: a model whose code says so."""
+    for size in sizes:
+        copy = Path(shutil.copytree(model, model.with_name(f"tokens-{size}")))
+        engines = copy / "code/engines.py"
+        code, found = re.subn(r"(?m)^TOKENS = \d+", f"TOKENS = {size}", engines.read_text(encoding="utf-8"))
+        assert found == 1, f"{engines}: expected one line TOKENS = ..., found {found}"
+        engines.write_text(code, encoding="utf-8")
+        transforms.add_model(trial.sandbox, copy.name, copy, variables)
+        yield f"pass of {size} tokens", partial(trial.run, transforms.ours(copy.name), texts)
 
 
 def requests(trial: Trial, texts: list[str], sizes: Sizes) -> Sides:
@@ -187,18 +194,18 @@ def variable(name: str, value: str) -> Iterator[None]:
 
 
 def curves(results: rounds.Results, sizes: Sizes) -> list[Curve]:
-    """Throughput and memory over the size of a micro-batch, and memory over that of a request."""
+    """Throughput and memory over the size of a pass, and of a request."""
 
     def points(metric: str, form: str, values: Sequence[int]) -> list[tuple[float, float]]:
         return [(value, statistics.median(results[form.format(value)][metric])) for value in values]
 
-    micro, request = sizes.micro_batches, sizes.payloads
+    tokens, request = sizes.passes, sizes.payloads
     return [
         Curve(
-            "Throughput over the size of a micro-batch",
-            "texts in a micro-batch",
+            "Throughput over the size of a pass",
+            "tokens of a thread in a pass",
             "rows/s",
-            {"rows/s": points(RATE, "micro-batch {}", micro)},
+            {"rows/s": points(RATE, "pass of {} tokens", tokens)},
         ),
         Curve(
             "Throughput around the model over the size of a request",
@@ -207,13 +214,16 @@ def curves(results: rounds.Results, sizes: Sizes) -> list[Curve]:
             {"rows/s": points(RATE, "{} MB a request", request)},
         ),
         Curve(
-            "Peak memory of the model's process",
-            "texts in a micro-batch, MB in a request",
+            "Peak memory of the model's process over the size of a pass",
+            "tokens of a thread in a pass",
             "MB",
-            {
-                "micro-batch": points(MEMORY, "micro-batch {}", micro),
-                "request": points(MEMORY, "{} MB a request", request),
-            },
+            {"MB": points(MEMORY, "pass of {} tokens", tokens)},
+        ),
+        Curve(
+            "Peak memory of the model's process over the size of a request",
+            "MB in a request",
+            "MB",
+            {"MB": points(MEMORY, "{} MB a request", request)},
         ),
     ]
 
