@@ -43,7 +43,14 @@ def load_base_model(base: str, targets: Sequence[Target], max_length: int) -> tu
         # float32 whatever the weights are stored in: small updates vanish in 16 bits. A faster number format
         # for the computation (precision.py) comes on top. A head of another size is left out, and drawn anew.
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+            base,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            # On a CPU PyTorch has no quick attention with dropout: its general one takes a fifth longer than
+            # transformers' own for texts of a hundred tokens.
+            attn_implementation=None if torch.cuda.is_available() else "eager",
         )
     except (OSError, ValueError, ImportError) as error:
         raise StepError(_not_loaded(base, error)) from None
