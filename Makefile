@@ -50,7 +50,7 @@ demo-model: setup  ## the short form: generate a repository, train, evaluate, re
 	@$(VENV)/bin/python tools/demo_model.py $(ARGS)
 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
-	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m "not slow")
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 $(if $(SLOW),,-m "not slow")
 
 check: setup-build check-terraform docs  ## format, lint, types, and whether the copies are in step
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
