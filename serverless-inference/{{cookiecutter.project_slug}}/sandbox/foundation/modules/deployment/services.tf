@@ -28,8 +28,7 @@ data "aws_iam_policy_document" "models" {
       "sagemaker:InvokeEndpoint",
       "sagemaker:ListPipeline*",
       "sagemaker:ListTags",
-      "sagemaker:StartPipelineExecution",
-      "sagemaker:StopPipelineExecution",
+      "sagemaker:St*PipelineExecution",
       "sagemaker:UpdateEndpoint*",
       "sagemaker:UpdatePipeline",
     ]
@@ -47,8 +46,7 @@ data "aws_iam_policy_document" "models" {
     sid = "VersionsInSharedServices"
     actions = [
       "sagemaker:CreateModel",
-      "sagemaker:DescribeModelPackage",
-      "sagemaker:DescribeModelPackageGroup",
+      "sagemaker:DescribeModelPackage*",
       "sagemaker:ListModelPackages",
     ]
     resources = [
@@ -74,10 +72,9 @@ data "aws_iam_policy_document" "models" {
       sid = "KeepCopiesOfThem"
       actions = [
         "ecr:BatchCheckLayerAvailability",
-        "ecr:CompleteLayerUpload",
+        "ecr:*LayerUpload",
         "ecr:CreateRepository",
         "ecr:DescribeImages",
-        "ecr:InitiateLayerUpload",
         "ecr:PutImage",
         "ecr:UploadLayerPart",
       ]
@@ -102,13 +99,10 @@ data "aws_iam_policy_document" "models" {
   statement {
     sid = "ScalingOfEndpoints"
     actions = [
-      "application-autoscaling:DeleteScalingPolicy",
-      "application-autoscaling:DeleteScheduledAction",
-      "application-autoscaling:DeregisterScalableTarget",
+      "application-autoscaling:*ScalableTarget",
+      "application-autoscaling:*ScalingPolicy",
+      "application-autoscaling:*ScheduledAction",
       "application-autoscaling:ListTagsForResource",
-      "application-autoscaling:PutScalingPolicy",
-      "application-autoscaling:PutScheduledAction",
-      "application-autoscaling:RegisterScalableTarget",
       "application-autoscaling:TagResource",
       "application-autoscaling:UntagResource",
     ]

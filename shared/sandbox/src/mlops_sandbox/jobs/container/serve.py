@@ -44,15 +44,9 @@ def main(port_file: str) -> int:
     model = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model"
     if status := install_requirements(model):
         return status
-    try:
-        context = new_context(str(model))
-        new = custom_service if os.environ.get(_SERVICE) else toolkit_service
-        handle = new(context)
-    except ModuleNotFoundError as error:
-        print(
-            f"{sys.executable}: cannot serve: {error}; see the sandbox's README for what it needs",
-            file=sys.stderr,
-        )
+    context = new_context(str(model))
+    handle = custom_service(context) if os.environ.get(_SERVICE) else toolkit_service(context)
+    if handle is None:
         return 3
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler_class(handle, context))
     temporary = Path(f"{port_file}.new")
@@ -81,10 +75,16 @@ def new_context(model_dir: str) -> Any:
     return Context(_MODEL_NAME, model_dir, {}, 1, None, mms.__version__)
 
 
-def toolkit_service(context: Any) -> Handle:
-    """Load the model with the toolkit's service, and return what answers."""
-    from sagemaker_huggingface_inference_toolkit.handler_service import HuggingFaceHandlerService
-
+def toolkit_service(context: Any) -> Handle | None:
+    """Load the model with the toolkit's service, and return what answers; None if there is no toolkit."""
+    try:
+        from sagemaker_huggingface_inference_toolkit.handler_service import HuggingFaceHandlerService
+    except ModuleNotFoundError as error:
+        print(
+            f"{sys.executable}: cannot serve: {error}; see the sandbox's README for what it needs",
+            file=sys.stderr,
+        )
+        return None
     service = HuggingFaceHandlerService()
     service.initialize(context)
     service.context = context
