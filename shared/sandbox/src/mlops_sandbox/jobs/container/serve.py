@@ -35,8 +35,8 @@ _REQUEST_LIMIT, _ANSWER_LIMIT = "MMS_MAX_REQUEST_SIZE", "MMS_MAX_RESPONSE_SIZE"
 _PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 _SERVICE = "MMS_DEFAULT_SERVICE_HANDLER"
 
-Handle = Callable[[list[dict[str, Any]], Any], list[Any]]
-"""A service: takes the requests of a batch, here always one, and returns an answer for each."""
+Handle = Callable[[list[dict[str, Any]] | None, Any], list[Any]]
+"""A service: takes the requests of a batch, here always one, and answers each; None has it load the model."""
 
 
 def main(port_file: str) -> int:
@@ -101,7 +101,7 @@ def custom_service(context: Any) -> Handle:
     # the image has the model's code on its workers' PYTHONPATH
     sys.path.insert(0, str(Path(context.system_properties["model_dir"], "code")))
     handle: Handle = getattr(importlib.import_module(module.removesuffix(".py")), function or "handle")
-    handle(None, context)  # type: ignore[arg-type]
+    handle(None, context)
     return handle
 
 
