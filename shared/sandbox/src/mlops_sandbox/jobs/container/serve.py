@@ -34,6 +34,8 @@ _REQUEST_LIMIT, _ANSWER_LIMIT = "MMS_MAX_REQUEST_SIZE", "MMS_MAX_RESPONSE_SIZE"
 #: MiB: batch transform sets it to MaxPayloadInMB, and the images' ``serve`` takes it for a request's limit.
 _PAYLOAD = "SAGEMAKER_MAX_PAYLOAD_IN_MB"
 _SERVICE = "MMS_DEFAULT_SERVICE_HANDLER"
+#: The image's packages that serve; this machine's Python may lack them.
+_IMAGE_HAS = ("mms", "sagemaker_huggingface_inference_toolkit")
 
 Handle = Callable[[list[dict[str, Any]] | None, Any], list[Any]]
 """A service: takes the requests of a batch, here always one, and answers each; None has it load the model."""
@@ -44,9 +46,16 @@ def main(port_file: str) -> int:
     model = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model"
     if status := install_requirements(model):
         return status
-    context = new_context(str(model))
-    handle = custom_service(context) if os.environ.get(_SERVICE) else toolkit_service(context)
-    if handle is None:
+    try:
+        context = new_context(str(model))
+        handle = custom_service(context) if os.environ.get(_SERVICE) else toolkit_service(context)
+    except ModuleNotFoundError as error:
+        if error.name not in _IMAGE_HAS:  # the model's own code lacks it: its traceback says where
+            raise
+        print(
+            f"{sys.executable}: cannot serve: {error}; see the sandbox's README for what it needs",
+            file=sys.stderr,
+        )
         return 3
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler_class(handle, context))
     temporary = Path(f"{port_file}.new")
@@ -75,16 +84,10 @@ def new_context(model_dir: str) -> Any:
     return Context(_MODEL_NAME, model_dir, {}, 1, None, mms.__version__)
 
 
-def toolkit_service(context: Any) -> Handle | None:
-    """Load the model with the toolkit's service, and return what answers; None if there is no toolkit."""
-    try:
-        from sagemaker_huggingface_inference_toolkit.handler_service import HuggingFaceHandlerService
-    except ModuleNotFoundError as error:
-        print(
-            f"{sys.executable}: cannot serve: {error}; see the sandbox's README for what it needs",
-            file=sys.stderr,
-        )
-        return None
+def toolkit_service(context: Any) -> Handle:
+    """Load the model with the toolkit's service, and return what answers."""
+    from sagemaker_huggingface_inference_toolkit.handler_service import HuggingFaceHandlerService
+
     service = HuggingFaceHandlerService()
     service.initialize(context)
     service.context = context
