@@ -2,6 +2,9 @@
 # that belong to them, have the names that a repository's configuration gives them, so they are bounded by their type,
 # this account and this region. What else a deployment makes ends in -<environment>: in the account of shared services
 # there are training pipelines, rules, functions, queues and dashboards of others.
+#
+# St*PipelineExecution, *LayerUpload, *ScalableTarget, *ScalingPolicy and *ScheduledAction match two calls of their service each
+# (start and stop, put and delete, and so on), both of which a deployment makes: spelt out, the policies exceed IAM's limit (role.tf).
 
 locals {
   sagemaker = "arn:${local.partition}:sagemaker:${var.region}:${var.account_id}"
