@@ -11,18 +11,21 @@ export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
 TEMPLATE := model-build/{{cookiecutter.project_slug}}
 SERVING := serverless-inference/{{cookiecutter.project_slug}}
 BATCH := batch-inference/{{cookiecutter.project_slug}}
-ENVIRONMENT := $(PYTHON) shared/template/tools/environment.py
-# our own Python, as ruff and mypy see it; copies that `make sync` makes are checked where they come from
-PYTHON_CODE := hooks shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' \
+PARTS := shared/parts/everywhere
+ENVIRONMENT := $(PYTHON) $(PARTS)/tools/environment.py
+# our own Python, as ruff sees it
+PYTHON_CODE := hooks */checkout.py shared tests tools benchmarks '$(TEMPLATE)/model_build' '$(TEMPLATE)/steps' \
 	'$(TEMPLATE)/serving_image' '$(TEMPLATE)/tests' \
 	'$(SERVING)/serverless_inference' '$(SERVING)/examples' '$(SERVING)/tests' \
 	'$(BATCH)/batch_inference' '$(BATCH)/examples' '$(BATCH)/functions' '$(BATCH)/steps' '$(BATCH)/tests'
 
+# where the parts are that a template gets when it is generated
+export MYPYPATH = $(abspath shared/parts/everywhere):$(abspath shared/parts/release):$(abspath shared/parts/pipeline):$(abspath shared/workbench/src)
 # caches stay out of the template, whose files are copied
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
 MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 
-.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-terraform docs screenshots format sync bench clean
+.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-terraform docs screenshots format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -32,12 +35,13 @@ setup: setup-build setup-container  ## create both Python environments (the othe
 setup-build:
 	@command -v git >/dev/null || { echo "git is needed: see https://git-scm.com/downloads" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: see https://python.org/downloads" >&2; exit 1; }
-	@$(ENVIRONMENT) $(VENV) -r '$(TEMPLATE)/requirements/build.txt' -r requirements/dev.txt -e shared/sandbox \
+	@$(ENVIRONMENT) $(VENV) -r '$(TEMPLATE)/requirements/build.txt' -r requirements/dev.txt -r $(PARTS)/requirements/sandbox.txt \
+		-e shared/workbench \
 		--no-deps '$(TEMPLATE)/requirements/base-model.txt'
 
 setup-container: setup-build
-	@$(ENVIRONMENT) $(CONTAINER_VENV) -r '$(TEMPLATE)/requirements/container.txt' -r '$(TEMPLATE)/requirements/dev.txt' \
-		--no-deps '$(TEMPLATE)/requirements/container-toolkit.txt'
+	@$(ENVIRONMENT) $(CONTAINER_VENV) -r $(PARTS)/requirements/container.txt -r $(PARTS)/requirements/dev.txt \
+		--no-deps $(PARTS)/requirements/container-toolkit.txt
 
 setup-toolkit: setup-container
 	@test -x $(CONTAINER_VENV)/bin/train || $(CONTAINER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -52,15 +56,14 @@ demo-model: setup  ## the short form: generate a repository, train, evaluate, re
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 $(if $(SLOW),,-m "not slow")
 
-check: setup-build check-terraform docs  ## format, lint, types, and whether the copies are in step
+check: setup-build check-terraform docs  ## format, lint, types
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
 	@$(VENV)/bin/ruff check $(PYTHON_CODE)
 	@$(MYPY)/collection
-	@cd shared/sandbox && $(MYPY)/sandbox
+	@cd shared/workbench && $(MYPY)/workbench
 	@cd '$(TEMPLATE)' && $(MYPY)/model-build
 	@cd '$(SERVING)' && $(MYPY)/serverless-inference
 	@cd '$(BATCH)' && $(MYPY)/batch-inference
-	@$(VENV)/bin/python tools/sync.py --check
 
 check-terraform: setup-build  ## Terraform: format, validity, and checkov with every exception explained
 	@$(ENVIRONMENT) $(CHECKOV_VENV) -r requirements/checkov.txt
@@ -78,9 +81,6 @@ screenshots: docs setup-container  ## make docs/images anew with a headless Chro
 format:  ## put the code into the agreed form
 	@$(VENV)/bin/ruff format $(PYTHON_CODE)
 	@$(VENV)/bin/ruff check --fix $(PYTHON_CODE)
-
-sync:  ## copy hooks/, shared/template/ and shared/sandbox/ into the templates
-	@$(PYTHON) tools/sync.py
 
 bench: setup  ## measure ours beside what one would use instead; hours, or minutes with ARGS=--quick
 	@$(VENV)/bin/python benchmarks/run.py $(ARGS)

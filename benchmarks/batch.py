@@ -34,7 +34,7 @@ import transforms
 import watched_jobs
 from endpoint import DEFAULT as DEFAULT_VARIABLES
 from endpoint import OURS
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, LEAN
 

@@ -28,7 +28,7 @@ import transforms
 from batch_steps import STEPS, write_source
 from endpoint import STEPS as MODEL_STEPS
 from endpoint import WRITE_MODEL, base_model
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 from processes import Usage
 from processes import run as run_process
 from rounds import Curve

@@ -25,8 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 from rounds import Goal, arguments, container_python, measure, report, versions
 
 ROOT = Path(__file__).resolve().parent.parent

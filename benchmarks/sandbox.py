@@ -26,8 +26,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 from rounds import ROOT, Goal, arguments, container_python, measure, report, versions
 
 TEMPLATE = ROOT / "model-build/{{cookiecutter.project_slug}}"
@@ -42,8 +42,8 @@ ENDED = ("Succeeded", "Failed", "Stopped")
 START = """
 import sys, time
 began, folder = time.time(), sys.argv[1]
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 images = Images.single(sys.executable)
 with Sandbox(folder, images, accounts=("111111111111",), region="ca-central-1") as sandbox:
     sandbox.client("s3").list_buckets()

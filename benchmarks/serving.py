@@ -34,7 +34,7 @@ import serving_load
 import serving_models
 import sources
 from endpoint import DEFAULT as DEFAULT_VARIABLES
-from mlops_sandbox.jobs import serving as sandbox_serving
+from mlops_workbench.sandbox.jobs import serving as sandbox_serving
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, FP32, INT8, LEAN
 

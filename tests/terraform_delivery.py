@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from mlops_sandbox.server import Sandbox
+from mlops_workbench.sandbox.server import Sandbox
 
 from tests.terraform_environment import cli_environment
 
@@ -76,7 +76,7 @@ def make_foundation(
 
 def add_modules(repository: Path) -> Path:
     """Put the shared modules as they are now where `make sync` puts them; returns the root's folder."""
-    for source in ("shared/template", "shared/release"):
+    for source in ("shared/parts/everywhere", "shared/parts/release"):
         shutil.copytree(COLLECTION / source / "terraform", repository / "terraform", dirs_exist_ok=True)
     return repository / "terraform/delivery"
 

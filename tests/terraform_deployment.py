@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox.access import role_environment
-from mlops_sandbox.server import Sandbox
+from mlops_workbench.sandbox.access import role_environment
+from mlops_workbench.sandbox.server import Sandbox
 
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Terraform, add_modules, make_foundation
 

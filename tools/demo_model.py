@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 COLLECTION = Path(__file__).resolve().parents[1]
 DEMO = COLLECTION / "build/demo"

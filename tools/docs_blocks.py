@@ -84,7 +84,7 @@ def problems(command: Command) -> Iterator[str]:
     if name == "make":
         yield from (f"{where}: {problem}" for problem in _make(command.page, arguments))
     elif name == "mlops-sandbox":
-        yield from (f"{where}: {problem}" for problem in _program("mlops_sandbox.cli", arguments))
+        yield from (f"{where}: {problem}" for problem in _program("mlops_workbench.sandbox.cli", arguments))
     elif name.startswith("python") and arguments[:1] == ["-m"] and len(arguments) > 1:
         module = arguments[1]
         if any(module == program.module for program in PROGRAMS):
@@ -152,7 +152,7 @@ def _runs(makefile: Path, target: str) -> str:
     script = re.search(r"\b(?:examples|tools|benchmarks)/\w+\.py", recipe[1]) if recipe else None
     if script:
         return (makefile.parent / script[0]).read_text(encoding="utf-8")
-    return recipe[1] + _helps("mlops_sandbox.cli").get("up", "") if recipe else ""
+    return recipe[1] + _helps("mlops_workbench.sandbox.cli").get("up", "") if recipe else ""
 
 
 def _makefiles(page: Path) -> list[Path]:

@@ -60,13 +60,13 @@ PROGRAMS = (
     Program(
         "batch_inference", f"batch-inference/{PROJECT}", "In a repository of the template batch-inference."
     ),
-    Program("delivery", "shared/template", "In every repository."),
-    Program("doctor", "shared/template", "In every repository, as `make doctor`."),
+    Program("mlops_workbench.delivery", "shared/parts/everywhere", "In every repository."),
+    Program("mlops_workbench.doctor", "shared/parts/everywhere", "In every repository, as `make doctor`."),
     *(
-        Program("cost", f"{template}/{PROJECT}", f"In a repository of {template}, as `make cost`.")
+        Program("mlops_workbench.cost", f"{template}/{PROJECT}", f"In a repository of {template}, as `make cost`.")
         for template in ("model-build", "serverless-inference", "batch-inference")
     ),
-    Program("mlops_sandbox.cli", "shared/sandbox/src", "Installed by every repository, as `mlops-sandbox`."),
+    Program("mlops_workbench.sandbox.cli", "shared/workbench/src", "Installed by every repository, as `mlops-sandbox`."),
     Program("demo", "tools", "In the collection."),
 )
 

@@ -24,7 +24,7 @@ COLLECTION = Path(__file__).resolve().parents[1]
 #: Page of the site -> the file that it is.
 ELSEWHERE = {
     "foundation.md": "shared/foundation/README.md",
-    "sandbox.md": "shared/sandbox/README.md",
+    "sandbox.md": "shared/workbench/README.md",
     "changelog.md": "CHANGELOG.md",
 }
 #: Pictures that benchmarks draw.

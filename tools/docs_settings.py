@@ -95,7 +95,7 @@ def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
     Nothing is left: no compiled file in the template, whose files are copied, and no module that another
     import would find.
     """
-    folders = [str(COLLECTION / folder) for folder in ("shared/template", "shared/release")]
+    folders = [str(COLLECTION / folder) for folder in ("shared/parts/everywhere", "shared/parts/release")]
     folders.append(str(COLLECTION / file.template / PROJECT))
     before, compiled = dict(sys.modules), sys.dont_write_bytecode
     for name, loaded in before.items():  # another template's module may have the same name

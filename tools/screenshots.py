@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_sandbox.organisation import record
-from mlops_sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox.organisation import record
+from mlops_workbench.sandbox.organisation.record import Organisation
 from PIL import Image
 
 COLLECTION = Path(__file__).resolve().parents[1]

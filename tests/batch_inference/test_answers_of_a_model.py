@@ -21,9 +21,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images, JobContext, serving
-from mlops_sandbox.jobs.lifecycle import running
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images, JobContext, serving
+from mlops_workbench.sandbox.jobs.lifecycle import running
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 from watching.figures import CONFIDENCE, UNKNOWN, WORDS
 
 pytestmark = pytest.mark.slow

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 from tests.sandbox.events_support import make_role, make_rule
 

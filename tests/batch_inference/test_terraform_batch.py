@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox, events
-from mlops_sandbox.aws.events.patterns import matches
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox, events
+from mlops_workbench.sandbox.aws.events.patterns import matches
+from mlops_workbench.sandbox.jobs import Images
 from moto.events.models import EventPattern
 
 from tests.batch_inference.terraform_batch import BEGIN, SETTINGS, SLUG, Environment, make_environment

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 from tests.batch_inference.terraform_batch import SLUG, Environment, make_environment
 from tests.foundation.terraform_roots import may

@@ -25,9 +25,9 @@ PACKAGES = {
 }
 LAPTOP = [
     "hooks",
-    *(f"shared/template/{name}" for name in ("configuration", "cost", "delivery", "doctor", "tools")),
-    *(f"shared/release/{name}" for name in ("release", "watching")),
-    "shared/pipeline/pipeline_sdk",
+    *(f"shared/parts/everywhere/{name}" for name in ("configuration", "cost", "delivery", "doctor", "tools")),
+    *(f"shared/parts/release/{name}" for name in ("release", "watching")),
+    "shared/parts/pipeline/pipeline_sdk",
     *(f"{template}/{PROJECT}/{package}" for template, package in PACKAGES.items()),
     *(f"{template}/{PROJECT}/examples" for template in ("serverless-inference", "batch-inference")),
     f"batch-inference/{PROJECT}/steps",  # submit reads the head of a file with some of them
@@ -240,10 +240,10 @@ def test_the_commands_work_with_a_code_page(repository: tuple[Path, str]) -> Non
         (package, "--help"),
         (package, "check"),
         (package, "schema"),
-        ("delivery", "--help"),
-        ("cost",),
+        ("mlops_workbench.delivery", "--help"),
+        ("mlops_workbench.cost",),
     ]
-    commands += [("delivery", "register", "--help"), ("doctor", "--help")]
+    commands += [("mlops_workbench.delivery", "register", "--help"), ("mlops_workbench.doctor", "--help")]
     commands += [(package, "describe")] if package == "model_build" else [(package, "status", "--help")]
     for command in commands:
         done = with_code_page(folder, "-m", *command)
@@ -300,8 +300,8 @@ sys.exit({module}.main({arguments!r}))
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        ("mlops_sandbox.cli", ["up"]),
-        ("mlops_sandbox.cli", ["serve"]),
+        ("mlops_workbench.sandbox.cli", ["up"]),
+        ("mlops_workbench.sandbox.cli", ["serve"]),
         ("model_build.cli", ["local"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m cost`: by examples that were computed by hand, and beside what Terraform really makes."""
+"""`python -m mlops_workbench.cost`: by examples that were computed by hand, and beside what Terraform really makes."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cost import batch, cli, endpoint, fixed, prices, training
-from cost.estimate import Estimate, as_data, estimate, in_words
-from cost.items import Item, Use, item
-from cost.prices import Quote, Table
-from cost.schedules import runs_a_month
+from mlops_workbench.cost import batch, cli, endpoint, fixed, prices, training
+from mlops_workbench.cost.estimate import Estimate, as_data, estimate, in_words
+from mlops_workbench.cost.items import Item, Use, item
+from mlops_workbench.cost.prices import Quote, Table
+from mlops_workbench.cost.schedules import runs_a_month
 from watching.figures import CONFIDENCE, UNKNOWN, WORDS
 
 from configuration.errors import UserError
@@ -213,7 +213,7 @@ def test_as_generated_every_price_is_known(
 ) -> None:
     repository = generate(tmp_path, directory=template)
     done = subprocess.run(
-        [sys.executable, "-m", "cost", "--json", "--pushes", "10"],
+        [sys.executable, "-m", "mlops_workbench.cost", "--json", "--pushes", "10"],
         cwd=repository,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

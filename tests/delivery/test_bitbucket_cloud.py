@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from delivery.bitbucket import CLOUD_API, ROLE_VARIABLE, Cloud
-from delivery.http_json import RequestFailed
-from delivery.project import Project
+from mlops_workbench.delivery.bitbucket import CLOUD_API, ROLE_VARIABLE, Cloud
+from mlops_workbench.delivery.http_json import RequestFailed
+from mlops_workbench.delivery.project import Project
 
 ROLE = "arn:aws:iam::111111111111:role/mlops-publisher"
 VARIABLES = "/pipelines_config/variables"

@@ -1,4 +1,4 @@
-"""`python -m doctor`: what it finds, in the sandbox, without a network, and with nothing installed."""
+"""`python -m mlops_workbench.doctor`: what it finds, in the sandbox, without a network, and with nothing installed."""
 
 import ast
 import json
@@ -15,10 +15,10 @@ import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter
 from botocore.exceptions import ClientError
-from doctor import cli, configuration, credentials, machine, network, organisation, programs
-from doctor.finding import PROBLEM, Finding, Part, as_data, from_data, in_words, note, ok, problem
+from mlops_workbench.doctor import cli, configuration, credentials, machine, network, organisation, programs
+from mlops_workbench.doctor.finding import PROBLEM, Finding, Part, as_data, from_data, in_words, note, ok, problem
 
-from delivery.project import Project, load
+from mlops_workbench.delivery.project import Project, load
 from tests.delivery.conftest import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -30,7 +30,7 @@ from tests.delivery.conftest import (
     project_document,
 )
 
-DOCTOR = Path(__file__).resolve().parents[2] / "shared/template/doctor"
+DOCTOR = Path(__file__).resolve().parents[2] / "shared/workbench/src/mlops_workbench/doctor"
 NO_TOKEN = "BITBUCKET_TOKEN"
 
 
@@ -83,7 +83,7 @@ def run_in(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     away = {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [str(python), "-m", "doctor", *arguments],
+        [str(python), "-m", "mlops_workbench.doctor", *arguments],
         cwd=repository,
         env={**kept, **away, **environment},
         capture_output=True,

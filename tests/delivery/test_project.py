@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from delivery import project
-from delivery.errors import DeliveryError
+from mlops_workbench.delivery import project
+from mlops_workbench.delivery.errors import DeliveryError
 
 
 @pytest.fixture

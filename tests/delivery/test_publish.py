@@ -113,8 +113,8 @@ def test_without_credentials_it_says_so_in_one_line(
 
 
 def test_the_module_can_be_run(repository: Path, collection: Path) -> None:
-    command = [sys.executable, "-m", "delivery", "--help"]
+    command = [sys.executable, "-m", "mlops_workbench.delivery", "--help"]
     done = subprocess.run(
-        command, capture_output=True, text=True, env={"PYTHONPATH": str(collection / "shared/template")}
+        command, capture_output=True, text=True, env={"PYTHONPATH": str(collection / "shared/parts/everywhere")}
     )
     assert done.returncode == 0 and "BITBUCKET_TOKEN" in done.stdout and "examples:" in done.stdout

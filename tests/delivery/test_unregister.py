@@ -161,7 +161,7 @@ def test_a_failure_names_the_command_that_continues(
 def test_a_refusal_of_aws_is_not_taken_for_an_empty_group(
     repository: Path, organisation: Any, bitbucket: Any, delivery: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import delivery.unregister as module
+    import mlops_workbench.delivery.unregister as module
 
     def refuse(*_: object) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListModelPackages")

@@ -8,7 +8,7 @@ import pytest
 
 COLLECTION = Path(__file__).resolve().parents[2]
 #: Where environment variables are read: code of ours that runs for a user.
-CODE = ("hooks", "shared/template", "shared/release", "shared/sandbox/src", "tools")
+CODE = ("hooks", "shared/parts/everywhere", "shared/parts/release", "shared/workbench/src", "tools")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bitbucket_data_center import BitbucketDataCenter, sign
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 PREFIX = "mlops/bitbucket/webhook/"

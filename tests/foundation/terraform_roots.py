@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox import Sandbox
-from mlops_sandbox.access.documents import parse
-from mlops_sandbox.access.evaluator import Principal, Request, evaluate
-from mlops_sandbox.access.patterns import context_of
-from mlops_sandbox.access.principals import of_role
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.access.documents import parse
+from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
+from mlops_workbench.sandbox.access.patterns import context_of
+from mlops_workbench.sandbox.access.principals import of_role
 
 from tests.terraform_environment import cli_environment
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images, JobContext, serving
-from mlops_sandbox.jobs.lifecycle import running
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images, JobContext, serving
+from mlops_workbench.sandbox.jobs.lifecycle import running
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"

@@ -20,8 +20,8 @@ from typing import Any
 
 import boto3
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 
 from tests.foundation.terraform_roots import may
 from tests.model_build.conftest import set_model

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 from tests.model_build.conftest import Run, execution_id, set_model
 

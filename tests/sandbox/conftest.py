@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images, JobContext
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images, JobContext
 
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 REGION = "ca-central-1"
@@ -117,7 +117,7 @@ def make_archive() -> Callable[[dict[str, str]], bytes]:
 @pytest.fixture(params=["namespace", "rewriting"])
 def each_way_of_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The test runs with a mount namespace, where this machine allows one, and with rewritten paths."""
-    from mlops_sandbox.jobs import namespace
+    from mlops_workbench.sandbox.jobs import namespace
 
     if request.param == "rewriting":
         monkeypatch.setenv(namespace.SWITCH, "off")

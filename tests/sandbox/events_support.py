@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mlops_sandbox import Sandbox, events
+from mlops_workbench.sandbox import Sandbox, events
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 Found = TypeVar("Found")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.access import attached, conditions
-from mlops_sandbox.access.names import PREFIXES
-from mlops_sandbox.access.resources import RESOURCES
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.access import attached, conditions
+from mlops_workbench.sandbox.access.names import PREFIXES
+from mlops_workbench.sandbox.access.resources import RESOURCES
 
 from tests.sandbox.access_world import REGION, A, B, World, refusal
 
@@ -231,7 +231,7 @@ def test_everybody_may_ask_who_they_are(world: World, powerless: str) -> None:
 
 
 def test_the_readme_says_what_is_enforced() -> None:
-    text = (Path(__file__).parents[2] / "shared/sandbox/README.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "shared/workbench/README.md").read_text("utf-8")
 
     def named(what: str) -> list[str]:
         (found,) = re.findall(rf"<!-- {what} -->(.*?)<!-- end -->", text)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 
 from tests.sandbox.access_world import REGION, A, World, allow, refusal, trust
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, alarms, events
-from mlops_sandbox.alarms import watch
+from mlops_workbench.sandbox import Sandbox, alarms, events
+from mlops_workbench.sandbox.alarms import watch
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 ENDPOINT = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "AllTraffic"}]

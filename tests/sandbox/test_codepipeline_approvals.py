@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 from tests.sandbox.codepipeline_world import (
     ACCOUNT,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, events
-from mlops_sandbox.delivery.conditions import holds
+from mlops_workbench.sandbox import Sandbox, events
+from mlops_workbench.sandbox.delivery.conditions import holds
 
 from tests.sandbox.codepipeline_world import (
     World,

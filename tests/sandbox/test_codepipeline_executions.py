@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, events
+from mlops_workbench.sandbox import Sandbox, events
 
 from tests.sandbox.codepipeline_world import (
     ACCOUNT,

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlops_sandbox import Sandbox, console, events
-from mlops_sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox import Sandbox, console, events
+from mlops_workbench.sandbox.organisation.record import Organisation
 
 from tests.sandbox.codepipeline_world import World, approval_stage, build_stage
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from mlops_sandbox import console
-from mlops_sandbox.console import document
-from mlops_sandbox.organisation.links import page_path
-from mlops_sandbox.organisation.overview import Overview
-from mlops_sandbox.organisation.pipelines import Action, Pipeline, Stage
-from mlops_sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox import console
+from mlops_workbench.sandbox.console import document
+from mlops_workbench.sandbox.organisation.links import page_path
+from mlops_workbench.sandbox.organisation.overview import Overview
+from mlops_workbench.sandbox.organisation.pipelines import Action, Pipeline, Stage
+from mlops_workbench.sandbox.organisation.record import Organisation
 
 
 @pytest.fixture

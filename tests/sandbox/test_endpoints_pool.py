@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from mlops_sandbox.endpoints.pool import Ended, Pool, Throttled
+from mlops_workbench.sandbox.endpoints.pool import Ended, Pool, Throttled
 
 from tests.sandbox.endpoint_world import wait_for
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 
 from tests.sandbox.endpoint_world import A, B, Endpoints, processes_of, wait_for
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 HOLDER = """
 import sys, time
 from pathlib import Path
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import Images
 from endpoint_world import A, B, Endpoints
 with Sandbox(Path(sys.argv[1]), Images.single(sys.argv[2]), accounts=(A, B)) as sandbox:
     world = Endpoints(sandbox)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, events
+from mlops_workbench.sandbox import Sandbox, events
 
 from tests.sandbox.events_support import ACCOUNT, REGION, Queue, make_function, make_role, make_rule, wait_for
 

@@ -7,10 +7,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from mlops_sandbox import Sandbox, events
-from mlops_sandbox.events import work
-from mlops_sandbox.pipelines import service
-from mlops_sandbox.state.saver import Saver
+from mlops_workbench.sandbox import Sandbox, events
+from mlops_workbench.sandbox.events import work
+from mlops_workbench.sandbox.pipelines import service
+from mlops_workbench.sandbox.state.saver import Saver
 
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function, make_role, make_rule, wait_for
 

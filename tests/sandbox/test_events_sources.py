@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from mlops_sandbox import Sandbox, events
-from mlops_sandbox.aws.awslambda import invocations
+from mlops_workbench.sandbox import Sandbox, events
+from mlops_workbench.sandbox.aws.awslambda import invocations
 
 from tests.sandbox.events_support import (
     ACCOUNT,

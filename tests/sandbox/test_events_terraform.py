@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mlops_sandbox import events
+from mlops_workbench.sandbox import events
 
 from tests.sandbox.events_support import wait_for
 from tests.terraform_environment import cli_environment

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from mlops_sandbox.jobs import JobFailed, channels, s3
+from mlops_workbench.sandbox.jobs import JobFailed, channels, s3
 
 
 def fetched(bucket, source, tmp_path, **host):

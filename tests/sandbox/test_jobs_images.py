@@ -1,7 +1,7 @@
 import sys
 
 import pytest
-from mlops_sandbox.jobs import Images, ImagesError, JobFailed
+from mlops_workbench.sandbox.jobs import Images, ImagesError, JobFailed
 
 
 def write(tmp_path, text):

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from mlops_sandbox.jobs.process import Process, wait_all
+from mlops_workbench.sandbox.jobs.process import Process, wait_all
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -141,7 +141,7 @@ def test_nothing_is_left_when_the_sandboxs_process_is_killed(tmp_path):
     program = f"""
         import os, signal, sys
         from pathlib import Path
-        from mlops_sandbox.jobs.process import Process
+        from mlops_workbench.sandbox.jobs.process import Process
         def line(text): os.kill(os.getpid(), signal.SIGKILL)
         code = {textwrap.dedent(SPAWN.format(marker=7303)) + "import time; time.sleep(60)"!r}
         Process([sys.executable, "-u", "-c", code], {ENVIRONMENT!r}, Path({str(tmp_path)!r}), line).wait()

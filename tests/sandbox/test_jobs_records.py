@@ -3,8 +3,8 @@ import io
 import tracemalloc
 
 import pytest
-from mlops_sandbox.jobs import JobFailed
-from mlops_sandbox.jobs.records import opened, requests
+from mlops_workbench.sandbox.jobs import JobFailed
+from mlops_workbench.sandbox.jobs.records import opened, requests
 
 MEBIBYTE = 1024 * 1024
 

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mlops_sandbox.jobs import Images, JobFailed, JobStopped, run_training, toolkit
+from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_training, toolkit
 
 REAL_TOOLKIT = "sagemaker-training"
 
@@ -352,8 +352,8 @@ def test_the_real_toolkit_is_preferred_where_it_is_installed(tmp_path):
 def test_a_kill_leaves_no_job_behind(tmp_path):
     program = f"""
         import os, signal, sys, time
-        from mlops_sandbox import Sandbox
-        from mlops_sandbox.jobs import Images
+        from mlops_workbench.sandbox import Sandbox
+        from mlops_workbench.sandbox.jobs import Images
         with Sandbox({str(tmp_path)!r}, Images.single(sys.executable)) as sandbox:
             s3 = sandbox.client("s3")
             place = {{"LocationConstraint": "ca-central-1"}}

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 MEBIBYTE = 1024 * 1024
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, events
+from mlops_workbench.sandbox import Sandbox, events
 
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function, make_role, wait_for
 

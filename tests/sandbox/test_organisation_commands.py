@@ -11,9 +11,9 @@ import urllib.request
 import zipfile
 
 import pytest
-from mlops_sandbox.cli import main
-from mlops_sandbox.organisation import following, foundation, record
-from mlops_sandbox.pipelines.journal import is_alive
+from mlops_workbench.sandbox.cli import main
+from mlops_workbench.sandbox.organisation import following, foundation, record
+from mlops_workbench.sandbox.pipelines.journal import is_alive
 
 from tests.sandbox.codepipeline_world import SOURCE, World, approval_stage, build_stage
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_sandbox import Sandbox
-from mlops_sandbox.organisation import endpoints
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.organisation import endpoints
 
 from tests.sandbox.endpoint_world import BUCKET, A, Endpoints
 

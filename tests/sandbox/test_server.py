@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, SandboxError
-from mlops_sandbox.server import current
+from mlops_workbench.sandbox import Sandbox, SandboxError
+from mlops_workbench.sandbox.server import current
 
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 
@@ -69,7 +69,7 @@ def test_a_second_sandbox_in_the_same_process_is_refused(sandbox, tmp_path):
 
 
 def test_a_second_process_on_the_same_folder_is_told_the_first_ones_id(sandbox):
-    code = f"from mlops_sandbox import Sandbox\nwith Sandbox({str(sandbox.folder)!r}): pass"
+    code = f"from mlops_workbench.sandbox import Sandbox\nwith Sandbox({str(sandbox.folder)!r}): pass"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]

@@ -17,13 +17,13 @@ def imported_by(script: str, folder: Path) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["mlops_sandbox.cli", "mlops_sandbox.pipelines"])
+@pytest.mark.parametrize("module", ["mlops_workbench.sandbox.cli", "mlops_workbench.sandbox.pipelines"])
 def test_only_what_opens_a_sandbox_imports_moto(module: str, tmp_path: Path) -> None:
     assert "moto" not in imported_by(f"import {module}", tmp_path)
 
 
 SCALING = """
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 with Sandbox("sandbox") as sandbox:
     import sys
     assert "moto.ec2" not in sys.modules

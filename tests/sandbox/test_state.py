@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_sandbox import Sandbox, SandboxError
+from mlops_workbench.sandbox import Sandbox, SandboxError
 
 REGION = {"LocationConstraint": "ca-central-1"}
 
@@ -99,7 +99,7 @@ def test_other_services_are_there_again(tmp_path):
 def test_a_process_that_is_killed_leaves_the_last_snapshot(tmp_path):
     program = f"""
         import os, signal
-        from mlops_sandbox import Sandbox
+        from mlops_workbench.sandbox import Sandbox
         with Sandbox({str(tmp_path)!r}) as sandbox:
             s3 = sandbox.client("s3")
             s3.create_bucket(Bucket="data", CreateBucketConfiguration={REGION!r})
@@ -198,8 +198,8 @@ def test_a_snapshot_that_is_a_link_is_refused(tmp_path):
 def test_a_job_that_its_process_left_behind_has_failed(tmp_path):
     program = f"""
         import os, signal, sys, time
-        from mlops_sandbox import Sandbox
-        from mlops_sandbox.jobs import Images
+        from mlops_workbench.sandbox import Sandbox
+        from mlops_workbench.sandbox.jobs import Images
         with Sandbox({str(tmp_path)!r}, Images.single(sys.executable)) as sandbox:
             sandbox.client("sagemaker").create_processing_job(
                 ProcessingJobName="sleeper", RoleArn="arn:aws:iam::111111111111:role/sandbox",

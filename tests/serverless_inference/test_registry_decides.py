@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
 GROUP, SLUG = "email-router", "email-router-endpoint"

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlops_sandbox.organisation.record import Organisation
+    from mlops_workbench.sandbox.organisation.record import Organisation
 
 
 def organisations(work: Path) -> list[Organisation]:
     """Return the organisations that run below a folder."""
     # Not above: as soon as it is loaded, moto asks for this person's AWS profile.
-    from mlops_sandbox.organisation import record
+    from mlops_workbench.sandbox.organisation import record
 
     found = (record.read(each) for each in sorted(work.glob("*/.sandbox/organisation")))
     return [each for each in found if each is not None and each.running]

@@ -200,7 +200,7 @@ def _run_on(
         jobs: where the jobs' logs are, if on this machine.
         python_of: finds the interpreter that stands for an image, where one does.
     """
-    from mlops_sandbox.follow import follow
+    from mlops_workbench.sandbox.follow import follow
 
     from . import local, results
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox import windows
-from mlops_sandbox.delivery import docker
-from mlops_sandbox.errors import SandboxError
-from mlops_sandbox.jobs import Images, JobFailed
-from mlops_sandbox.jobs.images import ImagesError
-from mlops_sandbox.server import Sandbox
+from mlops_workbench.sandbox import windows
+from mlops_workbench.sandbox.delivery import docker
+from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.jobs import Images, JobFailed
+from mlops_workbench.sandbox.jobs.images import ImagesError
+from mlops_workbench.sandbox.server import Sandbox
 
 from configuration.errors import UserError
 

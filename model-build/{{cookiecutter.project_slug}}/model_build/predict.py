@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mlops_sandbox import Sandbox
-from mlops_sandbox.jobs import JobContext, JobFailed, run_transform
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.jobs import JobContext, JobFailed, run_transform
 
 from configuration.errors import UserError
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import mlops_sandbox
+import mlops_workbench.sandbox
 import pytest
 from documents import (
     BUCKET,
@@ -32,7 +32,7 @@ from documents import (
     register,
     text,
 )
-from mlops_sandbox.cli import main
+from mlops_workbench.sandbox.cli import main
 
 WRITE = "open('/opt/ml/processing/out/x.json', 'w').write('{\"value\": 1}')"
 
@@ -47,11 +47,11 @@ class Cli:
         hidden = ("AWS_", "COLUMNS", "FORCE_COLOR", "TTY_")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         # The package under test, whether it is installed or on a relative path.
-        self.environment["PYTHONPATH"] = str(Path(mlops_sandbox.__file__).parents[1])
+        self.environment["PYTHONPATH"] = str(Path(mlops_workbench.sandbox.__file__).parents[2])
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "mlops_sandbox.cli", *arguments],
+            [sys.executable, "-m", "mlops_workbench.sandbox.cli", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -281,7 +281,7 @@ def test_ctrl_c_typed_at_a_terminal_does_the_same(cli: Cli) -> None:
     if pid == 0:  # pragma: no cover
         os.chdir(cli.folder)
         os.execve(
-            sys.executable, [sys.executable, "-m", "mlops_sandbox.cli", "run", definition], cli.environment
+            sys.executable, [sys.executable, "-m", "mlops_workbench.sandbox.cli", "run", definition], cli.environment
         )
     children: list[int] = []
     limit = time.monotonic() + 60

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from documents import compare
-from mlops_sandbox.pipelines.conditions import evaluate
-from mlops_sandbox.pipelines.errors import ExpressionError
+from mlops_workbench.sandbox.pipelines.conditions import evaluate
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 
 
 def holds(condition: dict[str, Any]) -> bool:

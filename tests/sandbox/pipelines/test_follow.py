@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from documents import compare, condition, fail, parameter, pipeline, processing
-from mlops_sandbox import Sandbox
-from mlops_sandbox.follow import follow
-from mlops_sandbox.logs import Tail
-from mlops_sandbox.table import LiveView, PlainView, make_view
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.follow import follow
+from mlops_workbench.sandbox.logs import Tail
+from mlops_workbench.sandbox.table import LiveView, PlainView, make_view
 from rich.console import Console
 
 TWO = pipeline(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from documents import parameter, pipeline, processing, text
-from mlops_sandbox.pipelines import DefinitionError, parse
-from mlops_sandbox.pipelines.parameters import bind
+from mlops_workbench.sandbox.pipelines import DefinitionError, parse
+from mlops_workbench.sandbox.pipelines.parameters import bind
 
 DEFINITION = parse(
     text(

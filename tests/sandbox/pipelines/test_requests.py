@@ -18,9 +18,9 @@ from documents import (
     text,
     training,
 )
-from mlops_sandbox.pipelines import parse
-from mlops_sandbox.pipelines.parameters import defaults
-from mlops_sandbox.pipelines.requests import MAX_NAME, job_name, preview_problems
+from mlops_workbench.sandbox.pipelines import parse
+from mlops_workbench.sandbox.pipelines.parameters import defaults
+from mlops_workbench.sandbox.pipelines.requests import MAX_NAME, job_name, preview_problems
 
 
 def problems(*steps: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> list[str]:

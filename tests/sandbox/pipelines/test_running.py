@@ -22,7 +22,7 @@ from documents import (
     processing,
     training,
 )
-from mlops_sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox
 
 INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"
 SLEEP = "import time; time.sleep({})"

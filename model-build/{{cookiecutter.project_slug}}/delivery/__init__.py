@@ -1,1 +1,0 @@
-"""Brings this repository's pipeline to AWS and takes it down again: `python -m delivery --help`."""

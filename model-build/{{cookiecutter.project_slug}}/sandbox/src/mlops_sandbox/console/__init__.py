@@ -1,5 +1,0 @@
-"""The web page of an organisation, on loopback: it shows, and changes nothing."""
-
-from mlops_sandbox.console.server import Page, start
-
-__all__ = ["Page", "start"]

@@ -1,3 +1,0 @@
-"""The two environments that a repository deploys to."""
-
-STAGING, PRODUCTION = ENVIRONMENTS = ("staging", "production")

@@ -1,1 +1,0 @@
-"""SageMaker pipelines, written as plain requests in the SDK's graph."""

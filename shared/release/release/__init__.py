@@ -1,1 +1,0 @@
-"""How a repository deploys: to staging, with a person's answer to production, as which role."""

@@ -1,0 +1,148 @@
+"""Alarms: what cannot be evaluated is refused, and they have a state and a history.
+
+moto 5.2.5 begins with the state OK, forgets it when an alarm is changed, tells nobody of SetAlarmState, and
+has no DescribeAlarmHistory. ``mlops_workbench.sandbox.alarms`` does the evaluation.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.cloudwatch.exceptions import ValidationError
+from moto.cloudwatch.models import Alarm, CloudWatchBackend
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult
+
+from mlops_workbench.sandbox import alarms
+from mlops_workbench.sandbox.alarms import notices, watch
+from mlops_workbench.sandbox.alarms.definition import AlarmError, read
+from mlops_workbench.sandbox.alarms.rules import INSUFFICIENT_DATA
+
+_STATE = (
+    "state_value",
+    "state_reason",
+    "state_reason_data",
+    "state_updated_timestamp",
+    "state_transitioned_timestamp",
+)
+_MOST_ACTIONS = 5  # for each state
+_LONGEST_PAGE = 100
+
+
+def put_metric_alarm(self: CloudWatchResponse) -> ActionResult:
+    """Make or change an alarm."""
+    backend, name = self.cloudwatch_backend, self._get_param("AlarmName")
+    before = backend.alarms.get(name)
+    answer = _put_metric_alarm(self)
+    alarm = backend.alarms[name]
+    try:
+        read(alarm)
+        _check_actions(alarm)
+    except AlarmError as error:
+        if before is None:
+            del backend.alarms[name]
+        else:
+            backend.alarms[name] = before
+        raise ValidationError(str(error)) from None
+    what = "updated" if before else "created"
+    notices.remember(
+        backend, alarm, "ConfigurationUpdate", f'Alarm "{name}" {what}', {"version": "1.0"}, watch.now()
+    )
+    alarms.wake()
+    return answer
+
+
+def set_alarm_state(self: CloudWatchResponse) -> ActionResult:
+    """Put an alarm into a state until it is looked at again."""
+    backend, name = self.cloudwatch_backend, self._get_param("AlarmName")
+    alarm = backend.alarms.get(name)
+    if alarm is None:
+        return _set_alarm_state(self)  # refuses it
+    before = {key: getattr(alarm, key, None) for key in _STATE}
+    answer = _set_alarm_state(self)  # checks the request
+    after, reason, data = alarm.state_value, alarm.state_reason, alarm.state_reason_data
+    vars(alarm).update(before)
+    if after != alarm.state_value:
+        notices.change(backend, alarm, after, reason, data or "{}", watch.now())
+    return answer
+
+
+def describe_alarm_history(self: CloudWatchResponse) -> ActionResult:
+    """List what has happened to alarms, the newest first unless asked otherwise."""
+    wanted = {key: self._get_param(key) for key in ("AlarmName", "HistoryItemType")}
+    start, end = (_time(self._get_param(key)) for key in ("StartDate", "EndDate"))
+    types = self._get_param("AlarmTypes") or ["MetricAlarm"]
+    found = [
+        entry
+        for entry in notices.history(self.cloudwatch_backend)
+        if all(value in (None, entry[key]) for key, value in wanted.items())
+        and entry["AlarmType"] in types
+        and (start is None or entry["Timestamp"] >= start)
+        and (end is None or entry["Timestamp"] <= end)
+    ]
+    if (self._get_param("ScanBy") or "TimestampDescending") == "TimestampDescending":
+        found.reverse()
+    items, token = _page(found, self._get_param("NextToken"), self._get_param("MaxRecords"))
+    return ActionResult({"AlarmHistoryItems": items, "NextToken": token})
+
+
+def _check_actions(alarm: Alarm) -> None:
+    for key, arns in (
+        ("AlarmActions", alarm.alarm_actions),
+        ("OKActions", alarm.ok_actions),
+        ("InsufficientDataActions", alarm.insufficient_data_actions),
+    ):
+        if len(arns) > _MOST_ACTIONS:
+            raise AlarmError(f"{key}: expected at most {_MOST_ACTIONS}, got {len(arns)}")
+        for arn in arns:
+            if not arn.startswith("arn:aws:sns:"):
+                raise AlarmError(f"{key}: the sandbox's alarms act on SNS topics, got {arn}")
+
+
+def _page(
+    items: list[dict[str, Any]], token: str | None, size: int | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    try:
+        start = int(base64.urlsafe_b64decode(token)) if token else 0
+    except ValueError:
+        raise ValidationError(f"NextToken: expected one that this call returned, got {token!r}") from None
+    end = start + (int(size) if size else _LONGEST_PAGE)
+    more = base64.urlsafe_b64encode(json.dumps(end).encode()).decode() if end < len(items) else None
+    return items[start:end], more
+
+
+def _time(value: datetime | None) -> datetime | None:
+    if value is None or value.tzinfo:
+        return value
+    return value.replace(tzinfo=UTC)
+
+
+_put_metric_alarm = CloudWatchResponse.put_metric_alarm
+_set_alarm_state = CloudWatchResponse.set_alarm_state
+
+
+def install() -> None:
+    """Replace moto's calls, and keep an alarm's state when it is changed."""
+    put_alarm, put_data = CloudWatchBackend.put_metric_alarm, CloudWatchBackend.put_metric_data
+
+    def put_metric_alarm_of_backend(self: CloudWatchBackend, name: str, *given: Any, **more: Any) -> Alarm:
+        before = self.alarms.get(name)
+        alarm = put_alarm(self, name, *given, **more)
+        if before:
+            vars(alarm).update({key: getattr(before, key) for key in _STATE if hasattr(before, key)})
+        else:
+            alarm.state_value = INSUFFICIENT_DATA
+        return alarm
+
+    def put_metric_data(self: CloudWatchBackend, *given: Any, **more: Any) -> None:
+        put_data(self, *given, **more)
+        if self.alarms:
+            alarms.wake()
+
+    CloudWatchBackend.put_metric_alarm = put_metric_alarm_of_backend  # type: ignore[method-assign]
+    CloudWatchBackend.put_metric_data = put_metric_data  # type: ignore[method-assign]
+    for call in (put_metric_alarm, set_alarm_state, describe_alarm_history):
+        setattr(CloudWatchResponse, call.__name__, call)

@@ -1,0 +1,111 @@
+"""Subscription filters: lines of a log group go to a Lambda function, in batches.
+
+moto 5.2.5 sends every line, whatever the pattern says, within PutLogEvents, and never asks whether CloudWatch
+Logs may call the function. Here, as [read] in "Log group-level subscription filters": only lines that match;
+asynchronously; and a function whose policy does not let ``logs.amazonaws.com`` in for the group is refused.
+Patterns are terms (a word, or text in quotation marks); those of JSON and of fields are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.logs.exceptions import InvalidParameterException, LimitExceededException
+from moto.logs.models import LogGroup, LogsBackend, LogStream
+from moto.logs.utils import EventMessageFilter
+
+PRINCIPAL = "logs.amazonaws.com"
+_MOST = 2  # for each log group
+_TERM = re.compile(r'"[^"]+"|[A-Za-z][\w -]*')
+
+_send = LogStream._send_log_events
+_put = LogsBackend.put_subscription_filter
+_put_in_group = LogGroup.put_subscription_filter
+
+
+def _refusal(account: str, region: str, group: str, function_arn: str) -> str:
+    # Imported here: deliveries need the patched moto.
+    from mlops_workbench.sandbox.events import grants
+
+    source = f"arn:aws:logs:{region}:{account}:log-group:{group}:*"
+    return grants.refusal(function_arn, PRINCIPAL, "lambda:InvokeFunction", source, account)
+
+
+def put_subscription_filter(
+    self: LogsBackend,
+    log_group_name: str,
+    filter_name: str,
+    filter_pattern: str,
+    destination_arn: str,
+    role_arn: str,
+) -> None:
+    """Make or change a filter."""
+    if destination_arn.split(":")[2] == "lambda":
+        if filter_pattern and not _TERM.fullmatch(filter_pattern):
+            raise InvalidParameterException(
+                f"filterPattern: the sandbox's are a word or a text in quotation marks, got {filter_pattern}"
+            )
+        if log_group_name in self.groups and (
+            why := _refusal(self.account_id, self.region_name, log_group_name, destination_arn)
+        ):
+            raise InvalidParameterException(
+                "Could not execute the lambda function. Make sure you have given CloudWatch Logs permission "
+                f"to execute your function. ({why})"
+            )
+    _put(self, log_group_name, filter_name, filter_pattern, destination_arn, role_arn)
+
+
+def put_in_group(
+    self: LogGroup, filter_name: str, filter_pattern: str, destination_arn: str, role_arn: str
+) -> None:
+    """Keep a filter; the limit does not hold for one that is there already."""
+    if filter_name in self.subscription_filters:
+        self.subscription_filters[filter_name].update(filter_pattern, destination_arn, role_arn)
+        return
+    if len(self.subscription_filters) >= _MOST:
+        raise LimitExceededException()
+    _put_in_group(self, filter_name, filter_pattern, destination_arn, role_arn)
+
+
+def send_log_events(
+    self: LogStream, service: str, destination_arn: str, filter_name: str, log_events: list[dict[str, Any]]
+) -> None:
+    """Send the lines that match to a function, in a thread, with Lambda's own further attempts."""
+    if service != "lambda":
+        _send(self, service, destination_arn, filter_name, log_events)
+        return
+    pattern = EventMessageFilter(self.log_group.subscription_filters[filter_name].filter_pattern)
+    matching = [event for event in log_events if pattern.matches(event["message"])]
+    if not matching or _refusal(self.account_id, self.region, self.log_group.name, destination_arn):
+        return
+    content = {
+        "messageType": "DATA_MESSAGE",
+        "owner": self.account_id,
+        "logGroup": self.log_group.name,
+        "logStream": self.log_stream_name,
+        "subscriptionFilters": [filter_name],
+        "logEvents": matching,
+    }
+    packed = base64.b64encode(gzip.compress(json.dumps(content).encode())).decode()
+    _call(destination_arn, {"awslogs": {"data": packed}})
+
+
+def _call(function_arn: str, payload: dict[str, Any]) -> None:
+    from mlops_workbench.sandbox.aws.awslambda.invocations import later
+
+    _, _, _, region, account, _ = function_arn.split(":", 5)
+    function = lambda_backends[account][region].get_function(function_arn)
+    assert isinstance(function, LambdaFunction)
+    later(function, payload)
+
+
+def install() -> None:
+    """Replace the calls, and what PutLogEvents does for each filter."""
+    LogsBackend.put_subscription_filter = put_subscription_filter  # type: ignore[method-assign]
+    LogGroup.put_subscription_filter = put_in_group  # type: ignore[method-assign]
+    LogStream._send_log_events = send_log_events  # type: ignore[method-assign]

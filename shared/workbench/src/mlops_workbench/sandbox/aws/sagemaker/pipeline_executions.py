@@ -1,0 +1,228 @@
+"""Pipeline executions: they really run, and what is known of them comes from the journal.
+
+moto 5.2.5 calls every execution Succeeded at once, has no steps, no stop and no pages, and answers
+ValidationException where the service says ResourceNotFound.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
+from moto.sagemaker.models import FakePipeline, sagemaker_backends
+from moto.sagemaker.responses import SageMakerResponse
+
+from mlops_workbench.sandbox import clients, server
+from mlops_workbench.sandbox.access import AccessDenied, acting
+from mlops_workbench.sandbox.aws.listing import page
+from mlops_workbench.sandbox.aws.sagemaker import state_events
+from mlops_workbench.sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
+from mlops_workbench.sandbox.jobs import JobFailed
+from mlops_workbench.sandbox.pipelines import DefinitionError
+from mlops_workbench.sandbox.pipelines.journal import ExecutionRecord, StepRecord
+from mlops_workbench.sandbox.pipelines.service import Executions
+from mlops_workbench.sandbox.pipelines.world import World
+
+_executions: dict[server.Sandbox, Executions] = {}
+_lock = threading.Lock()
+
+
+def executions() -> Executions:
+    """Return the executions of the sandbox that this process has open."""
+    sandbox = server.current()
+    with _lock:
+        if sandbox not in _executions:
+            _executions[sandbox] = Executions(
+                sandbox.folder / "executions",
+                lambda record: _world(sandbox, record),
+                finished=sandbox.save_soon,
+                changed=state_events.Executions().saw,
+            )
+        return _executions[sandbox]
+
+
+def _world(sandbox: server.Sandbox, record: ExecutionRecord) -> World:
+    """Return where an execution's steps run: as the pipeline's role, where roles are enforced."""
+    region, account = record.pipeline_arn.split(":")[3:5]
+    role = sagemaker_backends[account][region].pipelines[record.pipeline_name].role_arn
+    known: dict[str, str] = {}
+
+    def make_client(service: str) -> Any:
+        # At the first use and not here: a role that cannot be had fails the step, not the start.
+        known.update(known or acting.environment(account, region, role, record.id, record.pipeline_arn))
+        return clients.from_environment(service, known)
+
+    def job_environment(request: Mapping[str, Any], arn: str) -> Mapping[str, str]:
+        try:
+            return acting.job_environment(account, region, request, arn)
+        except AccessDenied as denied:
+            raise JobFailed(f"ClientError: {denied}") from None
+
+    def refusal(call: str, arn: str, request: Mapping[str, Any]) -> str:
+        try:
+            acting.check_start(role, record.id, call, arn, request)
+        except AccessDenied as denied:
+            return str(denied)
+        return ""
+
+    return World(
+        account, region, sandbox.folder / "jobs", sandbox.images, make_client, job_environment, refusal
+    )
+
+
+def close(sandbox: server.Sandbox) -> None:
+    """Stop the executions of a sandbox and wait for their ends; called before its server stops."""
+    if opened := _executions.pop(sandbox, None):
+        opened.close()
+
+
+def find_pipeline(response: SageMakerResponse) -> FakePipeline:
+    """Return the pipeline that a request names, by name or ARN.
+
+    Raises:
+        ResourceNotFound: there is none.
+    """
+    name = response.params["PipelineName"].rsplit("/", 1)[-1]
+    pipeline = response.sagemaker_backend.pipelines.get(name)
+    if pipeline is None:
+        raise ResourceNotFound(f"Pipeline '{name}' does not exist.")
+    return pipeline
+
+
+def start_pipeline_execution(self: SageMakerResponse) -> ActionResult:
+    """Check the definition with the parameters given, and run it in threads."""
+    pipeline = find_pipeline(self)
+    params = self.params
+    if params.get("SelectiveExecutionConfig"):
+        raise ValidationError("SelectiveExecutionConfig: the sandbox runs whole pipelines only")
+    parallelism = params.get("ParallelismConfiguration") or pipeline.parallelism_configuration or {}
+    try:
+        record = executions().start(
+            pipeline.arn,
+            pipeline.pipeline_definition,
+            [(entry["Name"], entry["Value"]) for entry in params.get("PipelineParameters") or []],
+            display_name=params.get("PipelineExecutionDisplayName") or "",
+            description=params.get("PipelineExecutionDescription") or "",
+            parallelism=parallelism.get("MaxParallelExecutionSteps"),
+            token=params.get("ClientRequestToken") or "",
+        )
+    except DefinitionError as error:
+        raise ValidationError(one_line(error)) from None
+    return ActionResult({"PipelineExecutionArn": record.arn})
+
+
+def stop_pipeline_execution(self: SageMakerResponse) -> ActionResult:
+    """Ask an execution to stop; answers before it has."""
+    record = _execution(self)
+    if record.status not in ("Executing", "Stopping"):
+        raise ValidationError(f"Pipeline execution with ARN {record.arn} is {record.status}.")
+    executions().stop(record.arn)
+    return ActionResult({"PipelineExecutionArn": record.arn})
+
+
+def describe_pipeline_execution(self: SageMakerResponse) -> ActionResult:
+    """Describe an execution."""
+    record = _execution(self)
+    parallelism = {"MaxParallelExecutionSteps": record.parallelism} if record.parallelism else None
+    answer = {
+        "PipelineArn": record.pipeline_arn,
+        "PipelineExecutionArn": record.arn,
+        "PipelineExecutionDisplayName": record.display_name,
+        "PipelineExecutionStatus": record.status,
+        "PipelineExecutionDescription": record.description or None,
+        "FailureReason": record.failure_reason or None,
+        "CreationTime": time_of(record.created),
+        "LastModifiedTime": time_of(record.modified),
+        "ParallelismConfiguration": parallelism,
+    }
+    return ActionResult(known(answer))
+
+
+def list_pipeline_execution_steps(self: SageMakerResponse) -> ActionResult:
+    """List the steps that have begun, the last one first unless asked otherwise."""
+    steps = sorted(_execution(self).steps.values(), key=lambda step: step.start)
+    entries = [_step(step) for step in steps]
+    params = {**self.params, "SortBy": "StartTime"}
+    chosen, token = page(entries, params, name="StepName", order="Descending", limit=PAGE)
+    return ActionResult({"PipelineExecutionSteps": chosen, "NextToken": token})
+
+
+def list_pipeline_executions(self: SageMakerResponse) -> ActionResult:
+    """List a pipeline's executions, the newest first unless asked otherwise."""
+    entries = [
+        known(
+            {
+                "PipelineExecutionArn": record.arn,
+                "StartTime": time_of(record.created),
+                "CreationTime": time_of(record.created),
+                "PipelineExecutionStatus": record.status,
+                "PipelineExecutionDescription": record.description or None,
+                "PipelineExecutionDisplayName": record.display_name,
+                "PipelineExecutionFailureReason": record.failure_reason or None,
+            }
+        )
+        for record in executions().of_pipeline(find_pipeline(self).arn)
+    ]
+    params = with_times(self.params)
+    chosen, token = page(entries, params, name="PipelineExecutionArn", order="Descending", limit=PAGE)
+    summaries = [{key: value for key, value in entry.items() if key != "CreationTime"} for entry in chosen]
+    return ActionResult({"PipelineExecutionSummaries": summaries, "NextToken": token})
+
+
+def describe_pipeline_definition_for_execution(self: SageMakerResponse) -> ActionResult:
+    """Return the definition as it was when the execution started."""
+    record = _execution(self)
+    return ActionResult({"PipelineDefinition": record.definition, "CreationTime": time_of(record.created)})
+
+
+def list_pipeline_parameters_for_execution(self: SageMakerResponse) -> ActionResult:
+    """List the parameters that were given; those left at their defaults are not among them."""
+    entries = [{**entry, "CreationTime": index} for index, entry in enumerate(_execution(self).parameters)]
+    chosen, token = page(entries, self.params, name="Name", limit=PAGE)
+    pairs = [{"Name": entry["Name"], "Value": entry["Value"]} for entry in chosen]
+    return ActionResult({"PipelineParameters": pairs, "NextToken": token})
+
+
+def _execution(response: SageMakerResponse) -> ExecutionRecord:
+    arn = response.params["PipelineExecutionArn"]
+    # arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID; another account's is not there for us.
+    owner = re.fullmatch(r"arn:[^:]+:sagemaker:([^:]+):(\d{12}):pipeline/.+/execution/.+", arn)
+    record = None
+    if owner and owner.groups() == (response.region, response.current_account):
+        record = executions().find(arn)
+    if record is None:
+        raise ResourceNotFound(f"Pipeline execution '{arn}' does not exist.")
+    return record
+
+
+def _step(step: StepRecord) -> dict[str, Any]:
+    source = {"SourcePipelineExecutionArn": step.cache_source} if step.cache_source else None
+    return known(
+        {
+            "StepName": step.name,
+            "StepDisplayName": step.display_name or None,
+            "StepDescription": step.description or None,
+            "StartTime": time_of(step.start),
+            "EndTime": time_of(step.end) if step.end is not None else None,
+            "StepStatus": step.status,
+            "CacheHitResult": source,
+            "FailureReason": step.failure_reason or None,
+            "Metadata": step.metadata or None,
+            "AttemptCount": step.attempts,
+        }
+    )
+
+
+CALLS = (
+    start_pipeline_execution,
+    stop_pipeline_execution,
+    describe_pipeline_execution,
+    list_pipeline_execution_steps,
+    list_pipeline_executions,
+    describe_pipeline_definition_for_execution,
+    list_pipeline_parameters_for_execution,
+)

@@ -1,0 +1,147 @@
+"""What BatchGetBuilds answers for a build, kept up to date while it runs.
+
+The records live on moto's CodeBuild backend, so that snapshots keep them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from moto.codebuild.models import CodeBuildBackend, codebuild_backends
+
+from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox.gate import STATE
+
+IN_PROGRESS = "IN_PROGRESS"
+_INTERRUPTED = "the sandbox's process ended before the build did"
+
+
+@dataclass
+class BuildRecord:
+    """One build: the description under the names of the API."""
+
+    account: str
+    region: str
+    description: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Return the build's id, ``project:uuid``."""
+        return cast(str, self.description["id"])
+
+    def update(self, **changes: Any) -> None:
+        """Change the description; whoever reads it meanwhile sees the old one or the new one, whole."""
+        with STATE.changing():
+            self.description = {**self.description, **changes}
+
+    def begin(self, phase: str, moment: datetime | None = None) -> None:
+        """Begin a phase."""
+        phases = [*self.description["phases"], {"phaseType": phase, "startTime": moment or now()}]
+        self.update(phases=phases, currentPhase=phase)
+
+    def end(
+        self, status: str = "SUCCEEDED", code: str = "", message: str = "", moment: datetime | None = None
+    ) -> None:
+        """End the phase that runs."""
+        *before, last = self.description["phases"]
+        end = moment or now()
+        seconds = int((end - last["startTime"]).total_seconds())
+        # AWS gives a phase that went well one empty context.
+        context = {"statusCode": code, "message": message}
+        last = {
+            **last,
+            "phaseStatus": status,
+            "endTime": end,
+            "durationInSeconds": seconds,
+            "contexts": [context],
+        }
+        self.update(phases=[*before, last])
+
+    def close(self, status: str) -> None:
+        """End the build."""
+        moment = now()
+        phases = [*self.description["phases"], {"phaseType": "COMPLETED", "startTime": moment}]
+        self.update(
+            phases=phases, currentPhase="COMPLETED", buildStatus=status, endTime=moment, buildComplete=True
+        )
+
+    def emit(self) -> None:
+        """Put the event "CodeBuild Build State Change" on the bus."""
+        shown = self.description
+        detail = {
+            "build-status": shown["buildStatus"],
+            "project-name": shown["projectName"],
+            "build-id": shown["arn"],
+            "current-phase": shown["currentPhase"],
+            "current-phase-context": "[]",
+            "version": "1",
+            "additional-information": _information(shown),
+        }
+        kind = "CodeBuild Build State Change"
+        events.emit(self.account, self.region, "aws.codebuild", kind, detail, [shown["arn"]])
+
+
+def now() -> datetime:
+    """Return the time as descriptions carry it."""
+    return datetime.now(UTC)
+
+
+def of_backend(backend: CodeBuildBackend) -> dict[str, BuildRecord]:
+    """Return the builds of an account and region by id, oldest first."""
+    return cast(dict[str, BuildRecord], vars(backend).setdefault("sandbox_builds", {}))
+
+
+def fail_interrupted() -> None:
+    """Mark the builds as failed that a process left behind when it was killed."""
+    for account, region, _ in codebuild_backends.iter_backends():
+        for record in of_backend(codebuild_backends[account][region]).values():
+            if record.description["buildStatus"] == IN_PROGRESS:
+                record.end("FAULT", "INTERNAL_ERROR", _INTERRUPTED)
+                record.close("FAULT")
+
+
+def _information(shown: dict[str, Any]) -> dict[str, Any]:
+    logs = shown.get("logs") or {}
+    return {
+        "artifact": shown.get("artifacts") or {},
+        "environment": {
+            "image": shown["environment"]["image"],
+            "compute-type": shown["environment"]["computeType"],
+            "type": shown["environment"]["type"],
+            "privileged-mode": shown["environment"].get("privilegedMode", False),
+            "environment-variables": shown["environment"].get("environmentVariables", []),
+        },
+        "timeout-in-minutes": shown["timeoutInMinutes"],
+        "build-complete": shown["buildComplete"],
+        "build-number": shown["buildNumber"],
+        "initiator": shown["initiator"],
+        "build-start-time": _spoken(shown["startTime"]),
+        "source": {"type": shown["source"]["type"]},
+        "logs": {
+            "group-name": logs.get("groupName"),
+            "stream-name": logs.get("streamName"),
+            "deep-link": logs.get("deepLink"),
+        },
+        "phases": [_phase(phase) for phase in shown["phases"]],
+    }
+
+
+def _phase(phase: dict[str, Any]) -> dict[str, Any]:
+    shown = {"phase-type": phase["phaseType"], "start-time": _spoken(phase["startTime"])}
+    if "phaseStatus" not in phase:
+        return shown
+    contexts = [f"{context['statusCode']}: {context['message']}" for context in phase["contexts"]]
+    return shown | {
+        "phase-status": phase["phaseStatus"],
+        "end-time": _spoken(phase["endTime"]),
+        "duration-in-seconds": phase["durationInSeconds"],
+        "phase-context": contexts,
+    }
+
+
+def _spoken(moment: datetime) -> str:
+    """Return a time as CodeBuild's events write it: ``Nov 24, 2026 3:01:39 AM``."""
+    hour = moment.hour % 12 or 12
+    return f"{moment:%b} {moment.day}, {moment.year} {hour}:{moment:%M:%S %p}"

@@ -1,0 +1,199 @@
+"""What is known of executions: records on moto's CodePipeline backend, so that snapshots keep them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from moto.codepipeline.models import CodePipelineBackend, codepipeline_backends
+
+from mlops_workbench.sandbox.gate import STATE
+
+IN_PROGRESS, STOPPING, STOPPED = "InProgress", "Stopping", "Stopped"
+SUCCEEDED, FAILED, SUPERSEDED = "Succeeded", "Failed", "Superseded"
+ABANDONED, SKIPPED = "Abandoned", "Skipped"
+STANDARD, ROLLBACK = "STANDARD", "ROLLBACK"
+_INTERRUPTED = "the sandbox's process ended before the execution did"
+
+
+def now() -> datetime:
+    """Return the time as answers carry it."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Artifact:
+    """A zip in the artifact store."""
+
+    name: str
+    bucket: str
+    key: str
+    revision: str = ""
+
+
+@dataclass
+class ActionRun:
+    """One attempt at an action."""
+
+    stage: str
+    name: str
+    type_id: dict[str, str]
+    region: str
+    role: str | None
+    configuration: dict[str, str]
+    resolved: dict[str, str]
+    namespace: str | None
+    inputs: list[Artifact] = field(default_factory=list)
+    outputs: list[Artifact] = field(default_factory=list)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = IN_PROGRESS
+    start: datetime = field(default_factory=now)
+    updated: datetime = field(default_factory=now)
+    summary: str = ""
+    external_id: str = ""
+    external_url: str = ""
+    error: dict[str, str] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    revision: dict[str, Any] | None = None
+    token: str | None = None
+    approval: dict[str, str] | None = None
+    updated_by: str | None = None
+
+    def update(self, **changes: Any) -> None:
+        """Change what is known, between snapshots."""
+        with STATE.changing():
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.updated = now()
+
+
+@dataclass
+class RuleRun:
+    """One look at a rule of a stage's entry condition."""
+
+    stage: str
+    name: str
+    type_id: dict[str, str]
+    region: str
+    configuration: dict[str, str]
+    resolved: dict[str, str]
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = IN_PROGRESS
+    start: datetime = field(default_factory=now)
+    updated: datetime = field(default_factory=now)
+    summary: str = ""
+    error: dict[str, str] | None = None
+
+    def update(self, **changes: Any) -> None:
+        """Change what is known, between snapshots."""
+        with STATE.changing():
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.updated = now()
+
+
+@dataclass
+class StageRun:
+    """A stage of one execution: its state, its rules and its actions' attempts, oldest first.
+
+    Attributes:
+        condition: how its entry condition went; empty when it has none.
+        entered: when an execution came to it last: first, or by a retry.
+    """
+
+    name: str
+    status: str = IN_PROGRESS
+    kind: str = STANDARD
+    entered: datetime = field(default_factory=now)
+    condition: str = ""
+    condition_summary: str = ""
+    rules: list[RuleRun] = field(default_factory=list)
+    actions: list[ActionRun] = field(default_factory=list)
+    retries: list[dict[str, Any]] = field(default_factory=list)
+
+    def latest(self, action: str) -> ActionRun | None:
+        """Return the last attempt at an action."""
+        return next((run for run in reversed(self.actions) if run.name == action), None)
+
+
+@dataclass
+class Execution:
+    """One execution, with the pipeline as it was when it started."""
+
+    account: str
+    region: str
+    pipeline: dict[str, Any]
+    trigger: dict[str, str]
+    variables: dict[str, str]
+    overrides: list[dict[str, str]] = field(default_factory=list)
+    kind: str = STANDARD
+    target: str | None = None
+    token: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = IN_PROGRESS
+    summary: str = ""
+    start: datetime = field(default_factory=now)
+    updated: datetime = field(default_factory=now)
+    stages: dict[str, StageRun] = field(default_factory=dict)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    revisions: list[dict[str, Any]] = field(default_factory=list)
+    waiting_for: str | None = None
+    stop_reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the pipeline's name."""
+        return cast(str, self.pipeline["name"])
+
+    @property
+    def arn(self) -> str:
+        """Return the pipeline's ARN."""
+        return f"arn:aws:codepipeline:{self.region}:{self.account}:{self.name}"
+
+    @property
+    def mode(self) -> str:
+        """Return SUPERSEDED, QUEUED or PARALLEL."""
+        return cast(str, self.pipeline.get("executionMode") or "SUPERSEDED")
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it has not ended."""
+        return self.status in (IN_PROGRESS, STOPPING)
+
+    def update(self, **changes: Any) -> None:
+        """Change what is known, between snapshots."""
+        with STATE.changing():
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.updated = now()
+
+
+def of_backend(backend: CodePipelineBackend) -> dict[str, list[Execution]]:
+    """Return the executions of an account and region by pipeline, oldest first."""
+    return cast(dict[str, list[Execution]], vars(backend).setdefault("sandbox_executions", {}))
+
+
+def of_pipeline(account: str, region: str, name: str) -> list[Execution]:
+    """Return a pipeline's executions, oldest first."""
+    return list(of_backend(codepipeline_backends[account][region]).get(name, []))
+
+
+def fail_interrupted() -> None:
+    """Mark as failed what a process left behind when it ended."""
+    for account, region, _ in codepipeline_backends.iter_backends():
+        backend = codepipeline_backends[account][region]
+        for execution in (one for several in of_backend(backend).values() for one in several):
+            if not execution.running:
+                continue
+            for stage in execution.stages.values():
+                for action in stage.actions:
+                    if action.status == IN_PROGRESS:
+                        action.update(
+                            status=FAILED, token=None, error={"code": "JobFailed", "message": _INTERRUPTED}
+                        )
+                if stage.status in (IN_PROGRESS, STOPPING):
+                    stage.status = FAILED
+            execution.update(status=FAILED, summary=_INTERRUPTED, waiting_for=None)

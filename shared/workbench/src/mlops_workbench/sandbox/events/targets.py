@@ -1,0 +1,224 @@
+"""Delivering to a target, with the permissions that EventBridge would have.
+
+A target with a role is called as that role. Queues, topics, functions and log groups are asked by their own
+policies. One attempt each: EventBridge tries for up to a day, which here only hides the mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.events import callers, grants
+from mlops_workbench.sandbox.events.inputs import InputError, find
+
+PRINCIPAL = "events.amazonaws.com"
+
+
+class DeliveryFailed(Exception):
+    """A target did not take an event.
+
+    Attributes:
+        code: as the dead-letter queue gets it, e.g. ``NO_PERMISSIONS``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Call:
+    """One event on its way to one target.
+
+    Attributes:
+        rule, account, region: the rule's ARN and where it is.
+        target: as PutTargets took it.
+        event: the whole event.
+        text: what the target receives.
+    """
+
+    rule: str
+    account: str
+    region: str
+    target: Mapping[str, Any]
+    event: Mapping[str, Any]
+    text: str
+
+    @property
+    def arn(self) -> str:
+        """Return the target's ARN."""
+        return str(self.target["Arn"])
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return the account and the region of the target."""
+        _, _, _, region, account = self.arn.split(":")[:5]
+        return account, region
+
+    def as_role(self, service: str) -> Any:
+        """Return a client with the target's role."""
+        role = self.target.get("RoleArn")
+        if not role:
+            raise DeliveryFailed("NO_PERMISSIONS", f"a target of {service} needs a role")
+        from mlops_workbench.sandbox.access import AccessDenied
+
+        try:
+            return callers.as_role(service, role, PRINCIPAL, self.place[1], self.rule.rsplit("/", 1)[-1][:64])
+        except AccessDenied as error:
+            raise DeliveryFailed("NO_PERMISSIONS", str(error)) from None
+
+    def admitted(self, action: str) -> None:
+        """Check the target's own policy."""
+        if refusal := grants.refusal(self.arn, PRINCIPAL, action, self.rule, self.account):
+            raise DeliveryFailed("NO_PERMISSIONS", refusal)
+
+
+def deliver(call: Call) -> None:
+    """Give an event to its target.
+
+    Raises:
+        DeliveryFailed: it was not taken.
+    """
+    service = call.arn.split(":")[2]
+    if service not in _TARGETS:
+        raise DeliveryFailed("UNSUPPORTED_TARGET", f"the sandbox does not deliver to {service}")
+    try:
+        _TARGETS[service](call)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        raise DeliveryFailed(_code(code), str(error)) from None
+    except (BotoCoreError, SandboxError, InputError) as error:
+        raise DeliveryFailed("SDK_CLIENT_ERROR", str(error)) from None
+
+
+def bury(queue_arn: str, rule: str, target: str, text: str, failure: DeliveryFailed) -> None:
+    """Send what could not be delivered to a dead-letter queue.
+
+    Raises:
+        DeliveryFailed: the queue does not take it.
+    """
+    if refusal := grants.refusal(queue_arn, PRINCIPAL, "sqs:SendMessage", rule, rule.split(":")[4]):
+        raise DeliveryFailed("NO_PERMISSIONS", refusal)
+    values = {
+        "RULE_ARN": rule,
+        "TARGET_ARN": target,
+        "ERROR_CODE": failure.code,
+        "ERROR_MESSAGE": str(failure)[:1000] or failure.code,
+    }
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+    try:
+        _send(queue_arn, text, MessageAttributes=attributes)
+    except ClientError as error:
+        raise DeliveryFailed("SDK_CLIENT_ERROR", str(error)) from None
+
+
+def _code(code: str) -> str:
+    if "AccessDenied" in code or "NotAuthorized" in code or "AuthorizationError" in code:
+        return "NO_PERMISSIONS"
+    missing = ("NotFound", "NonExistent", "DoesNotExist", "NoSuch")
+    return "NO_RESOURCE" if any(word in code for word in missing) else "SDK_CLIENT_ERROR"
+
+
+def _codepipeline(call: Call) -> None:
+    request: dict[str, Any] = {"name": call.arn.rsplit(":", 1)[-1]}
+    given = _object(call.text)
+    # A transformed input may choose the revision of a source, or variables; a whole event starts the newest.
+    for key in ("sourceRevisions", "variables"):
+        if isinstance(given.get(key), list):
+            request[key] = given[key]
+    call.as_role("codepipeline").start_pipeline_execution(**request)
+
+
+def _sagemaker(call: Call) -> None:
+    name = call.arn.rsplit("/", 1)[-1]
+    parameters = []
+    declared = (call.target.get("SageMakerPipelineParameters") or {}).get("PipelineParameterList") or []
+    for parameter in declared:
+        value = str(parameter["Value"])
+        if value.startswith(("$.", "$[")):
+            try:
+                value = _text(find(json.loads(call.text), value))
+            except KeyError:
+                message = f"parameter {parameter['Name']}: the event has no {value}"
+                raise DeliveryFailed("INVALID_PARAMETER", message) from None
+        parameters.append({"Name": parameter["Name"], "Value": value})
+    call.as_role("sagemaker").start_pipeline_execution(PipelineName=name, PipelineParameters=parameters)
+
+
+def _lambda(call: Call) -> None:
+    call.admitted("lambda:InvokeFunction")
+    client = callers.as_account("lambda", *call.place)
+    client.invoke(FunctionName=call.arn, InvocationType="Event", Payload=call.text.encode())
+
+
+def _sqs(call: Call) -> None:
+    call.admitted("sqs:SendMessage")
+    group = (call.target.get("SqsParameters") or {}).get("MessageGroupId")
+    more = {"MessageGroupId": group, "MessageDeduplicationId": call.event["id"]} if group else {}
+    _send(call.arn, call.text, **more)
+
+
+def _sns(call: Call) -> None:
+    call.admitted("sns:Publish")
+    callers.as_account("sns", *call.place).publish(TopicArn=call.arn, Message=call.text)
+
+
+def _logs(call: Call) -> None:
+    call.admitted("logs:PutLogEvents")
+    group = call.arn.split(":log-group:", 1)[-1].removesuffix(":*")
+    client = callers.as_account("logs", *call.place)
+    stream = str(uuid.uuid4())
+    client.create_log_stream(logGroupName=group, logStreamName=stream)
+    line = {"timestamp": int(time.time() * 1000), "message": call.text}
+    client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[line])
+
+
+def _bus(call: Call) -> None:
+    from mlops_workbench.sandbox.events.bus import put
+
+    # A bus passes an event on as it is; PutEvents would give it a new account.
+    if call.event["account"] != call.account or call.event["region"] != call.region:
+        raise DeliveryFailed("NO_PERMISSIONS", "an event goes from bus to bus once")
+    if call.target.get("RoleArn"):
+        call.as_role("events")
+    else:
+        call.admitted("events:PutEvents")
+    account, region = call.place
+    put(account, region, dict(call.event), call.arn.rsplit("/", 1)[-1])
+
+
+_TARGETS: dict[str, Callable[[Call], None]] = {
+    "codepipeline": _codepipeline,
+    "events": _bus,
+    "lambda": _lambda,
+    "logs": _logs,
+    "sagemaker": _sagemaker,
+    "sns": _sns,
+    "sqs": _sqs,
+}
+
+
+def _send(queue_arn: str, text: str, **more: Any) -> None:
+    _, _, _, region, account, name = queue_arn.split(":")
+    client = callers.as_account("sqs", account, region)
+    client.send_message(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=text, **more)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

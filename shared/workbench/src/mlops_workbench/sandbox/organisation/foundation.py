@@ -1,0 +1,199 @@
+"""Applying the organisation's foundation, the real Terraform, to the sandbox.
+
+Terraform's state and its working files are in the sandbox's folder; the foundation's own stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.organisation import record
+from mlops_workbench.sandbox.organisation.record import Organisation
+
+#: In a single account production uses what shared services has made there.
+ROOTS = ("shared-services", "production")
+CLOUD_HOST = "bitbucket.org"
+NOBODY = "00000000-0000-0000-0000-000000000000"
+_PACKAGE = "package.py"
+_SAID = re.compile(r"Apply complete!|No changes\.|Plan: ")
+_DONE = re.compile(r"\S+: (Creation|Modifications|Destruction) complete")
+#: A line for each of some sixty resources would hide the ones that matter.
+_EVERY = 10
+Say = Callable[[str], None]
+
+
+def find(given: Path | None) -> Path | None:
+    """Return the foundation's folder, or None if there is none.
+
+    Raises:
+        SandboxError: a folder is given that is none.
+    """
+    if given is not None:
+        if not is_foundation(given):
+            raise SandboxError(
+                f"--foundation {given}: expected a folder with the Terraform roots {' and '.join(ROOTS)}"
+            )
+        return given.absolute()
+    package = Path(__file__).resolve().parents[2]
+    # in the wheel it is part of the package; in the collection it lies beside the workbench
+    for folder in (package / "foundation", package.parents[2] / "foundation"):
+        if is_foundation(folder):
+            return folder
+    return None
+
+
+def is_foundation(folder: Path) -> bool:
+    """Tell whether the roots are there."""
+    return all(any((folder / root).glob("*.tf")) for root in ROOTS)
+
+
+def parameters(organisation: Organisation) -> dict[str, Any] | None:
+    """Return what the foundation has said about itself in Parameter Store; None before it is applied."""
+    client = organisation.client("ssm")
+    try:
+        value = client.get_parameter(Name=f"/{organisation.prefix}/foundation")["Parameter"]["Value"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ParameterNotFound":
+            return None
+        raise
+    return dict(json.loads(value))
+
+
+def apply(
+    organisation: Organisation, foundation: Path, given: Sequence[tuple[str, str]] = (), say: Say = print
+) -> None:
+    """Apply both roots; what is there already stays.
+
+    Args:
+        organisation: to whose accounts.
+        foundation: the folder with the roots.
+        given: a person's own values of variables; a root gets those that it declares.
+        say: takes each line of progress.
+
+    Raises:
+        SandboxError: Terraform is not there, or it failed; the message has the end of what it said.
+    """
+    if shutil.which("terraform") is None:
+        raise SandboxError("terraform: not found on PATH; install it, or use --no-foundation")
+    work = record.own_folder(Path(organisation.folder)) / "foundation"
+    copy = work / "source"
+    known = {name for root in ROOTS for name in declared(foundation / root)}
+    if unknown := [name for name, _ in given if name not in known]:
+        raise SandboxError(f"--var {unknown[0]}: expected one of {', '.join(sorted(known))}")
+    _copy(foundation, copy)
+    if (copy / _PACKAGE).is_file():
+        _run([sys.executable, _PACKAGE], copy, {}, say, "packing the functions")
+    # Two accounts know nothing of each other, and most of the time the provider waits for S3 and SQS.
+    with ThreadPoolExecutor(max_workers=len(organisation.accounts)) as threads:
+        list(threads.map(lambda root: _apply_root(organisation, root, copy, work, given, say), ROOTS))
+
+
+def _apply_root(
+    organisation: Organisation,
+    root: str,
+    copy: Path,
+    work: Path,
+    given: Sequence[tuple[str, str]],
+    say: Say,
+) -> None:
+    account = organisation.production if root == "production" else organisation.shared_services
+    environment = organisation.environment(account)
+    environment |= {
+        "TF_DATA_DIR": str(work / root / "data"),
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+    }
+    state = work / root / "terraform.tfstate"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    folder = copy / root
+    # A root that keeps its state in S3 keeps it in this folder instead: the bucket is what it makes.
+    (folder / "sandbox_override.tf").write_text(
+        f'terraform {{\n  backend "local" {{\n    path = {json.dumps(str(state))}\n  }}\n}}\n', "utf-8"
+    )
+    names = declared(folder)
+    values = {name: value for name, value in variables(organisation).items() if name in names}
+    (folder / "sandbox.auto.tfvars.json").write_text(json.dumps(values, indent=1), "utf-8")
+    own = [f"-var={name}={value}" for name, value in given if name in names]
+    for command in (["init", "-reconfigure"], ["apply", "-auto-approve", *own]):
+        words = ["terraform", command[0], "-no-color", *command[1:]]
+        _run(words, folder, environment, say, f"{root}: {command[0]}")
+
+
+def variables(organisation: Organisation) -> dict[str, Any]:
+    """Return what the roots may want to know; each gets those that it declares."""
+    address = urlsplit(organisation.bitbucket)
+    common = {
+        "prefix": organisation.prefix,
+        "region": organisation.region,
+        "shared_services_account_id": organisation.shared_services,
+        "production_account_id": organisation.production,
+    }
+    if address.hostname != CLOUD_HOST:
+        return common | {"bitbucket_hosting": "data-center", "bitbucket_url": organisation.bitbucket}
+    return common | {
+        "bitbucket_hosting": "cloud",
+        # Nobody outside this machine signs in here, so ids that nobody has will do.
+        "bitbucket_workspace": {"name": address.path.strip("/") or "workspace", "uuid": NOBODY},
+        "bitbucket_repository_uuids": [NOBODY],
+    }
+
+
+def declared(root: Path) -> set[str]:
+    """Return the names of the variables that a root declares."""
+    text = "\n".join(path.read_text("utf-8") for path in sorted(root.glob("*.tf")))
+    return set(re.findall(r'^variable\s+"([^"]+)"', text, re.MULTILINE))
+
+
+def _copy(foundation: Path, copy: Path) -> None:
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(
+        foundation,
+        copy,
+        ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfvars", "__pycache__"),
+    )
+
+
+def _run(command: list[str], folder: Path, environment: Mapping[str, str], say: Say, what: str) -> None:
+    """Run a command, show where it is, and keep the end of its output for the error."""
+    say(what)
+    prefix = f"  {what.partition(':')[0]}: " if ":" in what else "  "
+    last: deque[str] = deque(maxlen=25)
+    done = 0
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**own, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            last.append(line.rstrip())
+            done += bool(_DONE.match(line))
+            if _SAID.match(line):
+                say(f"{prefix}{line.strip()}")
+            elif _DONE.match(line) and done % _EVERY == 0:
+                say(f"{prefix}{done} resources so far")
+    if process.returncode:
+        said = "\n  ".join(line for line in last if line)
+        raise SandboxError(f"{what} failed with code {process.returncode}:\n  {said}")
