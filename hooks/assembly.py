@@ -10,7 +10,6 @@ import base64
 import hashlib
 import io
 import re
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -49,8 +48,18 @@ class AssemblyError(Exception):
     """The collection is not complete; one sentence for a person."""
 
 
-def assemble(project: Path, parts: Iterable[str], owner: str) -> None:
-    """Writes the parts, the wheel and what names it into a folder.
+def add_wheel(project: Path) -> None:
+    """Writes the workbench into the folder of a new repository.
+
+    Raises:
+        AssemblyError: the checkout is not complete.
+        OSError: something could not be read or written.
+    """
+    write(project / "wheels" / wheel_name(), wheel_content())
+
+
+def add_parts(project: Path, parts: Iterable[str], owner: str) -> None:
+    """Writes what templates share beside a template's own files.
 
     Args:
         project: the folder of the new repository.
@@ -63,14 +72,10 @@ def assemble(project: Path, parts: Iterable[str], owner: str) -> None:
     """
     for part in parts:
         for source in files(PARTS / part):
-            target = project / source.relative_to(PARTS / part)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)  # not the mode: a zip has lost it
-    content = wheel_content()
-    name = wheel_name()
-    write(project / "wheels" / name, content)
-    digest = hashlib.sha256(content).hexdigest()
-    write(project / REQUIREMENT, REQUIREMENT_TEXT.format(name=name, digest=digest).encode())
+            # not the mode: a zip has lost it
+            write(project / source.relative_to(PARTS / part), source.read_bytes())
+    digest = hashlib.sha256((project / "wheels" / wheel_name()).read_bytes()).hexdigest()
+    write(project / REQUIREMENT, REQUIREMENT_TEXT.format(name=wheel_name(), digest=digest).encode())
     write(project / COMMIT, COMMIT_TEXT.encode())
     write(project / OWNERS, OWNERS_TEXT.format(owner=owner).encode())
 

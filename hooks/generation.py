@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,15 +10,14 @@ from . import assembly, repository
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Any, Callable, Iterable
 
 
-def before(answers: dict[str, Any], parts: Iterable[str]) -> int:
-    """Checks the answers and adds the collection's parts, before the template's own files are rendered.
+def before(answers: dict[str, Any]) -> int:
+    """Checks the answers, and adds the workbench's wheel.
 
-    Args:
-        answers: what the person said, and what cookiecutter or cruft adds to it.
-        parts: the folders of shared/parts that this template has.
+    The wheel is what tells the template that a hook has run (checkout.py: assembled). All else comes after the
+    template's own files, because cookiecutter refuses a folder that is there already.
 
     Returns:
         The exit status; 1 makes cookiecutter remove the folder that it has begun.
@@ -29,21 +27,35 @@ def before(answers: dict[str, Any], parts: Iterable[str]) -> int:
         # stderr escapes what the terminal cannot show, stdout would raise
         print(rules.report(broken), file=sys.stderr, flush=True)
         return 1
+    return _assembled(lambda: assembly.add_wheel(Path.cwd()))
+
+
+def after(answers: dict[str, Any], parts: Iterable[str]) -> int:
+    """Adds the parts that templates share, makes the repository and registers it.
+
+    Args:
+        answers: what the person said, and what cookiecutter or cruft adds to it.
+        parts: the folders of shared/parts that this template has.
+
+    Returns:
+        The exit status; 1, which makes cookiecutter delete what it has generated, only where a part is missing.
+    """
     chosen = [*parts, *(["cloud"] if answers["bitbucket_hosting"] == "cloud" else [])]
-    try:
-        assembly.assemble(Path.cwd(), chosen, answers["owner_email"])
-    except (OSError, assembly.AssemblyError) as error:
-        print(f"Nothing is generated, because the collection's files could not be added: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def after(answers: dict[str, Any]) -> None:
-    """Makes the repository and registers it; never fails, because cookiecutter would delete the files."""
+    status = _assembled(lambda: assembly.add_parts(Path.cwd(), chosen, answers["owner_email"]))
+    if status:
+        return status
     try:
         repository.main(answers)
     except (Exception, KeyboardInterrupt) as error:
         failed = f"The files are generated; what was to follow failed: {error or 'interrupted'}"
         print(failed, file=sys.stderr, flush=True)
-    finally:
-        os._exit(0)  # also where nobody reads what it says
+    return 0
+
+
+def _assembled(add: Callable[[], None]) -> int:
+    try:
+        add()
+    except (OSError, assembly.AssemblyError) as error:
+        print(f"Nothing is generated, because the collection's files could not be added: {error}", file=sys.stderr)
+        return 1
+    return 0

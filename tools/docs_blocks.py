@@ -143,10 +143,10 @@ def _runs(makefile: Path, target: str) -> str:
     text = makefile.read_text(encoding="utf-8")
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n?)+)", text, re.MULTILINE)
     called = re.search(r"\$\((\w+)\) ([a-z]+)", recipe[1]) if recipe else None
-    module = re.search(rf"^{called[1]} .*-m (\w+)$", text, re.MULTILINE) if called else None
+    module = re.search(rf"^{called[1]} .*-m ([\w.]+)$", text, re.MULTILINE) if called else None
     if called and module and any(module[1] == program.module for program in PROGRAMS):
         return _helps(module[1]).get(called[2], "")
-    direct = re.search(r"-m (\w+)( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
+    direct = re.search(r"-m ([\w.]+)( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
     if direct and any(direct[1] == program.module for program in PROGRAMS):
         return _helps(direct[1])[""]
     script = re.search(r"\b(?:examples|tools|benchmarks)/\w+\.py", recipe[1]) if recipe else None
@@ -163,7 +163,8 @@ def _makefiles(page: Path) -> list[Path]:
 
 
 def _tops(page: Path) -> list[Path]:
-    return [page.parent, *(path.parent for path in _makefiles(page))]
+    parts = (COLLECTION / "shared/parts").iterdir()
+    return [page.parent, *(path.parent for path in _makefiles(page)), *parts]
 
 
 def _name(makefile: Path) -> str:

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from generated import repository
+
 COLLECTION = Path(__file__).resolve().parents[1]
 PROJECT = "{{cookiecutter.project_slug}}"
 WIDTH = 110
@@ -37,37 +39,32 @@ runpy.run_module(sys.argv[1], run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Program:
-    """A command line: where it is, and the module that is run."""
+    """A command line: the module that is run, and the template whose repository has it; None in the collection."""
 
     module: str
-    folder: str
+    template: str | None
     intro: str
 
     @property
-    def there(self) -> bool:
-        """Whether the module is there."""
-        place = COLLECTION / self.folder / self.module.replace(".", "/")
-        return (place / "__main__.py").is_file() or place.with_suffix(".py").is_file()
+    def folder(self) -> Path:
+        """Where it is run."""
+        return COLLECTION / "tools" if self.template is None else repository(self.template)
 
 
+TEMPLATES = ("model-build", "serverless-inference", "batch-inference")
 PROGRAMS = (
-    Program("model_build", f"model-build/{PROJECT}", "In a repository of the template model-build."),
-    Program(
-        "serverless_inference",
-        f"serverless-inference/{PROJECT}",
-        "In a repository of the template serverless-inference.",
-    ),
-    Program(
-        "batch_inference", f"batch-inference/{PROJECT}", "In a repository of the template batch-inference."
-    ),
-    Program("mlops_workbench.delivery", "shared/parts/everywhere", "In every repository."),
-    Program("mlops_workbench.doctor", "shared/parts/everywhere", "In every repository, as `make doctor`."),
     *(
-        Program("mlops_workbench.cost", f"{template}/{PROJECT}", f"In a repository of {template}, as `make cost`.")
-        for template in ("model-build", "serverless-inference", "batch-inference")
+        Program(template.replace("-", "_"), template, f"In a repository of the template {template}.")
+        for template in TEMPLATES
     ),
-    Program("mlops_workbench.sandbox.cli", "shared/workbench/src", "Installed by every repository, as `mlops-sandbox`."),
-    Program("demo", "tools", "In the collection."),
+    Program("mlops_workbench.delivery", "model-build", "In every repository."),
+    Program("mlops_workbench.doctor", "model-build", "In every repository, as `make doctor`."),
+    *(
+        Program("mlops_workbench.cost", template, f"In a repository of {template}, as `make cost`.")
+        for template in TEMPLATES
+    ),
+    Program("mlops_workbench.sandbox.cli", "model-build", "Installed by every repository, as `mlops-sandbox`."),
+    Program("demo", None, "In the collection."),
 )
 
 MAKEFILES = {
@@ -92,8 +89,8 @@ def helps(program: Program) -> list[tuple[str, str]]:
     """
     done = subprocess.run(
         [sys.executable, "-B", "-c", _PARSERS, program.module],
-        cwd=COLLECTION / program.folder,
-        env={**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": "."},
+        cwd=program.folder,
+        env={**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": f".{os.pathsep}{COLLECTION / 'shared/workbench/src'}"},
         capture_output=True,
         text=True,
         check=False,
@@ -113,10 +110,8 @@ def page() -> str:
         lines += ["", f"## make, in {name}", "", "| command | what it does |", "| --- | --- |"]
         lines += [f"| `make {target}` | {does} |" for target, does in targets(COLLECTION / makefile).items()]
     for program in PROGRAMS:
-        if not program.there:
-            continue
         (prog, program_help), *commands = helps(program)
-        title = f"## {prog}" if f"## {prog}" not in lines else f"## {prog}, in {program.folder.split('/')[0]}"
+        title = f"## {prog}" if f"## {prog}" not in lines else f"## {prog}, in {program.template}"
         lines += ["", title, "", program.intro, "", "```text", program_help.rstrip(), "```"]
         for command, text in commands:
             own, mark, examples = text.partition("\nexamples:\n")

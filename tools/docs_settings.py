@@ -12,15 +12,16 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-COLLECTION = Path(__file__).resolve().parents[1]
-PROJECT = "{{cookiecutter.project_slug}}"
+from generated import repository
+
+# The packages of a generated repository that a file's model is made of.
+_OWN = ("configuration", "release", "model_build", "serverless_inference", "batch_inference")
 
 
 @dataclass(frozen=True)
@@ -90,28 +91,24 @@ def meanings(file: File) -> dict[str, str]:
 
 @cache
 def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
-    """The model of a file and the meanings of its patterns, imported from the template as it stands.
+    """The model of a file and the meanings of its patterns, imported from a generated repository.
 
-    Nothing is left: no compiled file in the template, whose files are copied, and no module that another
-    import would find.
+    Nothing is left that another import would find: another template's module may have the same name.
     """
-    folders = [str(COLLECTION / folder) for folder in ("shared/parts/everywhere", "shared/parts/release")]
-    folders.append(str(COLLECTION / file.template / PROJECT))
-    before, compiled = dict(sys.modules), sys.dont_write_bytecode
-    for name, loaded in before.items():  # another template's module may have the same name
-        if PROJECT in (getattr(loaded, "__file__", None) or ""):
-            del sys.modules[name]
-    sys.path[:0], sys.dont_write_bytecode = folders, True
+    folder = str(repository(file.template))
+    before = dict(sys.modules)
+    for name in [name for name in before if name.partition(".")[0] in _OWN]:
+        del sys.modules[name]
+    sys.path.insert(0, folder)
     try:
         model = getattr(importlib.import_module(file.module), file.model)
         words: dict[str, str] = {}
         for module in ("configuration.project", f"{file.module.partition('.')[0]}.load"):
             words |= getattr(importlib.import_module(module), "MEANINGS", {})
     finally:
-        del sys.path[: len(folders)]
-        sys.dont_write_bytecode = compiled
+        sys.path.remove(folder)
         for name, loaded in list(sys.modules.items()):
-            if (getattr(loaded, "__file__", None) or "").startswith(tuple(folders)):
+            if (getattr(loaded, "__file__", None) or "").startswith(folder):
                 del sys.modules[name]
         sys.modules.update(before)
     return model, words

@@ -1,4 +1,4 @@
-"""Checks the answers and assembles the repository: the collection's hooks/ does it."""
+"""Checks the answers: the collection's hooks/ does it."""
 
 import json
 import sys
@@ -21,7 +21,6 @@ status = generation.before(
         r"""
 {{ dict(cookiecutter.items() | rejectattr(0, "in", ["_template", "_repo_dir"])) | tojson }}
 """
-    ),
-    ["everywhere", "release", "pipeline"],
+    )
 )
 sys.exit(status)

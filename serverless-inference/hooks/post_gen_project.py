@@ -1,4 +1,4 @@
-"""Makes the first commit and registers: the collection's hooks/ does it."""
+"""Adds what templates share, makes the first commit, registers: the collection's hooks/ does it."""
 
 import json
 import sys
@@ -16,10 +16,12 @@ sys.path.insert(
 from hooks import generation  # noqa: E402 - found by the path above
 
 # Without where the template came from: it may hold a password, and this file stays in the temporary folder.
-generation.after(
+status = generation.after(
     json.loads(
         r"""
 {{ dict(cookiecutter.items() | rejectattr(0, "in", ["_template", "_repo_dir"])) | tojson }}
 """
-    )
+    ),
+    ["everywhere", "release"],
 )
+sys.exit(status)

@@ -43,7 +43,7 @@ def test_every_variable_of_the_foundation_is_described():
     assert [name for name, meaning in rows if len(meaning) < 10] == []
 
 
-@pytest.mark.parametrize("program", docs_commands.PROGRAMS, ids=lambda each: f"{each.folder}/{each.module}")
+@pytest.mark.parametrize("program", docs_commands.PROGRAMS, ids=lambda each: f"{each.template}/{each.module}")
 def test_every_command_says_what_it_does(program):
     helps = docs_commands.helps(program)
     assert len(helps) == len({command for command, _ in helps})
