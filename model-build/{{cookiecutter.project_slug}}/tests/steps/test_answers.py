@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from answers import NO_LABEL, Rules, confidence_of, decide, encode, probabilities, say
-from bodies import CSV, JSON, JSON_LINES, Parameters
-from targets import Target, columns_of
+from serving.bodies import CSV, JSON, JSON_LINES, Parameters, encode, say
+from serving.targets import NO_LABEL, Rules, Target, columns_of, confidence_of, decide, probabilities
 
 SENTIMENT = Target("sentiment", "one", ("bad", "mixed", "good"))
 TOPICS = Target("topics", "several", ("care", "food; drink", "waiting"))

@@ -15,11 +15,11 @@ from sklearn import metrics as reference
 from test_evaluate import HOSTILE, Page, made_up
 
 import evaluate
-from evaluation_json import quality_report
+from evaluation.measure import measure
 from failure import StepError
-from measure import measure
-from report import page
-from targets import Target
+from report.page import page
+from report.registry import quality_report
+from serving.targets import Target
 
 Run = Callable[..., Path]
 

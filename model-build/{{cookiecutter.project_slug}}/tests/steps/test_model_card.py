@@ -2,7 +2,7 @@
 
 import json
 
-import model_card
+from report import registry
 
 CLASSES = {
     f"class {n}": {"precision": 0.5, "recall": 0.5, "f1": n / 400, "support": n} for n in range(1, 401)
@@ -42,7 +42,7 @@ EVALUATION = {
 
 
 def test_figures_classes_and_comparison_are_in_it():
-    tested, compared = json.loads(model_card.content(EVALUATION)["evaluation_details"])
+    tested, compared = json.loads(registry.content(EVALUATION)["evaluation_details"])
     figures, classes = tested["metric_groups"]
     assert figures["metric_data"] == [
         {"name": "accuracy", "type": "number", "value": 0.81, "notes": "95 % interval 0.7900 to 0.8300"}
@@ -51,7 +51,7 @@ def test_figures_classes_and_comparison_are_in_it():
     assert "Version 3" in compared["evaluation_observation"]
     names = [each["name"] for each in compared["metric_groups"][0]["metric_data"]]
     assert names == ["accuracy", "answers that became right", "answers that became wrong"]
-    caveats = json.loads(model_card.content(EVALUATION)["caveats"])
+    caveats = json.loads(registry.content(EVALUATION)["caveats"])
     assert "gas 0.67" in caveats
     assert "does not know gas" in caveats
 
@@ -66,9 +66,9 @@ def test_it_stays_within_its_length_with_the_largest_classes_kept_and_on_one_lin
             for name in ("one", "two")
         },
     }
-    found = model_card.content(many)
-    assert len(found["evaluation_details"]) <= model_card.LONGEST
+    found = registry.content(many)
+    assert len(found["evaluation_details"]) <= registry.LONGEST
     assert "\n" not in found["evaluation_details"] + found["caveats"]
     tested = json.loads(found["evaluation_details"])[0]
     assert tested["metric_groups"][1]["metric_data"][0]["name"].startswith("class 400")
-    assert len(json.loads(found["caveats"])) <= model_card.TEXT
+    assert len(json.loads(found["caveats"])) <= registry.TEXT

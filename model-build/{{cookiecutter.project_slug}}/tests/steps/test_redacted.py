@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -11,8 +10,8 @@ import pytest
 import tiny
 from conftest import Train
 
+import inference
 import preprocess
-from archive import load_handler
 
 SECRETS = ("jane@example.org", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00")
 KINDS = ("emails", "cards", "ibans")
@@ -70,12 +69,13 @@ def test_the_model_says_what_it_was_trained_without(model: Path) -> None:
 
 
 def test_serving_reads_what_training_has_read(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    handler: ModuleType = load_handler(model / "code")
-    classifier: Any = handler.model_fn(str(model))
+    classifier: Any = inference.model_fn(str(model))
     for secret, placeholder in zip(SECRETS, ("<EMAIL>", "<CARD>", "<IBAN>"), strict=True):
         given = {"subject": f"hello {secret}", "body": f"the invoice {secret}"}
         raw, plain = (
-            handler.predict_fn(handler.input_fn(json.dumps({"inputs": text}), "application/json"), classifier)
+            inference.predict_fn(
+                inference.input_fn(json.dumps({"inputs": text}), "application/json"), classifier
+            )
             for text in (given, f"hello {placeholder}\n\nthe invoice {placeholder}")
         )
         assert raw.texts == plain.texts == [f"hello {placeholder}\n\nthe invoice {placeholder}"]

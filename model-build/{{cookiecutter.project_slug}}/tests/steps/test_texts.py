@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from intake import clean_array, join_arrays
-from texts import POLICIES, SEPARATORS, WHITESPACE, clean, join_columns, truncate
+from data.intake import clean_array, join_arrays
+from serving.texts import POLICIES, SEPARATORS, WHITESPACE, clean, join_columns, truncate
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_limit_or_policy_that_cannot_be_meant_is_refused() -> None:
 
 
 def test_the_module_needs_nothing_but_the_standard_library() -> None:
-    import texts
+    from serving import texts
 
     lines = Path(texts.__file__).read_text(encoding="utf-8").splitlines()
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from tokens import read_tokenizer, tokenise
+from serving.texts import read_tokenizer, tokenise
 
 TEXTS = [
     "",

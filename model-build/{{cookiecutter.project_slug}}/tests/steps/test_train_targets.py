@@ -14,9 +14,9 @@ from conftest import Train
 from transformers import AutoModelForSequenceClassification, pipeline
 
 import inference
-import objective
 from failure import StepError
-from targets import Target, as_columns
+from serving.targets import Target, as_columns
+from training import trainer
 
 TEAM = Target("team", "one", tuple(tiny.LABELS))
 TOPICS = Target("topics", "several", ("greeting", "thanks"))
@@ -152,7 +152,7 @@ def test_the_loss_is_the_mean_over_the_targets() -> None:
     labels = torch.from_numpy(as_columns(targets, truth)).float()
     of_team = torch.nn.functional.cross_entropy(logits[:, :3], torch.tensor([0, 2]))
     of_topics = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 3:], labels[:, 3:]) * 2
-    loss = objective.loss_function(targets, None)
+    loss = trainer.loss_function(targets, None)
     expected = (of_team.item() + of_topics.item()) / 2
     assert loss({"logits": logits}, labels).item() == pytest.approx(expected)
     # as the Trainer calls it: with the number of labels of all ranks, here of twice as many texts
@@ -164,6 +164,6 @@ def test_weights_make_rare_labels_count_as_much() -> None:
         np.array([0, 0, 0, 2]),
         np.array([[True, False], [False, False], [False, False], [False, False]]),
     ]
-    team, topics = objective.class_weights((TEAM, TOPICS), as_columns((TEAM, TOPICS), truth))
+    team, topics = trainer.class_weights((TEAM, TOPICS), as_columns((TEAM, TOPICS), truth))
     assert team.tolist() == pytest.approx([4 / 6, 0, 2])
     assert topics.tolist() == pytest.approx([3, 4])

@@ -6,9 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-import triage
-from answers import NO_LABEL, ask_a_person, choose, probabilities
-from targets import Target
+from evaluation import triage
+from serving.targets import NO_LABEL, Target, ask_a_person, choose, probabilities
 
 ONE = Target("team", "one", ("a", "b", "c", "d"))
 SEVERAL = Target("topics", "several", ("x", "y", "z"))

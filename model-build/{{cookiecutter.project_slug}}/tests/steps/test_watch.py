@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import training_profile
-import watch
+import inference
+from packing import profile
+from serving import watch
 
 SCORES = np.array([[0.9, 0.1], [0.29, 0.71], [0.5, 0.5]])
 
@@ -91,7 +92,7 @@ def test_rounding_to_two_digits_moves_no_length_into_another_bin() -> None:
 def test_the_profile_has_the_words_that_occur_twice_and_no_text() -> None:
     texts = ["The lift is stuck", "the lift again, invoice 12", "a zebra"]
     answers = {"team": [watch.Answered(("gas",), 0.95, True), watch.Answered(("lift",), 0.5, False)]}
-    made = training_profile.make(texts, {"team": {"gas": 1, "lift": 2}}, ["The lift", "zebra lift"], answers)
+    made = profile.make(texts, {"team": {"gas": 1, "lift": 2}}, ["The lift", "zebra lift"], answers)
     assert made.vocabulary.ids == {watch.word_id("the"), watch.word_id("lift")}
     assert made.content["targets"]["team"] == {
         "labels": {"gas": 1, "lift": 2},
@@ -113,12 +114,12 @@ def test_the_profile_has_the_words_that_occur_twice_and_no_text() -> None:
 def test_the_vocabulary_is_bounded_and_keeps_the_most_frequent(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(training_profile, "MOST_WORDS", 3)
-    monkeypatch.setattr(training_profile, "CROWDED", 10)
+    monkeypatch.setattr(profile, "MOST_WORDS", 3)
+    monkeypatch.setattr(profile, "CROWDED", 10)
     texts = [*(["one two three four"] * 3), "one two three", *(f"rare{chr(97 + n)}" for n in range(20))]
-    made = training_profile.make(texts, {}, [], {})
+    made = profile.make(texts, {}, [], {})
     assert made.vocabulary.ids == {watch.word_id(word) for word in ("one", "two", "three")}
-    training_profile.write(made, tmp_path / "model", tmp_path / "output")
+    profile.write(made, tmp_path / "model", tmp_path / "output")
     assert (tmp_path / "model" / watch.VOCABULARY).stat().st_size == 12
     assert watch.Vocabulary.read(tmp_path / "model") == made.vocabulary
     assert watch.Vocabulary.read(tmp_path / "output") is None
@@ -127,18 +128,17 @@ def test_the_vocabulary_is_bounded_and_keeps_the_most_frequent(
 def test_a_trained_model_carries_its_profile_and_says_what_it_answers(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from archive import load_handler
-
     model = trained / "model"
-    profile = json.loads((model / "profile.json").read_text(encoding="utf-8"))
-    assert profile == json.loads((trained / "output/profile.json").read_text(encoding="utf-8"))
-    ((name, target),) = profile["targets"].items()
+    written = json.loads((model / "profile.json").read_text(encoding="utf-8"))
+    assert written == json.loads((trained / "output/profile.json").read_text(encoding="utf-8"))
+    ((name, target),) = written["targets"].items()
     assert sum(target["labels"].values()) == 96 and target["validation"]["texts"] == 30
-    handler = load_handler(model / "code")
-    classifier = handler.model_fn(str(model))
-    assert len(classifier.vocabulary.ids) == profile["unknown"]["vocabulary"]
+    classifier = inference.model_fn(str(model))
+    assert len(classifier.vocabulary.ids) == written["unknown"]["vocabulary"]
     capsys.readouterr()
-    handler.predict_fn(handler.input_fn('{"inputs": ["the lift", "quux"]}', "application/json"), classifier)
+    inference.predict_fn(
+        inference.input_fn('{"inputs": ["the lift", "quux"]}', "application/json"), classifier
+    )
     said = line(capsys)
     assert said["texts"] == 2 and said["unknown"] == {"0": 1, "100": 1}
     assert set(said["targets"]) == {name} and sum(said["targets"][name]["labels"].values()) == 2
