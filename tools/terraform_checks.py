@@ -1,8 +1,8 @@
 """`make check-terraform`: is every Terraform root formatted, valid, without unexplained findings of checkov?
 
 Nothing is written beside the sources: the foundation is checked in a copy, a template in a repository that is
-generated from it. An exception from a check of checkov stands in the Terraform, in the resource it is for, with
-its reason: `#checkov:skip=CKV_AWS_18:why`.
+generated from it. An exception from a check of checkov stands in the Terraform, in the resource it is for,
+with its reason: `#checkov:skip=CKV_AWS_18:why`.
 """
 
 from __future__ import annotations
