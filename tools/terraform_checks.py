@@ -17,13 +17,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import terraform_plugins
 from generated import repository
 
 COLLECTION = Path(__file__).resolve().parents[1]
 FOUNDATION = COLLECTION / "shared/foundation"
 PROJECT = "{{cookiecutter.project_slug}}"
-#: A person's folder with registry.terraform.io/… in it, where the public registry is out of reach.
-PLUGINS = "MLOPS_TERRAFORM_PLUGINS"
 SKIP = re.compile(r"checkov:skip=\w+(?P<reason>:\s*\S.*)?")
 
 
@@ -42,7 +41,7 @@ def main() -> int:
         print(f"{reasonless}: a skipped check needs its reason: #checkov:skip=ID:reason")
         wrong += 1
     with tempfile.TemporaryDirectory(prefix="terraform-checks-") as name:
-        environment = {**os.environ, **terraform_environment(Path(name))}
+        environment = {**os.environ, **terraform_plugins.environment(Path(name), os.environ)}
         for what, folder in folders(Path(name)):
             wrong += run(["terraform", "fmt", "-check", "-diff", "-recursive"], folder, environment)
             for root in roots(folder):
@@ -70,22 +69,6 @@ def folders(below: Path) -> Iterator[tuple[str, Path]]:
 def roots(folder: Path) -> list[Path]:
     """The folders that `terraform apply` is run in: those with Terraform that are no modules."""
     return sorted({path.parent for path in folder.glob("*/*.tf")})
-
-
-def terraform_environment(folder: Path) -> dict[str, str]:
-    """Where Terraform finds plug-ins, beside a person's own settings; they are kept once for all roots."""
-    environment = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
-    if mirror := os.environ.get(PLUGINS):
-        config = folder / "terraform.tfrc"
-        config.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-        )
-        environment["TF_CLI_CONFIG_FILE"] = str(config)
-    elif "TF_PLUGIN_CACHE_DIR" not in os.environ:
-        cache = folder / "plugins"
-        cache.mkdir()
-        environment["TF_PLUGIN_CACHE_DIR"] = str(cache)
-    return environment
 
 
 def checkov(command: Path, folder: Path) -> list[str]:
