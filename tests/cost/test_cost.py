@@ -262,16 +262,16 @@ COMMON = {
 }
 RELEASED = {
     ("modules/promotion/pipeline.tf", "codepipeline"),
-    ("modules/watching/alarms.tf", "cloudwatch_metric_alarm"),
+    ("modules/watching/monitoring.tf", "cloudwatch_metric_alarm"),
 }
 MADE = {
     "model-build": COMMON | {("delivery/pipeline.tf", "codepipeline")},
     "serverless-inference": COMMON
     | RELEASED
     | {
-        ("delivery/alarms.tf", "cloudwatch_metric_alarm"),
+        ("delivery/main.tf", "cloudwatch_metric_alarm"),
         ("endpoint/alarms.tf", "cloudwatch_metric_alarm"),
-        ("endpoint/dashboard.tf", "cloudwatch_dashboard"),
+        ("endpoint/watching.tf", "cloudwatch_dashboard"),
     },
     "batch-inference": COMMON
     | RELEASED
@@ -284,9 +284,11 @@ MADE = {
 
 @pytest.mark.parametrize("template", MADE)
 def test_terraform_makes_what_the_estimate_counts(collection: Path, template: str) -> None:
-    folder = collection / template / "{{cookiecutter.project_slug}}/terraform"
+    parts = ["everywhere"] if template == "model-build" else ["everywhere", "release"]
+    folders = [collection / "shared/parts" / part / "terraform" for part in parts]
     found = {
         (file.relative_to(folder).as_posix(), kind)
+        for folder in [*folders, collection / template / "{{cookiecutter.project_slug}}/terraform"]
         for file in folder.rglob("*.tf")
         for kind, _ in BILLED.findall(file.read_text(encoding="utf-8"))
     }
@@ -302,7 +304,7 @@ def test_alarms_are_as_many_as_terraform_makes(collection: Path) -> None:
     metrics = len(re.findall(r"^      metric +=", of_an_endpoint, re.MULTILINE))
     (in_one,) = re.findall(r"for_each = \{ (.*) \}$", of_an_endpoint, re.MULTILINE)
     assert metrics + in_one.count("=") == fixed.ENDPOINT_ALARMS
-    of_delivery = text("serverless-inference", "delivery/alarms.tf")
+    of_delivery = text("serverless-inference", "delivery/main.tf")
     (environments,) = re.findall(r"for_each = toset\(\[(.*)\]\)", of_delivery)
     assert fixed.DELIVERY_ALARMS["serverless_inference"] == 1 + len(environments.split(","))
     functions = re.findall(
