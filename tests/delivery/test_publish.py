@@ -113,8 +113,11 @@ def test_without_credentials_it_says_so_in_one_line(
 
 
 def test_the_module_can_be_run(repository: Path, collection: Path) -> None:
-    command = [sys.executable, "-m", "mlops_workbench.delivery", "--help"]
+    command = [sys.executable, "-m", "mlops_workbench", "publish", "--help"]
     done = subprocess.run(
-        command, capture_output=True, text=True, env={"PYTHONPATH": str(collection / "shared/parts/everywhere")}
+        command,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(collection / "shared/parts/everywhere")},
     )
     assert done.returncode == 0 and "BITBUCKET_TOKEN" in done.stdout and "examples:" in done.stdout
