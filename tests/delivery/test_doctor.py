@@ -1,4 +1,4 @@
-"""`python -m mlops_workbench doctor`: what it finds, in the sandbox, without a network, and with nothing installed."""
+"""`python -m mlops_workbench doctor`: in the sandbox, without a network, and with nothing installed."""
 
 import ast
 import json

@@ -12,14 +12,11 @@ from mlops_workbench.delivery import project
 
 
 @pytest.fixture
-def write(
-    tmp_path: Path, collection: Path, render: Callable[..., str], answers: dict[str, object]
-) -> Callable[..., Path]:
+def write(tmp_path: Path, generated: Path) -> Callable[..., Path]:
     """Writes the file as generated, with changes by dotted name."""
 
     def run(**changes: object) -> Path:
-        template = collection / "model-build/{{cookiecutter.project_slug}}/config/project.yaml"
-        document: dict[str, Any] = yaml.safe_load(render(template, answers))
+        document: dict[str, Any] = yaml.safe_load((generated / "config/project.yaml").read_text())
         for name, value in changes.items():
             *parents, last = name.split("__")
             place = document
