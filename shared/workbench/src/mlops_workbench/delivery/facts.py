@@ -1,16 +1,16 @@
-"""What is there: AWS, Bitbucket, Terraform and git are asked, nothing is changed."""
+"""What is there: AWS, Bitbucket, Terraform and git are asked, nothing is changed; and it in words."""
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from . import git, publish, secret, terraform
-from .aws import Session, client, code, plain_errors
+from configuration.errors import UserError
+
+from . import git, publish, terraform
+from .aws import Foundation, Session, client, code, find_foundation, plain_errors, secret_exists
 from .bitbucket import Cloud, DataCenter, Hosting, hosting
-from .errors import DeliveryError
-from .foundation import Foundation, parse
 from .project import Project
 
 TOKEN = "BITBUCKET_TOKEN"
@@ -59,13 +59,13 @@ def settings(environment: Mapping[str, str] = os.environ) -> tuple[str | None, s
     return environment.get(TOKEN) or None, ca_file
 
 
-def probe(project: Project, aws: Session, *, ask_bitbucket: bool) -> Facts:
-    """Asks everybody; what does not answer is a fact too."""
+def look(project: Project, aws: Session, *, bitbucket: bool) -> Facts:
+    """Asks everybody, Bitbucket only if that is wished; what does not answer is a fact too."""
     found = ask_aws(project, aws)
-    remote = ask_remote(project, found.foundation) if ask_bitbucket else None
+    remote = ask_remote(project, found.foundation) if bitbucket else None
     try:
         version, problem = terraform.version(), None
-    except DeliveryError as error:
+    except UserError as error:
         version, problem = None, str(error)
     return Facts(found, remote, version, problem, git.state(project.root))
 
@@ -78,7 +78,7 @@ def ask_aws(project: Project, aws: Session) -> Aws:
             try:
                 identity = client(aws, "sts").get_caller_identity()
             except NoCredentialsError:
-                raise DeliveryError(NO_CREDENTIALS) from None
+                raise UserError(NO_CREDENTIALS) from None
         found = found._replace(account=identity["Account"], caller=identity["Arn"])
         if found.account != project.shared_services:
             return found
@@ -94,7 +94,7 @@ def ask_aws(project: Project, aws: Session) -> Aws:
             published=publish.published_commit(s3, project, "main"),
         )
         with plain_errors("Secrets Manager"):
-            kept = foundation.webhook_url is not None and secret.exists(
+            kept = foundation.webhook_url is not None and secret_exists(
                 client(aws, "secretsmanager"), foundation, project
             )
         pipelines = client(aws, "codepipeline")
@@ -102,21 +102,8 @@ def ask_aws(project: Project, aws: Session) -> Aws:
             secret=kept,
             pipeline=_answers("CodePipeline", lambda: pipelines.get_pipeline(name=project.slug)),
         )
-    except DeliveryError as error:
+    except UserError as error:
         return found._replace(problem=str(error))
-
-
-def find_foundation(project: Project, aws: Session) -> Foundation | None:
-    """What the foundation says about itself; None when there is none."""
-    name = project.foundation_parameter
-    with plain_errors(f"parameter {name}"):
-        try:
-            answer = client(aws, "ssm").get_parameter(Name=name)
-        except ClientError as error:
-            if code(error) == "ParameterNotFound":
-                return None
-            raise
-    return parse(name, answer["Parameter"]["Value"])
 
 
 def ask_remote(project: Project, foundation: Foundation | None) -> Remote:
@@ -135,7 +122,7 @@ def ask_remote(project: Project, foundation: Foundation | None) -> Remote:
             connected=connected(place, project, foundation),
             commit=git.branch_commit(project.root, place.clone_url, "main", access),
         )
-    except DeliveryError as error:
+    except UserError as error:
         return found._replace(problem=str(error))
     return found
 
@@ -170,3 +157,66 @@ def _answers(what: str, call: Callable[[], object]) -> bool:
                 return False
             raise
     return True
+
+
+def console(project: Project) -> str:
+    """Where a browser shows the pipeline."""
+    domain = {"cn": "console.amazonaws.cn", "us-gov": "console.amazonaws-us-gov.com"}
+    partition = "us-gov" if project.region.startswith("us-gov-") else project.region.partition("-")[0]
+    host = domain.get(partition, "console.aws.amazon.com")
+    return f"https://{project.region}.{host}/codesuite/codepipeline/pipelines/{project.slug}/view?region={project.region}"
+
+
+def in_words(project: Project, facts: Facts) -> str:
+    """What was found, one line each."""
+    aws, remote = facts.aws, facts.remote
+    lines = [
+        *_account(aws),
+        ("foundation", "found" if aws.foundation else "not found"),
+        ("pipeline", f"{project.slug} exists" if aws.pipeline else "none yet"),
+        ("published", f"commit {aws.published[:8]} of main" if aws.published else "nothing yet"),
+        ("Terraform", facts.terraform or "not usable"),
+        ("git", _git_words(facts)),
+    ]
+    if remote is not None and remote.problem is None:
+        lines.append(("Bitbucket", "repository exists" if remote.repository else "no repository yet"))
+        lines.append(("", "connected to AWS" if remote.connected else "not connected to AWS yet"))
+    elif remote is not None:
+        lines.append(("Bitbucket", "not reached"))
+    return _table(lines)
+
+
+def account_in_words(aws: Aws) -> str:
+    """Whose account it is, and whether it is AWS's."""
+    return _table(_account(aws))
+
+
+def _account(aws: Aws) -> list[tuple[str, str]]:
+    lines = [("AWS", f"account {aws.account}, as {aws.caller}" if aws.account else "not reached")]
+    # A shell that was given to the sandbox stays so until it is closed, and looks like any other.
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
+        lines.append(("", f"not AWS itself: AWS_ENDPOINT_URL leads to {endpoint}"))
+    return lines
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
+    return "\n".join(f"  {name:<11} {words}" for name, words in lines)
+
+
+def pipeline_in_words(project: Project, codepipeline: Any) -> str:
+    """The stages and how they ended."""
+    with plain_errors(f"pipeline {project.slug}"):
+        stages = codepipeline.get_pipeline_state(name=project.slug)["stageStates"]
+    lines = [
+        f"  {stage['stageName']:<11} {stage.get('latestExecution', {}).get('status', 'not run yet')}"
+        for stage in stages
+    ]
+    return "\n".join([*lines, f"  {console(project)}"])
+
+
+def _git_words(facts: Facts) -> str:
+    state = facts.git
+    if state.commit is None:
+        return "no commit"
+    dirty = ", with changes that are in no commit" if state.dirty else ""
+    return f"commit {state.commit[:8]} of {state.branch or 'no branch'}{dirty}"
