@@ -79,7 +79,6 @@ def add_configuration(template: str, copy: Path) -> None:
             output_dir=folder,
             no_input=True,
             default_config=True,
-            accept_hooks=False,
         )
         shutil.copytree(Path(generated, "config"), copy / template / PROJECT / "config")
 
