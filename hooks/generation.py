@@ -60,8 +60,8 @@ def after(template: str, answers: dict[str, Any]) -> int:
     try:
         repository.main(answers)
     except (Exception, KeyboardInterrupt) as error:
-        failed = f"The files are generated; what was to follow failed: {error or 'interrupted'}"
-        print(failed, file=sys.stderr, flush=True)
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else error
+        print(f"The files are generated; what was to follow failed: {reason}", file=sys.stderr, flush=True)
     finally:
         os._exit(0)  # without Python's own last words, which fail where nobody reads them
 
