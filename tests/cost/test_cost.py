@@ -313,7 +313,7 @@ def test_alarms_are_as_many_as_terraform_makes(collection: Path) -> None:
     metrics = len(re.findall(r"^      metric +=", of_an_endpoint, re.MULTILINE))
     (in_one,) = re.findall(r"for_each = \{ (.*) \}$", of_an_endpoint, re.MULTILINE)
     assert metrics + in_one.count("=") == fixed.ENDPOINT_ALARMS
-    of_delivery = text("serverless-inference", "delivery/alarms.tf")
+    of_delivery = text("serverless-inference", "delivery/main.tf")
     (environments,) = re.findall(r"for_each = toset\(\[(.*)\]\)", of_delivery)
     assert fixed.DELIVERY_ALARMS["serverless_inference"] == 1 + len(environments.split(","))
     functions = re.findall(

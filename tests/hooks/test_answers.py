@@ -1,12 +1,13 @@
 """Each rule of an answer, and the line that names a broken one."""
 
-from types import ModuleType
 from typing import Any
 
 import botocore.session
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hooks import answers as rules
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.text("{%#\"'\\\n\ud800 a-1"),
@@ -30,35 +31,29 @@ KEYS = [
 ]
 
 
-def broken(pre_gen: ModuleType, answers: dict[str, Any], **changed: Any) -> list[str]:
-    return [problem.key for problem in pre_gen.problems({**answers, **changed})]
+def broken(answers: dict[str, Any], **changed: Any) -> list[str]:
+    return [problem.key for problem in rules.problems({**answers, **changed})]
 
 
-def test_a_slug_does_not_end_with_the_name_of_an_environment(
-    pre_gen: ModuleType, answers: dict[str, Any]
-) -> None:
+def test_a_slug_does_not_end_with_the_name_of_an_environment(answers: dict[str, Any]) -> None:
     # deployments may change what is named <slug>-staging or <slug>-production
     for slug in ("router-staging", "router-production"):
-        assert broken(pre_gen, answers, project_slug=slug) == ["project_slug"]
-    assert broken(pre_gen, answers, project_slug="staging-router") == []
+        assert broken(answers, project_slug=slug) == ["project_slug"]
+    assert broken(answers, project_slug="staging-router") == []
 
 
 @pytest.mark.parametrize("value", ["email-router", "A", "a--b", "x" * 63])
-def test_a_model_package_group_is_named_as_sagemaker_allows(
-    pre_gen: ModuleType, answers: dict[str, Any], value: str
-) -> None:
-    assert broken(pre_gen, answers, model_package_group=value) == []
+def test_a_model_package_group_is_named_as_sagemaker_allows(answers: dict[str, Any], value: str) -> None:
+    assert broken(answers, model_package_group=value) == []
 
 
 @pytest.mark.parametrize("value", ["", "-a", "a-", "a_b", "x" * 64, None, 7])
-def test_a_model_package_group_that_sagemaker_would_refuse(
-    pre_gen: ModuleType, answers: dict[str, Any], value: object
-) -> None:
-    assert broken(pre_gen, answers, model_package_group=value) == ["model_package_group"]
+def test_a_model_package_group_that_sagemaker_would_refuse(answers: dict[str, Any], value: object) -> None:
+    assert broken(answers, model_package_group=value) == ["model_package_group"]
 
 
-def test_the_default_answers_are_accepted(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
-    assert broken(pre_gen, answers) == []
+def test_the_default_answers_are_accepted(answers: dict[str, Any]) -> None:
+    assert broken(answers) == []
     assert set(KEYS) == answers.keys()
 
 
@@ -76,8 +71,8 @@ def test_the_default_answers_are_accepted(pre_gen: ModuleType, answers: dict[str
         ("bitbucket_project_key", "A_1"),
     ],
 )
-def test_accepted(pre_gen: ModuleType, answers: dict[str, Any], key: str, value: str) -> None:
-    assert broken(pre_gen, answers, **{key: value}) == []
+def test_accepted(answers: dict[str, Any], key: str, value: str) -> None:
+    assert broken(answers, **{key: value}) == []
 
 
 @pytest.mark.parametrize(
@@ -140,15 +135,15 @@ def test_accepted(pre_gen: ModuleType, answers: dict[str, Any], key: str, value:
         ],
     ],
 )
-def test_refused(pre_gen: ModuleType, answers: dict[str, Any], key: str, value: object) -> None:
-    assert broken(pre_gen, answers, **{key: value}) == [key]
+def test_refused(answers: dict[str, Any], key: str, value: object) -> None:
+    assert broken(answers, **{key: value}) == [key]
 
 
-def test_every_region_that_aws_has_is_accepted(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
+def test_every_region_that_aws_has_is_accepted(answers: dict[str, Any]) -> None:
     session = botocore.session.get_session()
     for partition in session.get_available_partitions():
         for region in session.get_available_regions("sagemaker", partition):
-            assert broken(pre_gen, answers, aws_region=region) == [], region
+            assert broken(answers, aws_region=region) == [], region
 
 
 @pytest.mark.parametrize(
@@ -163,22 +158,22 @@ def test_every_region_that_aws_has_is_accepted(pre_gen: ModuleType, answers: dic
     ],
 )
 def test_accounts_differ_unless_one_is_asked_for(
-    pre_gen: ModuleType, answers: dict[str, Any], single: bool, shared: str, production: str, keys: list[str]
+    answers: dict[str, Any], single: bool, shared: str, production: str, keys: list[str]
 ) -> None:
     changed = {
         "single_account": single,
         "shared_services_account_id": shared,
         "production_account_id": production,
     }
-    assert broken(pre_gen, answers, **changed) == keys
+    assert broken(answers, **changed) == keys
 
 
 @pytest.mark.parametrize("key", ["bitbucket_hosting", "register"])
 @pytest.mark.parametrize("value", ["", "yes", "server", 1, None, []])
 def test_choices_are_refused_when_they_are_none_of_those_offered(
-    pre_gen: ModuleType, answers: dict[str, Any], key: str, value: object
+    answers: dict[str, Any], key: str, value: object
 ) -> None:
-    assert broken(pre_gen, answers, **{key: value}) == [key]
+    assert broken(answers, **{key: value}) == [key]
 
 
 @pytest.mark.parametrize(
@@ -195,16 +190,14 @@ def test_choices_are_refused_when_they_are_none_of_those_offered(
     ],
 )
 def test_the_address_belongs_to_the_hosting(
-    pre_gen: ModuleType, answers: dict[str, Any], hosting: str, url: str, accepted: bool
+    answers: dict[str, Any], hosting: str, url: str, accepted: bool
 ) -> None:
     changed = {"bitbucket_hosting": hosting, "bitbucket_url": url}
-    assert broken(pre_gen, answers, **changed) == ([] if accepted else ["bitbucket_url"])
+    assert broken(answers, **changed) == ([] if accepted else ["bitbucket_url"])
 
 
 @pytest.mark.parametrize("region", ["ca-central-1", "ap-southeast-1", "us-isof-south-1"])
-def test_a_bucket_name_fills_63_characters_and_no_more(
-    pre_gen: ModuleType, answers: dict[str, Any], region: str
-) -> None:
+def test_a_bucket_name_fills_63_characters_and_no_more(answers: dict[str, Any], region: str) -> None:
     room = 63 - len(f"--{'1' * 12}-{region}")
     for longer, keys in ((0, []), (1, ["prefix"])):
         changed = {
@@ -212,29 +205,25 @@ def test_a_bucket_name_fills_63_characters_and_no_more(
             "project_slug": "s" * (room - 12),
             "prefix": "p" * (12 + longer),
         }
-        assert broken(pre_gen, answers, **changed) == keys
+        assert broken(answers, **changed) == keys
 
 
-def test_where_files_are_answered_a_bucket_s_name_says_the_environment_too(
-    pre_gen: ModuleType, answers: dict[str, Any]
-) -> None:
+def test_where_files_are_answered_a_bucket_s_name_says_the_environment_too(answers: dict[str, Any]) -> None:
     room = 63 - len(f"--production-{'1' * 12}-ca-central-1")
     for longer, keys in ((0, []), (1, ["prefix"])):
         changed = {"text_column": "comment", "project_slug": "s" * (room - 5 + longer), "prefix": "mlops"}
-        assert broken(pre_gen, answers, **changed) == keys
+        assert broken(answers, **changed) == keys
 
 
 @pytest.mark.parametrize(
     ("value", "keys"), [("comment", []), ("Text_2", []), ("", ["text_column"]), ("a b", ["text_column"])]
 )
-def test_a_column_s_name_is_one_word(
-    pre_gen: ModuleType, answers: dict[str, Any], value: str, keys: list[str]
-) -> None:
-    assert broken(pre_gen, answers, text_column=value) == keys
+def test_a_column_s_name_is_one_word(answers: dict[str, Any], value: str, keys: list[str]) -> None:
+    assert broken(answers, text_column=value) == keys
 
 
-def test_names_made_from_the_longest_slug_are_accepted_by_aws(pre_gen: ModuleType) -> None:
-    slug = "s" * pre_gen.SLUG_LIMIT
+def test_names_made_from_the_longest_slug_are_accepted_by_aws() -> None:
+    slug = "s" * rules.SLUG_LIMIT
     service = botocore.session.get_session().get_service_model("sagemaker")
     for operation, member in (
         ("CreatePipeline", "PipelineName"),
@@ -248,10 +237,8 @@ def test_names_made_from_the_longest_slug_are_accepted_by_aws(pre_gen: ModuleTyp
     assert len(f"{slug}-sagemaker") <= role.members["RoleName"].metadata["max"]
 
 
-def test_all_problems_come_at_once_each_with_key_rule_example_and_value(pre_gen: ModuleType) -> None:
-    report = pre_gen.report(
-        pre_gen.problems({"project_slug": "A\n", "aws_region": "moon", "prefix": "x" * 500})
-    )
+def test_all_problems_come_at_once_each_with_key_rule_example_and_value() -> None:
+    report = rules.report(rules.problems({"project_slug": "A\n", "aws_region": "moon", "prefix": "x" * 500}))
     first, slug, region, prefix, last = report.splitlines()
     assert "3 answers" in first and "again" in last
     assert slug == (
@@ -262,13 +249,13 @@ def test_all_problems_come_at_once_each_with_key_rule_example_and_value(pre_gen:
     assert prefix.endswith("... (502 characters)")
 
 
-def test_the_example_of_every_rule_keeps_the_rule(pre_gen: ModuleType) -> None:
-    for rule in pre_gen.RULES:
+def test_the_example_of_every_rule_keeps_the_rule() -> None:
+    for rule in rules.RULES:
         assert rule.accepts({"false": False}.get(rule.example, rule.example.strip("'"))), rule.key
 
 
 @settings(deadline=None)
 @given(answers=st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING))
-def test_no_answer_makes_the_check_itself_fail(pre_gen: ModuleType, answers: dict[str, Any]) -> None:
-    problems = pre_gen.problems(answers)
-    assert len(pre_gen.report(problems).splitlines()) == len(problems) + 2
+def test_no_answer_makes_the_check_itself_fail(answers: dict[str, Any]) -> None:
+    problems = rules.problems(answers)
+    assert len(rules.report(problems).splitlines()) == len(problems) + 2
