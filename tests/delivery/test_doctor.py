@@ -1,6 +1,7 @@
 """`python -m mlops_workbench doctor`: in the sandbox, without a network, and with nothing installed."""
 
 import ast
+import hashlib
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import yaml
 from bitbucket_data_center import BitbucketDataCenter
 from botocore.exceptions import ClientError
 
+from mlops_workbench import __version__
 from mlops_workbench.delivery.project import Project, load
 from mlops_workbench.doctor import cli, credentials, machine, network, organisation, programs
 from mlops_workbench.doctor.looking import (
@@ -29,7 +31,7 @@ from mlops_workbench.doctor.looking import (
     ok,
     problem,
 )
-from mlops_workbench.doctor.repository import configuration, package
+from mlops_workbench.doctor.repository import configuration, package, workbench
 from tests.delivery.conftest import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -140,6 +142,36 @@ def test_a_mistake_in_the_configuration_is_a_problem_with_its_place(
     assert [finding.text for finding in wrong] == [
         'config/model.yaml: training.epochs: expected a whole number, got "many"'
     ]
+
+
+def test_the_wheel_is_the_one_that_is_named_or_a_problem(
+    generate: Callable[..., Path], tmp_path: Path
+) -> None:
+    repository = generate(tmp_path)
+    (wheel,) = (repository / "wheels").iterdir()
+    content = wheel.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    good = workbench(repository)
+    assert good.state == "ok" and good.fix is None
+    assert good.text.startswith(f"workbench {__version__}: wheels/{wheel.name}, SHA-256 {digest}")
+
+    wheel.write_bytes(content[:-1] + b"!")
+    other = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    changed = workbench(repository)
+    assert changed.state == PROBLEM and f"expected SHA-256 {digest}" in changed.text
+    assert changed.text.endswith(f"got {other}")
+    wheel.write_bytes(content)
+
+    second = wheel.with_name("mlops_workbench-9.9.9-py3-none-any.whl")
+    second.write_bytes(content)
+    assert workbench(repository).text.endswith(f"got {wheel.name}, {second.name}")
+    second.unlink()
+    wheel.unlink()
+    missing = workbench(repository)
+    assert missing.state == PROBLEM and missing.text.endswith("got none")
+    assert missing.fix == "git checkout HEAD -- wheels requirements/workbench.txt"
+    (repository / "requirements/workbench.txt").write_text("# nothing\n")
+    assert "to name a wheel and its SHA-256, got none" in workbench(repository).text
 
 
 @pytest.mark.parametrize(
