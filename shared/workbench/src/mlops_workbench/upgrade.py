@@ -119,7 +119,7 @@ def state(root: Path) -> dict[str, Any]:
     path = root / STATE
     if not path.is_file():
         raise UpgradeError(
-            f"{path}: expected what cruft writes, found none; cruft link makes it where cookiecutter generated"
+            f"{path}: expected what cruft writes, found none; cruft link makes it, after cookiecutter"
         )
     return _read(path.read_text(encoding="utf-8"), str(path))
 
