@@ -93,12 +93,14 @@ def generate(template_repository: Path) -> Callable[..., Path]:
         into: Path,
         template: str | None = None,
         directory: str = TEMPLATE,
+        checkout: str | None = None,
         overwrite_if_exists: bool = False,
         **answers: object,
     ) -> Path:
         made = cookiecutter(
             template or str(template_repository),
             directory=directory,
+            checkout=checkout,
             output_dir=str(into),
             overwrite_if_exists=overwrite_if_exists,
             no_input=True,
