@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from model_build.predict import lines
+from model_build.local import lines
 from model_build.results import Result, summary
 
 ARN = "arn:aws:sagemaker:ca-central-1:111111111111:model-package/router/3"
