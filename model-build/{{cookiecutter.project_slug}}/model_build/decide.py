@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import botocore.exceptions
 
-from configuration.asking import agreed
+from configuration.command_line import agreed
 from configuration.errors import UserError
 
 from . import versions
