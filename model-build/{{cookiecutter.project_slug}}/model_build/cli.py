@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from configuration.console import show_what_can_be_shown
+from configuration.command_line import show_what_can_be_shown
 from configuration.errors import UserError
 
 from . import aws, decide, images, lineage, pipeline, wheels

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from configuration.asking import agreed
+from configuration.command_line import agreed
 from configuration.errors import UserError
 
 from . import aws, registry

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from configuration import load as files
+from configuration import files
 from configuration import project as projects
 from configuration.errors import ConfigError, UserError
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
-from configuration.sections import Section
+from configuration.files import Section
 
 Metric = Literal[
     "accuracy",

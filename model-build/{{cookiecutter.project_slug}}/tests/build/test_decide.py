@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from configuration import asking
+from configuration import command_line
 from model_build import cli, decide, lineage, registry, results
 from model_build.load import load
 from model_build.local import sandbox
@@ -107,7 +107,7 @@ def versions(repository: Path) -> Path:
 @pytest.fixture
 def run(versions: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator:
     """Runs a command in the sandbox; returns its exit status and what it printed."""
-    monkeypatch.delenv(asking.YES, raising=False)
+    monkeypatch.delenv(command_line.YES, raising=False)
 
     def command(*arguments: str) -> tuple[int, str]:
         status = cli.main(["--root", str(versions), *arguments, "--local"])
