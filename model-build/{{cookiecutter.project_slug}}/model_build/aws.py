@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from configuration.errors import UserError
 
@@ -20,17 +20,10 @@ class Clients(NamedTuple):
 
 
 def session(region: str) -> Any:
-    """A boto3 session with the credentials of whoever runs this.
+    """A boto3 session with the credentials of whoever runs this."""
+    import boto3  # 0.2 s, and most commands need none
 
-    Raises:
-        UserError: AWS_PROFILE names a profile that this machine has not.
-    """
-    import boto3  # 0.2 s: most commands need none
-
-    try:
-        return boto3.Session(region_name=region)
-    except ProfileNotFound as error:
-        raise UserError(f"AWS settings: {error}: choose another with AWS_PROFILE, or unset it") from error
+    return boto3.Session(region_name=region)
 
 
 def caller(own: Any, account: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from configuration.command_line import Finding
 from configuration.errors import UserError
 
 from . import arguments, aws, images, wheels
@@ -34,19 +35,6 @@ _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 _KEY = "config/model.yaml: data"
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the default of 128 KiB is shorter than some emails
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        good: True: in order; False: the run would fail; None: could not be looked at from here.
-        text: what was found, for a person.
-    """
-
-    good: bool | None
-    text: str
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,61 +11,34 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from configuration.command_line import show_what_can_be_shown
+from configuration.command_line import YES, CommandLine, shown
 from configuration.errors import UserError
 
-from . import aws, decide, images, lineage, pipeline, wheels
-from . import check as checks
+from . import aws, check, decide, images, lineage, pipeline, wheels
 from .aws import Clients
 from .config import Settings
 from .definition import build
 from .load import SCHEMA_FILE, json_schema, load
 
-Command = Callable[[Settings, argparse.Namespace], int]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0 only if it did what it was asked to."""
-    show_what_can_be_shown()
-    options = _parser().parse_args(arguments)
-    try:
-        command: Command = options.command
-        return command(load(options.root.absolute()), options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `… | head`
-        sys.stderr.close()
-        return 0
+    """Runs one command; the exit status is 0 only if it did what it was asked to."""
+    return commands().run(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m model_build",
-        description="Train, evaluate and register a text classifier, on Amazon SageMaker or on this machine.",
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(command=command)
-        return sub
-
-    add("check", _check, "is the configuration right, and is the data there?")
-    add("describe", _describe, "what will run, on what")
-    definition = add("definition", _definition, "print the SageMaker pipeline definition (JSON)")
-    definition.add_argument("--output", type=Path, help="write it to this file")
-    pins = add("pins", _pins, f"write the index's hashes into {wheels.FILE}, and serving_image's")
+def commands() -> CommandLine[Settings]:
+    """All commands."""
+    about = "Train, evaluate and register a text classifier, on Amazon SageMaker or on this machine."
+    line = CommandLine("model_build", about, load)
+    line.add("check", _check, "is the configuration right, and is the data there?")
+    line.add("describe", _describe, "what will run, on what")
+    defines = line.add("definition", _definition, "print the SageMaker pipeline definition (JSON)")
+    defines.add_argument("--output", type=Path, help="write it to this file")
+    pins = line.add("pins", _pins, f"write the index's hashes into {wheels.FILE}, and serving_image's")
     pins.add_argument("--check", action="store_true", help="only say whether they are those in the file")
-    add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/model.yaml")
-    local = add("local", _local, "run the pipeline on this machine, in the sandbox")
-    run = add("run", _run, "create or update the pipeline on SageMaker, start it and follow it")
+    line.add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/model.yaml")
+    local = line.add("local", _local, "run the pipeline on this machine, in the sandbox")
+    run = line.add("run", _run, "create or update the pipeline on SageMaker, start it and follow it")
     run.add_argument(
         "--no-wait",
         action="store_true",
@@ -79,13 +52,15 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME=VALUE",
             help="a pipeline parameter for this run",
         )
-    status = add("status", _status, "the latest runs and model versions")
+    status = line.add("status", _status, "the latest runs and model versions")
     status.add_argument("--local", action="store_true", help="those of the sandbox instead of AWS")
     status.add_argument("--most", type=int, default=5, help="how many (default: 5)")
-    compare = add("compare", _compare, "a version beside the live one: figures, classes, what is different")
-    approve = add("approve", _approve, "approve a version, after a look at it beside the live one")
-    reject = add("reject", _reject, "reject a version, the live one too: the one before it comes back")
-    trace = add("lineage", _lineage, "from an answer or a version back to commit, data and people")
+    compare = line.add(
+        "compare", _compare, "a version beside the live one: figures, classes, what is different"
+    )
+    approve = line.add("approve", _approve, "approve a version, after a look at it beside the live one")
+    reject = line.add("reject", _reject, "reject a version, the live one too: the one before it comes back")
+    trace = line.add("lineage", _lineage, "from an answer or a version back to commit, data and people")
     trace.add_argument(
         "subject",
         nargs="?",
@@ -97,23 +72,19 @@ def _parser() -> argparse.ArgumentParser:
             "version", nargs="?", type=int, help="its number (default: the newest that waits for approval)"
         )
     for sub in (approve, reject):
-        sub.add_argument("--yes", action="store_true", help="do not ask (or MLOPS_YES=1)")
+        sub.add_argument("--yes", action="store_true", help=f"do not ask (or {YES}=1)")
     approve.add_argument("--comment", default="", help="why; kept with the decision")
     reject.add_argument("--reason", required=True, help="why; kept with the decision")
     for sub in (compare, approve, reject, trace):
         sub.add_argument("--local", action="store_true", help="in the sandbox of `make local` instead of AWS")
-    predict = add("predict", _predict, "ask the newest model of the sandbox about texts in a file")
+    predict = line.add("predict", _predict, "ask the newest model of the sandbox about texts in a file")
     predict.add_argument("file", type=Path, help="JSON Lines: texts, or objects with the text columns")
     predict.add_argument("--model", metavar="VERSION", type=int, help="this version instead of the newest")
-    return parser
+    return line
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
-    findings = checks.check(settings, _s3_or_none(settings))
-    marks = {True: "ok     ", False: "PROBLEM", None: "note   "}
-    for finding in findings:
-        print(f"{marks[finding.good]}  {finding.text}")
-    return 1 if any(finding.good is False for finding in findings) else 0
+    return shown(check.check(settings, _s3_or_none(settings)))
 
 
 def _describe(settings: Settings, _: argparse.Namespace) -> int:
@@ -253,7 +224,7 @@ def _workbench() -> Iterator[None]:
 
 
 def _stop_on_problems(settings: Settings, s3: Any | None) -> None:
-    problems = [finding.text for finding in checks.check(settings, s3) if finding.good is False]
+    problems = [finding.text for finding in check.check(settings, s3) if finding.good is False]
     if problems:
         raise UserError("\n".join(problems))
 
