@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configuration.console import show_what_can_be_shown
+from configuration.command_line import show_what_can_be_shown
 from configuration.errors import UserError
 
 from . import fixed

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from configuration.asking import agreed
-from configuration.console import show_what_can_be_shown
+from configuration.command_line import agreed, show_what_can_be_shown
 from configuration.errors import UserError
 
 from . import facts, publish, register, unregister

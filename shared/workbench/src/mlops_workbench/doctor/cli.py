@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Sequence
 
-from configuration.console import show_what_can_be_shown
+from configuration.command_line import show_what_can_be_shown
 
 from . import machine, network, programs, repository
 from .looking import (

@@ -1,4 +1,4 @@
-"""Reads a configuration file and turns every problem into `file: key: expected …, got …`."""
+"""A configuration file as checked data; every problem becomes a line `file: key: expected …, got …`."""
 
 import difflib
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 # pydantic's error types -> what was expected, in the reader's words
@@ -37,6 +37,15 @@ _EXPECTED = {
 }
 
 _M = TypeVar("_M", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A mapping in a configuration file: unknown keys are refused, values are not changed later.
+
+    A docstring below a key is its description in the JSON Schema, which editors show.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,6 +1,11 @@
-"""Environment variables of a model's container: names that do no harm, values that are no secrets."""
+"""Settings that everything has in which a model answers: its container's variables, and `watching:`."""
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from configuration.files import Section
 
 MOST_VARIABLES, LONGEST_VARIABLE = 100, 1024  # botocore: EnvironmentMap, EnvironmentValue
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -13,8 +18,32 @@ _RESERVED = re.compile(
 )
 
 
+def _one_day_field(cron: str) -> str:
+    """[read] Of day of month and day of week one must be `?` (cron expressions of EventBridge)."""
+    fields = cron.removeprefix("cron(").removesuffix(")").split()
+    if (fields[2] == "?") == (fields[4] == "?"):
+        raise ValueError("? as either the third field (day of month) or the fifth (day of week)")
+    return cron
+
+
+Cron = Annotated[str, StringConstraints(pattern=r"^cron\(\S+( \S+){5}\)$"), AfterValidator(_one_day_field)]
+
+
+class Watching(Section):
+    """What is answered, as figures without texts, compared with the training data."""
+
+    days: Annotated[int, Field(ge=1, le=30)] = 7
+    """The last days, whose answers are compared with the training data."""
+    texts: Annotated[int, Field(ge=1)] = 200
+    """With fewer texts than this there is no verdict."""
+    drift: Annotated[float, Field(gt=0, le=10)] = 0.2
+    """Alarm above this: population stability index, less what chance explains; 0.1 is little, 0.25 much."""
+    schedule: Cron = "cron(0 5 * * ? *)"
+    """When they are compared: cron(minutes hours day month weekday year), in UTC."""
+
+
 def harmless(variables: dict[str, str]) -> dict[str, str]:
-    """The variables; for a field validator of pydantic.
+    """A container's environment variables, if their names do no harm and their values are no secrets.
 
     Raises:
         ValueError: there are too many, or one of them breaks the container or shows a secret.
