@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configuration.asking import agreed
+from configuration.command_line import agreed
 
 STATE = ".cruft.json"
 
