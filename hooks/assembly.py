@@ -201,3 +201,7 @@ def wheel_content() -> bytes:
 def digest(data: bytes) -> str:
     """A SHA-256 as wheels write it: base64 for URLs, without padding."""
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+if __name__ == "__main__":  # the hash that the release's notes carry: python -m hooks.assembly
+    print(f"{wheel_name()}  SHA-256 {hashlib.sha256(wheel_content()).hexdigest()}")

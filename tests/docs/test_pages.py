@@ -73,7 +73,9 @@ def test_every_environment_variable_has_a_line():
 
 
 @pytest.mark.parametrize(
-    "page", docs_blocks.pages(), ids=lambda page: page.relative_to(COLLECTION).as_posix()
+    "page",
+    [*docs_blocks.pages(), COLLECTION / "docs/llms.txt"],
+    ids=lambda page: page.relative_to(COLLECTION).as_posix(),
 )
 def test_every_link_of_a_page_leads_to_a_file(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)

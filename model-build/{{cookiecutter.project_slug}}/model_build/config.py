@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self, cast
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from configuration import project
-from configuration.sections import Section
+from configuration.files import Section
 
 from .targets import (
     METRICS_OF_ONE,
