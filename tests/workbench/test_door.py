@@ -53,7 +53,7 @@ def test_its_help_lists_every_command(generated: Path, wheel: Path, bare: Path) 
     assert done.returncode == 0, done.stderr
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert listed == list(COMMANDS)
-    assert listed == ["register", "unregister", "publish", "status", "doctor", "cost", "sandbox"]
+    assert listed == ["register", "unregister", "publish", "status", "doctor", "cost", "tidy", "sandbox"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -146,7 +146,7 @@ def test_make_calls_it(repository: Path, wheel: Path) -> None:
         for command in COMMANDS
         if f"$(DELIVERY) {command}" in text or f"mlops_workbench {command}" in text
     }
-    assert {"register", "unregister", "publish", "doctor", "cost"} <= called
+    assert {"register", "unregister", "publish", "doctor", "cost", "tidy"} <= called
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a program that is a shell script")

@@ -36,8 +36,8 @@ Afterwards: git add --all && git commit. The exit status is 1 when something sto
 
 examples:
   make tidy
-  python -m mlops_workbench.upgrade                 the same where there is no make
-  python -m mlops_workbench.upgrade --from v1.2     beside this version of the template
+  python -m mlops_workbench tidy                 the same where there is no make
+  python -m mlops_workbench tidy --from v1.2     beside this version of the template
 """
 
 
@@ -297,7 +297,7 @@ def _where(path: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mlops_workbench.upgrade",
+        prog="python -m mlops_workbench tidy",
         description="Remove what an older template had and the one of the last `cruft update` has not.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -313,7 +313,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
