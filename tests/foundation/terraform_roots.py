@@ -18,7 +18,6 @@ from mlops_workbench.sandbox.access.documents import parse
 from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
 from mlops_workbench.sandbox.access.patterns import context_of
 from mlops_workbench.sandbox.access.principals import of_role
-
 from tests.terraform_environment import cli_environment
 
 FOUNDATION = Path(__file__).resolve().parents[2] / "shared/foundation"

@@ -341,6 +341,7 @@ def test_the_artefact_answers_behind_the_handler_as_pytorch_does(
 @pytest.mark.slow
 def test_the_steps_pass_their_own_tests_of_the_artefact(wheels: Path, container_python: Path) -> None:
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
+    options += ["-o", "tmp_path_retention_policy=failed"]
     done = subprocess.run(
         [container_python, "-m", "pytest", *options, TEMPLATE / "tests/steps/test_artefact.py"],
         env={**os.environ, "ONNX_WHEELS": str(wheels)},

@@ -45,6 +45,7 @@ def test_the_steps_pass_their_own_tests(
     names = ("train", "train_speed", "train_targets", "inference", "evaluate")
     tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in names]
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
+    options += ["-o", "tmp_path_retention_policy=failed"]
     done = subprocess.run(
         [container_python, "-m", "pytest", *options, *tests],
         env=overlay[version],

@@ -21,9 +21,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox, alarms, events
 from mlops_workbench.sandbox.jobs import Images
-
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import Environment, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED

@@ -1,8 +1,9 @@
 """Is everything there that a deployment needs? Answers on a laptop, before a push."""
 
+from configuration.command_line import Finding
 from configuration.errors import UserError
 from release.environments import ENVIRONMENTS, PRODUCTION, STAGING
-from release.findings import Finding, newest_model
+from release.registry import newest_model
 
 from . import definition, local_file, package, report, retarget
 from .config import Settings

@@ -3,10 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from configuration.asking import YES
-from release import findings, question, watched
+from configuration.command_line import YES, CommandLine, say, shown
+from release import question, watched
 from release.build import sign_in
-from release.command_line import CommandLine, say
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import check, results, run, stages, status, submit
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def commands() -> CommandLine[Settings]:
     """All commands."""
-    line = CommandLine("batch_inference", "Answer files with the newest approved model.", EXAMPLES, load)
+    line = CommandLine("batch_inference", "Answer files with the newest approved model.", load, EXAMPLES)
     line.add("check", _check, "is the configuration right, and does the pipeline's definition build?")
     line.add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/transform.yaml")
     line.add("status", _status, "what is live, which model answers, what waits for an answer")
@@ -52,7 +51,7 @@ def commands() -> CommandLine[Settings]:
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
-    return findings.shown(check.check(settings))
+    return shown(check.check(settings))
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:

@@ -10,11 +10,10 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from configuration import project
-from configuration.sections import Section
-from configuration.variables import harmless
+from configuration.files import Section
 from release.environments import PRODUCTION, STAGING
 from release.place import account_of
-from release.watching_settings import Watching
+from release.settings import Watching, harmless
 
 from .scripts import AddedNames, added_columns
 

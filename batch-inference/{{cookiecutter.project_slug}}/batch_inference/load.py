@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from configuration import load as files
+from configuration import files
 from configuration import project as projects
 from configuration.errors import ConfigError
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from configuration import project
-from configuration.sections import Section
+from configuration.files import Section
 from evaluation.metrics import EpochMetric, GateMetric, MarginMetric, names
 from training.settings import HYPERPARAMETERS, ClassWeights, Precision, Runtime, Truncation
 

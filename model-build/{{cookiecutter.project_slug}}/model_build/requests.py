@@ -15,11 +15,7 @@ from . import arguments, card
 from .assets import CODE_ARCHIVE
 from .config import Processing, ProjectConfig, Settings
 from .images import Images
-from .live import COMMIT as LIVE_COMMIT
-from .live import MODEL as LIVE_MODEL
-from .live import PACKAGE as LIVE_PACKAGE
-from .live import REPORT as LIVE_REPORT
-from .live import SETTINGS as LIVE_SETTINGS
+from .registry import LIVE_COMMIT, LIVE_MODEL, LIVE_PACKAGE, LIVE_REPORT, LIVE_SETTINGS
 
 Request = dict[str, Any]
 
@@ -73,7 +69,7 @@ def evaluate(
         model_uri: of the new model's archive.
         test_uri: of the test set.
         beside: what else is read about the new model: input name -> S3 URI.
-        live: the parameters of live.py by their names.
+        live: the parameters that say what is live (registry.py), by their names.
         runs: gives the S3 URI of an output.
         instance_type: of the machine.
     """

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
-from configuration.sections import Section
+from configuration.files import Section
 from evaluation.metrics import GateMetric
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -64,7 +64,7 @@ def _form(acceptance: Any) -> str:
     return "[of each target]" if deeper else "[of the target]"
 
 
-# The tags are part of an error's place, where configuration/load.py leaves out what is in brackets.
+# The tags are part of an error's place, where configuration/files.py leaves out what is in brackets.
 Acceptance = Annotated[
     Annotated[Thresholds, Tag("[of the target]")]
     | Annotated[dict[Name, Thresholds], Tag("[of each target]")],

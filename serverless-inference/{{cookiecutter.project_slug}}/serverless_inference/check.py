@@ -1,7 +1,8 @@
 """Is everything there that a deployment needs? Answers on a laptop, before a push."""
 
+from configuration.command_line import Finding
 from release.environments import ENVIRONMENTS
-from release.findings import Finding, newest_model
+from release.registry import newest_model
 
 from .config import Environment, Settings
 from .load import ENDPOINT_FILE

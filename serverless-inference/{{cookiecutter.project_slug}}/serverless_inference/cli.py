@@ -3,10 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from configuration.asking import YES, agreed
-from release import findings, question, registry, watched
+from configuration.command_line import YES, CommandLine, agreed, say, shown
+from release import question, registry, watched
 from release.build import sign_in
-from release.command_line import CommandLine, say
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import check, invoke, rollback, run, stages, status
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def commands() -> CommandLine[Settings]:
     """All commands."""
     about = "Serve the newest approved model from a serverless endpoint."
-    line = CommandLine("serverless_inference", about, EXAMPLES, load)
+    line = CommandLine("serverless_inference", about, load, EXAMPLES)
     line.add("check", _check, "is the configuration right, and which version would be deployed?")
     line.add("schema", _schema, f"write {SCHEMA_FILE}, which editors use to check config/endpoint.yaml")
     line.add("status", _status, "what is live, what is approved, what waits for an answer")
@@ -58,7 +57,7 @@ def commands() -> CommandLine[Settings]:
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
-    return findings.shown(check.check(settings))
+    return shown(check.check(settings))
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:

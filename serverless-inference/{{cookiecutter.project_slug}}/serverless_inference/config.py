@@ -16,10 +16,9 @@ from pydantic import (
 )
 
 from configuration import project
-from configuration.sections import Section
-from configuration.variables import harmless
+from configuration.files import Section
 from release.place import account_of
-from release.watching_settings import Cron, Watching
+from release.settings import Cron, Watching, harmless
 
 # [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
 LONGEST_ANSWER_MS = 60_000

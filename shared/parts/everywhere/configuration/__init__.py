@@ -1,1 +1,1 @@
-"""What configuration files of every repository have in common: reading them, and `config/project.yaml`."""
+"""What every repository has in common: configuration files, `config/project.yaml`, and the command line."""

@@ -1,5 +1,7 @@
 """Errors that are a person's to mend: shown as lines of text, never as a traceback."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 

@@ -1,7 +1,7 @@
 """`config/project.yaml` as checked data: who and where.
 
 Each template adds the keys that only it has in a class of its own. Terraform (terraform/delivery) and
-registering (delivery/) read the same file.
+registering (`make register`) read the same file.
 """
 
 from typing import Annotated, ClassVar
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import botocore.session
 from pydantic import Field, StringConstraints, field_validator
 
-from .sections import Section
+from .files import Section
 
 FILE = "config/project.yaml"
 
@@ -17,7 +17,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
 _KmsKeyArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key/.+$")]
 
-#: What the patterns of this file mean, by key: for messages (load.read)
+#: What the patterns of this file mean, by key: for messages (files.read)
 MEANINGS = {
     "kms_key_arn": "the ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID), or null",
     "shared_services": "an AWS account id: 12 digits in quotes",

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.asking import agreed
+from configuration.command_line import agreed
 from configuration.errors import UserError
 
 from .aws import Session, code, plain_errors

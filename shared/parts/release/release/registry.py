@@ -5,11 +5,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from configuration.command_line import Finding
 from configuration.errors import UserError
+from configuration.project import ProjectConfig
 
-from .aws import code, plain_errors
+from .aws import Session, caller, code, plain_errors, session
 
 APPROVED = "Approved"
 
@@ -127,6 +129,36 @@ def archive_problem(s3: Any, package: Package) -> str | None:
         f"{package.arn}: expected its archive at {package.data_url}, found nothing there. "
         f"Reject version {package.number}, or bring the object back (old versions are kept for 90 days)"
     )
+
+
+def newest_model(project: ProjectConfig, group: str, *, file: str) -> Finding:
+    """Whether a version of the group that `file` names is approved and complete, as far as one may look."""
+    what = f"model package group {group}"
+    try:
+        own = _session_or_none(project)
+        if own is None:
+            return Finding(None, f"{what}: not looked at, as there are no AWS credentials")
+        found = caller(own)
+        wanted = project.accounts.shared_services
+        if found.account != wanted:
+            text = f"not looked at, as the AWS credentials are account {found.account}'s and not {wanted}'s"
+            return Finding(None, f"{what}: {text}")
+        package = newest_approved(own.client("sagemaker"), group, file=file)
+        if package is None:
+            return Finding(None, f"{what}: no version is approved yet: nothing to deploy")
+        if problem := archive_problem(own.client("s3"), package):
+            return Finding(False, problem)
+    except UserError as error:
+        return Finding(False, str(error))
+    return Finding(True, f"{what}: version {package.number} is the newest approved one")
+
+
+def _session_or_none(project: ProjectConfig) -> Session | None:
+    try:
+        found = session(project.region)
+        return found if found.get_credentials() else None
+    except BotoCoreError as error:  # e.g. AWS_PROFILE names a profile that does not exist
+        raise UserError(f"AWS credentials: {error}") from error
 
 
 def _place(sagemaker: Any) -> str:

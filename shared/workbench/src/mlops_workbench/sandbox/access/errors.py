@@ -7,5 +7,5 @@ class AccessDenied(Exception):
     """A principal may not do what it asked for; the message is the one that AWS gives."""
 
 
-class PolicyError(ValueError):
-    """A policy document that IAM would not accept."""
+class PolicyError(AccessDenied):
+    """A policy document that IAM would not accept: what it would say is not known, so it allows nothing."""

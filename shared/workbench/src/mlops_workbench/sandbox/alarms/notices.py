@@ -20,7 +20,8 @@ from botocore.exceptions import ClientError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, MetricDataQuery
 
 from mlops_workbench.sandbox import events
-from mlops_workbench.sandbox.events import callers, grants, work
+from mlops_workbench.sandbox.access import admission
+from mlops_workbench.sandbox.events import callers, work
 from mlops_workbench.sandbox.gate import STATE
 
 logger = logging.getLogger("mlops_workbench.sandbox.alarms")
@@ -103,7 +104,7 @@ def _publish(
     _, _, service, region, account = topic.split(":")[:5]
     why: str | None = f"the sandbox's alarms act on topics, not on {service}"
     if service == "sns":
-        why = grants.refusal(topic, PRINCIPAL, "sns:Publish", alarm.alarm_arn, backend.account_id) or None
+        why = admission.refusal(topic, PRINCIPAL, "sns:Publish", alarm.alarm_arn, backend.account_id) or None
     if why is None:
         try:
             callers.as_account("sns", account, region).publish(

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction, lambda_backends
-from moto.iam.models import iam_backends
 from werkzeug.exceptions import HTTPException
 
 from mlops_workbench.sandbox.access.errors import AccessDenied
+from mlops_workbench.sandbox.access.trust import find_role
 from mlops_workbench.sandbox.jobs.context import JobContext
 from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs.images import Images
@@ -136,8 +136,7 @@ def function_environment(function: LambdaFunction) -> dict[str, str]:
     from mlops_workbench.sandbox.server import current
 
     region = function.region
-    roles = iam_backends[function.account_id]["aws"].roles.values()
-    if any(role.arn == function.role for role in roles):
+    if find_role(function.role):
         return role_environment(function.role, "lambda.amazonaws.com", region, function.function_name)
     return credentials.environment(function.account_id, region, current().endpoint_url)
 

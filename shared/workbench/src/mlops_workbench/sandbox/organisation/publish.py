@@ -74,17 +74,17 @@ def publish(organisation: Organisation, commit: Commit, say: Say = print) -> Non
     if commit.changed:
         say(f"notice: {commit.folder} has changes that commit {commit.id[:7]} does not have")
     python = commit.folder / ".venv-delivery/bin/python"
-    if (commit.folder / "delivery/__main__.py").is_file() and python.is_file():
-        say(f"{python.parent.parent.name}: python -m mlops_workbench.delivery publish")
+    if (commit.folder / "requirements/workbench.txt").is_file() and python.is_file():
+        say(f"{python.parent.parent.name}: python -m mlops_workbench publish")
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         done = subprocess.run(
-            [str(python), "-m", "mlops_workbench.delivery", "publish"],
+            [str(python), "-m", "mlops_workbench", "publish"],
             cwd=commit.folder,
             env={**own, **organisation.environment()},
             check=False,
         )
         if done.returncode:
-            raise SandboxError(f"{commit.folder}: python -m mlops_workbench.delivery publish ended with {done.returncode}")
+            raise SandboxError(f"{commit.folder}: python -m mlops_workbench publish ended with {done.returncode}")
         return
     body = io.BytesIO(_archive(commit))
     key = known.get("kms_key_arn")

@@ -19,7 +19,7 @@ def call(
     api: Api, route_key: str, context: payloads.Context, event: dict[str, Any]
 ) -> tuple[payloads.Answer, str]:
     """Return the answer to a request, and for the access log what went wrong or ""."""
-    from mlops_workbench.sandbox.events import grants
+    from mlops_workbench.sandbox.access import admission
 
     function_arn, problem = _function_arn(api, route_key)
     if problem:
@@ -30,7 +30,7 @@ def call(
         f"arn:aws:execute-api:{context.region}:{context.account}:{context.api_id}/{context.stage}/{route}"
     )
     action = "lambda:InvokeFunction"
-    if why := grants.refusal(function_arn, PRINCIPAL, action, source, context.account):
+    if why := admission.refusal(function_arn, PRINCIPAL, action, source, context.account):
         return payloads.message(500, "Internal Server Error"), why
     return _invoke(_find(function_arn), event)
 

@@ -30,10 +30,10 @@ _put_in_group = LogGroup.put_subscription_filter
 
 def _refusal(account: str, region: str, group: str, function_arn: str) -> str:
     # Imported here: deliveries need the patched moto.
-    from mlops_workbench.sandbox.events import grants
+    from mlops_workbench.sandbox.access import admission
 
     source = f"arn:aws:logs:{region}:{account}:log-group:{group}:*"
-    return grants.refusal(function_arn, PRINCIPAL, "lambda:InvokeFunction", source, account)
+    return admission.refusal(function_arn, PRINCIPAL, "lambda:InvokeFunction", source, account)
 
 
 def put_subscription_filter(

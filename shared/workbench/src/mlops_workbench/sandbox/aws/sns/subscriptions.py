@@ -29,13 +29,13 @@ def install() -> None:
         self: Subscription, message: str, message_id: str, subject: str | None = None, **more: Any
     ) -> None:
         # Imported here: the policies are read from the installed moto.
-        from mlops_workbench.sandbox.events import grants
+        from mlops_workbench.sandbox.access import admission
 
         if self.protocol in ("http", "https"):
             return
         if self.protocol in _ACTIONS:
             action, arn = _ACTIONS[self.protocol], self.endpoint
-            if why := grants.refusal(arn, PRINCIPAL, action, self.topic.arn, self.topic.account_id):
+            if why := admission.refusal(arn, PRINCIPAL, action, self.topic.arn, self.topic.account_id):
                 logger.warning("topic %s: %s", self.topic.name, why)
                 return
         raw = self.attributes.get("RawMessageDelivery")
