@@ -8,8 +8,8 @@ from types import ModuleType
 COLLECTION = Path(__file__).resolve().parents[2]
 
 
-def texts(template: str) -> ModuleType:
-    path = COLLECTION / template / "{{cookiecutter.project_slug}}/steps/texts.py"
+def texts(template: str, name: str) -> ModuleType:
+    path = COLLECTION / template / "{{cookiecutter.project_slug}}/steps" / name
     spec = importlib.util.spec_from_file_location(f"texts_of_{template}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -18,7 +18,7 @@ def texts(template: str) -> ModuleType:
 
 
 def test_every_character_is_empty_for_both_or_for_none() -> None:
-    batch, model = texts("batch-inference"), texts("model-build")
+    batch, model = texts("batch-inference", "texts.py"), texts("model-build", "serving/texts.py")
     for number in range(sys.maxunicode + 1):
         character = chr(number)
         assert batch.is_empty(character) == (model.clean(character) == ""), hex(number)
