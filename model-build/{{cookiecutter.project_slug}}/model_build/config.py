@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from configuration import project
 from configuration.files import Section
+from data.settings import FRACTIONS, MAX_BAD_LABEL_SHARE, PHONE_REGION, SEED
 from evaluation.metrics import EpochMetric, GateMetric, MarginMetric, names
 from training.settings import HYPERPARAMETERS, ClassWeights, Precision, Runtime, Truncation
 
@@ -70,7 +71,7 @@ class Redact(Section):
     """Numbers of payment cards, by their check digit; <CARD>."""
     ibans: bool = False
     """Bank accounts, by their check digits; <IBAN>."""
-    phone_region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "CA"
+    phone_region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = PHONE_REGION
     """The country of phone numbers that name none, in two capital letters."""
 
     @model_validator(mode="after")
@@ -106,7 +107,7 @@ class Data(Section):
     """Rows of one group (a conversation, a customer) stay in one set; null: none."""
     test_source: _Text | None = None
     """A ready-made test file or folder; then `split.test` must be 0."""
-    max_bad_label_share: _Share = 0.01
+    max_bad_label_share: _Share = MAX_BAD_LABEL_SHARE
     """Share of rows with a missing or contradictory label to accept; they are dropped."""
     redact: Redact | None = None
     """Personal data to replace before anything else reads a text; null: none."""
@@ -147,13 +148,13 @@ class Data(Section):
 class Split(Section):
     """Shares of the rows for each set."""
 
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    train: Annotated[float, Field(gt=0, lt=1)] = FRACTIONS["train"]
     """To learn from."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation: Annotated[float, Field(gt=0, lt=1)] = FRACTIONS["validation"]
     """To decide when to stop, and for calibration."""
-    test: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    test: Annotated[float, Field(ge=0, lt=1)] = FRACTIONS["test"]
     """To measure on; 0 with `data.test_source`."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = SEED
     """The same seed and data give the same sets."""
 
     @model_validator(mode="after")

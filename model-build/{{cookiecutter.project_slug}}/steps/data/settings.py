@@ -6,16 +6,24 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from failure import StepError, listed
 from serving.redact import PLACEHOLDERS, Rules
-from serving.targets import Kind
 from serving.texts import SEPARATORS
+
+if TYPE_CHECKING:
+    from serving.targets import Kind
 
 INPUT = Path("/opt/ml/processing/input/data")
 
 OUTPUT = Path("/opt/ml/processing/output")
+
+# Where nothing else is said; config/model.yaml has these, too (model_build/config.py).
+FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
+SEED = 13
+MAX_BAD_LABEL_SHARE = 0.01
+PHONE_REGION = "CA"
 
 
 class TargetColumn(NamedTuple):
@@ -110,16 +118,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
         help="a text may have several labels of this target, or none; what stands between them",
     )
     parser.add_argument("--group-column", help="rows with the same value stay in one set")
-    parser.add_argument("--train-fraction", type=float, default=0.7, help="share of the texts")
-    parser.add_argument("--validation-fraction", type=float, default=0.15, help="share of the texts")
+    parser.add_argument("--train-fraction", type=float, default=FRACTIONS["train"], help="share of the texts")
     parser.add_argument(
-        "--test-fraction", type=float, default=0.15, help="share of the texts; not used with --test-input"
+        "--validation-fraction", type=float, default=FRACTIONS["validation"], help="share of the texts"
     )
-    parser.add_argument("--seed", type=int, default=13, help="of the random division")
+    parser.add_argument(
+        "--test-fraction",
+        type=float,
+        default=FRACTIONS["test"],
+        help="share of the texts; not used with --test-input",
+    )
+    parser.add_argument("--seed", type=int, default=SEED, help="of the random division")
     parser.add_argument(
         "--max-bad-label-share",
         type=float,
-        default=0.01,
+        default=MAX_BAD_LABEL_SHARE,
         help="share of rows that may lack a label or contradict another",
     )
     parser.add_argument(
@@ -130,7 +143,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
         help="replace this kind of personal data by a placeholder; may be given several times",
     )
     parser.add_argument(
-        "--phone-region", default="CA", help="country of phone numbers that name none, such as CA"
+        "--phone-region", default=PHONE_REGION, help="country of phone numbers that name none, such as CA"
     )
     given = parser.parse_args(arguments)
     if not 0 <= given.max_bad_label_share <= 1:

@@ -14,6 +14,7 @@ that may be here is left alone, as endpoints have none. Used by models.py.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ TEXTS_IN_A_REQUEST = 4096
 def main(model: str, texts: str, answers: str, outputs: str = "", batch_size: str = "") -> None:
     """Answer every line."""
     sys.path[0] = str(Path(model, "code"))  # instead of this file's own folder
-    import inference  # the model's
+    inference = importlib.import_module("inference")  # the model's
 
     parameters = {"parameters": {"batch_size": int(batch_size)}} if batch_size else {}
     asked = [json.loads(line) for line in Path(texts).read_text(encoding="utf-8").splitlines()]
