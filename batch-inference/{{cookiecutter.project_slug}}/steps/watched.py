@@ -1,9 +1,9 @@
 """What was asked and answered, in counts without any text: watch.json, of which publish.py makes metrics.
 
-The form is that of the lines that a model behind an endpoint prints (model-build's steps/watch.py), and the
-same things are counted in the same way. Two are not known here: which words the training data did not know,
-as the vocabulary is inside the model; and how sure a model is of a target with several labels, as its answers
-hold the scores of those labels alone that it gave.
+The form is that of the lines that a model behind an endpoint prints (model-build's steps/serving/watch.py),
+and the same things are counted in the same way. Two are not known here: which words the training data did
+not know, as the vocabulary is inside the model; and how sure a model is of a target with several labels, as
+its answers hold the scores of those labels alone that it gave.
 """
 
 from __future__ import annotations

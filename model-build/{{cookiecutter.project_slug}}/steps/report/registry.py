@@ -31,7 +31,6 @@ KEYS: Mapping[Kind, str] = {
 }
 """Where a target's figures are."""
 
-
 LONGEST = 30_000
 """Characters of the evaluation's part; classes are left out of it, the rarest first, until it fits."""
 
@@ -139,7 +138,7 @@ def _triage(triage: Triage, calibrated: Calibration) -> dict[str, Any]:
     }
 
 
-def content(evaluation: Mapping[str, Any]) -> dict[str, str]:
+def model_card(evaluation: Mapping[str, Any]) -> dict[str, str]:
     """Return ``model_card.json``: ``evaluation_details`` and ``caveats``, JSON texts both.
 
     Args:
