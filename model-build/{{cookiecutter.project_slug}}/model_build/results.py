@@ -10,32 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.metrics import LABELS, PLACES, gain
+from evaluation.metrics import names as metrics_of
+
 from .assets import split_uri
 from .registry import WORDS, Version
 
-_NAMES = {
-    "accuracy": "accuracy",
-    "exact_match": "exact match",
-    "macro_f1": "macro F1",
-    "micro_f1": "micro F1",
-}
 _CLASSES = 5
 _SETTINGS = 8
 
-_SHOWN = {
-    "multiclass_classification_metrics": (
-        "accuracy",
-        "macro_f1",
-        "weighted_f1",
-        "expected_calibration_error",
-    ),
-    "multilabel_classification_metrics": (
-        "micro_f1",
-        "macro_f1",
-        "exact_match",
-        "expected_calibration_error",
-    ),
-}
+_SHOWN = {PLACES[kind]: metrics_of(kind, "headline") for kind in ("one", "several")}
 """Figures of a run, by where they are in evaluation.json."""
 
 
@@ -115,6 +99,11 @@ def _main_figures(target: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _spoken(metric: str) -> str:
+    """Within a sentence: macro F1."""
+    return LABELS[metric][0].lower() + LABELS[metric][1:]
+
+
 def beside(version: Version, evaluation: Mapping[str, Any] | None, live: int | None) -> list[str]:
     """Lines about a version, and about how it compares.
 
@@ -168,7 +157,7 @@ def briefly(evaluation: Mapping[str, Any]) -> list[str]:
     return [
         f"Beside the live version {comparison['live']['version']}: {f'{name}, ' if several else ''}"
         + ", ".join(
-            f"{_NAMES[metric]} {difference(figure['difference'], 3)}"
+            f"{_spoken(metric)} {difference(gain(metric, figure['difference']), 3)}"
             for metric, figure in target["figures"].items()
         )
         for name, target in comparison["targets"].items()
@@ -194,7 +183,7 @@ def _figures(target: Mapping[str, Any], then: int, number: int) -> list[str]:
         low, high = figure["confidence_interval"]
         chance = "  (may be chance)" if low <= 0 <= high and figure["difference"] else ""
         lines.append(
-            f"  {_NAMES[metric]:<12}{figure['live']:>10.4f}{figure['candidate']:>10.4f}   "
+            f"  {_spoken(metric):<12}{figure['live']:>10.4f}{figure['candidate']:>10.4f}   "
             f"{difference(figure['difference'], 4):<15}{low:+.4f} to {high:+.4f}{chance}"
         )
     return lines

@@ -1,8 +1,8 @@
 """Counts of what was answered, as `mlops-watch` lines and files have them, and the bins that are counted in.
 
-The model's own code (steps/serving/watch.py of model-build) prints such lines, and batch-inference's steps write such
-a file. Bins, bounds and keys are the same there and in a model's training profile; a test holds them to each
-other.
+The model's own code (steps/serving/watch.py of model-build) prints such lines, and batch-inference's steps
+write such a file. Bins, bounds and keys are the same there and in a model's training profile; a test holds
+them to each other.
 """
 
 import bisect
