@@ -67,6 +67,9 @@ def run(tmp_path: Path, data: Path) -> Run:
             "output": tmp_path / "out",
             "text_column": "text",
             "label_column": "label",
+            "train_fraction": 0.7,
+            "validation_fraction": 0.15,
+            "test_fraction": 0.15,
         } | options
         arguments: list[str] = []
         for name, value in options.items():

@@ -61,6 +61,7 @@ def run(tmp_path: Path) -> Run:
             arguments += ["--target", each]
         if "topics=topics" in target and "--separator" not in more:
             arguments += ["--separator", "topics=;"]
+        arguments += ["--train-fraction", "0.7", "--validation-fraction", "0.15", "--test-fraction", "0.15"]
         preprocess.main([*arguments, *more])
         report = json.loads((tmp_path / "out/report/data_report.json").read_text(encoding="utf-8"))
         return Result(tmp_path / "out", report)
