@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, events
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
 from mlops_workbench.sandbox.aws.events.patterns import matches
 from mlops_workbench.sandbox.jobs import Images
 from moto.events.models import EventPattern

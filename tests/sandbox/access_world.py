@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.access import role_environment
 

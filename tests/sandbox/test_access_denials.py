@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.access import attached, conditions
 from mlops_workbench.sandbox.access.names import PREFIXES
 from mlops_workbench.sandbox.access.resources import RESOURCES
-
 from tests.sandbox.access_world import REGION, A, B, World, refusal
 
 # service, operation, arguments, action, resource: {a} is the account, {r} the Region

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.access import AccessDenied, decide
-
 from tests.sandbox.access_world import REGION, A, B, World, allow, document, refusal
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.access import AccessDenied, role_environment
-
 from tests.sandbox.access_world import REGION, SERVICE, A, B, World, trust
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.delivery.conditions import holds
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.delivery.conditions import holds
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.codepipeline_world import (
     World,
     action,

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, console, events
-from mlops_workbench.sandbox.organisation.record import Organisation
 
+from mlops_workbench.sandbox import Sandbox, console
+from mlops_workbench.sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.codepipeline_world import World, approval_stage, build_stage
 
 pytestmark = pytest.mark.slow

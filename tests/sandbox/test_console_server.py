@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+
 from mlops_workbench.sandbox import console
 from mlops_workbench.sandbox.console import document
 from mlops_workbench.sandbox.organisation.links import page_path

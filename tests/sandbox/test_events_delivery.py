@@ -4,8 +4,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, events
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.events_support import ACCOUNT, REGION, Queue, make_function, make_role, make_rule, wait_for
 
 MINE = {"source": ["mine"]}

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from mlops_workbench.sandbox.events.admission import admits
 from mlops_workbench.sandbox.events.inputs import InputError, target_input
 

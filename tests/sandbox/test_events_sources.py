@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.aws.awslambda import invocations
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.aws.awslambda import invocations
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.events_support import (
     ACCOUNT,
     REGION,

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from mlops_workbench.sandbox.jobs import JobFailed, channels, s3
 
 

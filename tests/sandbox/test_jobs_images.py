@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+
 from mlops_workbench.sandbox.jobs import Images, ImagesError, JobFailed
 
 

@@ -6,6 +6,7 @@ import threading
 import zipfile
 
 import pytest
+
 from mlops_workbench.sandbox.jobs import Image, Images, JobFailed, JobStopped, run_lambda
 
 ROLE = "arn:aws:iam::111111111111:role/lambda"

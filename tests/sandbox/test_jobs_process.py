@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+
 from mlops_workbench.sandbox.jobs.process import Process, wait_all
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}

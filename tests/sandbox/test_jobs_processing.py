@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_processing
 
 ROLE = "arn:aws:iam::111111111111:role/sandbox"

@@ -3,6 +3,7 @@ import io
 import tracemalloc
 
 import pytest
+
 from mlops_workbench.sandbox.jobs import JobFailed
 from mlops_workbench.sandbox.jobs.records import opened, requests
 

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_training, toolkit
 
 REAL_TOOLKIT = "sagemaker-training"

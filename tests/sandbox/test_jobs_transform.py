@@ -7,7 +7,15 @@ import threading
 import time
 
 import pytest
-from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, multi_model_server, run_transform, serving
+
+from mlops_workbench.sandbox.jobs import (
+    Images,
+    JobFailed,
+    JobStopped,
+    multi_model_server,
+    run_transform,
+    serving,
+)
 
 INFERENCE = """
 import json, os

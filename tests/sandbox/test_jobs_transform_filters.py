@@ -1,6 +1,7 @@
 """The JSONPath subset of DataProcessing, as SageMaker's guide has it."""
 
 import pytest
+
 from mlops_workbench.sandbox.jobs.filters import FilterError, parse
 
 RECORD = {"id": 7, "a": {"b": [1, 2, 3], "c": {"d": "x"}}, "SageMakerOutput": [{"label": "y"}]}

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mlops_workbench.sandbox.jobs import JobFailed
 from mlops_workbench.sandbox.jobs.joins import DataProcessing
 from mlops_workbench.sandbox.jobs.records import Request

@@ -2,9 +2,9 @@
 
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox.jobs import JobFailed, run_transform
 from mlops_workbench.sandbox.jobs.transform_rules import problems
-
 from tests.sandbox.transform_support import transform_request
 
 

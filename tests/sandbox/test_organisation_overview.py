@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.organisation import endpoints
-
 from tests.sandbox.endpoint_world import BUCKET, A, Endpoints
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox, SandboxError
 
 REGION = {"LocationConstraint": "ca-central-1"}

@@ -21,7 +21,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, alarms, events
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.alarms.watch import look
+from mlops_workbench.sandbox.services import events
 from mlops_workbench.sandbox.jobs import Images
 
 from tests.foundation.terraform_roots import may
@@ -198,7 +200,7 @@ def log(here: Environment, function: str) -> list[str]:
 
 def state(here: Environment) -> str:
     """The state of the alarm."""
-    alarms.look()
+    look()
     name = f"{here.endpoint_name}-drift"
     (found,) = here.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return str(found["StateValue"])

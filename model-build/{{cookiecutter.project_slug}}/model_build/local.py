@@ -14,7 +14,7 @@ from mlops_workbench.sandbox import windows
 from mlops_workbench.sandbox.delivery import docker
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.jobs import Images, JobFailed
-from mlops_workbench.sandbox.jobs.images import ImagesError
+from mlops_workbench.sandbox.images import ImagesError
 from mlops_workbench.sandbox.server import Sandbox
 
 from configuration.errors import UserError

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.jobs import Images
 

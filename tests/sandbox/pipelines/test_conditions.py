@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from documents import compare
+
 from mlops_workbench.sandbox.pipelines.conditions import evaluate
 from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 

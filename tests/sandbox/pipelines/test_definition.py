@@ -21,6 +21,7 @@ from documents import (
     text,
     training,
 )
+
 from mlops_workbench.sandbox.pipelines import DefinitionError, parse
 
 TRUE = compare("Equals", 1, 1)

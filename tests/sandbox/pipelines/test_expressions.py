@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from documents import get, join, property_value
+
 from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 from mlops_workbench.sandbox.pipelines.expressions import Unknown, lookup, parse_path, references, resolve
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from documents import parameter, pipeline, processing, text
+
 from mlops_workbench.sandbox.pipelines import DefinitionError, parse
 from mlops_workbench.sandbox.pipelines.parameters import bind
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+
 from mlops_workbench.sandbox.pipelines.model import RetryPolicy
 from mlops_workbench.sandbox.pipelines.policies import parse_duration, read_retries, retry_delay
 

@@ -18,6 +18,7 @@ from documents import (
     text,
     training,
 )
+
 from mlops_workbench.sandbox.pipelines import parse
 from mlops_workbench.sandbox.pipelines.parameters import defaults
 from mlops_workbench.sandbox.pipelines.requests import MAX_NAME, job_name, preview_problems

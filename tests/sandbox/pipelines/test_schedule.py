@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from documents import compare, condition, fail, output_uri, pipeline, processing, text
+
 from mlops_workbench.sandbox.pipelines import parse
 from mlops_workbench.sandbox.pipelines.schedule import Schedule, State
 

@@ -7,22 +7,7 @@ administrator of its own account, and only policies of resources (buckets, keys,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from mlops_workbench.sandbox.access.sessions import role_environment
+from mlops_workbench.sandbox.errors import AccessDenied, PolicyError
 
-from mlops_workbench.sandbox.access.errors import AccessDenied, PolicyError
-from mlops_workbench.sandbox.access.sessions import forget, role_environment
-
-if TYPE_CHECKING:
-    from mlops_workbench.sandbox.server import Sandbox
-
-__all__ = ["AccessDenied", "PolicyError", "role_environment", "start", "stop"]
-
-
-def start(sandbox: Sandbox) -> None:
-    """Begin with an open sandbox: without the sessions of an earlier one."""
-    forget()
-
-
-def stop() -> None:
-    """Forget the sessions."""
-    forget()
+__all__ = ["AccessDenied", "PolicyError", "role_environment"]

@@ -13,9 +13,11 @@ from typing import Any
 
 from moto.sagemaker.models import sagemaker_backends
 
+from mlops_workbench.sandbox import credentials
 from mlops_workbench.sandbox.access.decide import check_role
-from mlops_workbench.sandbox.access.errors import AccessDenied
 from mlops_workbench.sandbox.access.sessions import role_environment
+from mlops_workbench.sandbox.errors import AccessDenied
+from mlops_workbench.sandbox.session import current
 
 SAGEMAKER = "sagemaker.amazonaws.com"
 _IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)")
@@ -38,10 +40,6 @@ def environment(
     Raises:
         AccessDenied: roles are enforced, and there is no such role, or it does not trust SageMaker.
     """
-    # Imported here: the server imports this package.
-    from mlops_workbench.sandbox import credentials
-    from mlops_workbench.sandbox.server import current
-
     sandbox = current()
     if role_arn and sandbox.enforce_iam:
         return role_environment(role_arn, SAGEMAKER, region, session_name, source_arn=source_arn)
@@ -79,8 +77,6 @@ def check_start(
     Raises:
         AccessDenied: it may not; with AWS's message.
     """
-    from mlops_workbench.sandbox.server import current
-
     if not current().enforce_iam:
         return
     region = job_arn.split(":")[3]
@@ -102,8 +98,6 @@ def check_pull(role_arn: str | None, session_name: str, image: str, region: str)
     Raises:
         AccessDenied: roles are enforced, and it may not.
     """
-    from mlops_workbench.sandbox.server import current
-
     found = _IMAGE.match(image)
     if not (found and role_arn and current().enforce_iam):
         return

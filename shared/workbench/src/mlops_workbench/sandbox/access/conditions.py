@@ -13,8 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mlops_workbench.sandbox.access.documents import Condition
-from mlops_workbench.sandbox.access.errors import PolicyError
 from mlops_workbench.sandbox.access.patterns import Context, arn_matches, expand, matches
+from mlops_workbench.sandbox.errors import PolicyError
 
 #: (the policy's value, the request's value, context) -> whether they agree.
 Test = Callable[[str, str, Context], bool]

@@ -9,12 +9,12 @@ from urllib.parse import unquote
 from mlops_workbench.sandbox.access import attached, keys, principals, roles
 from mlops_workbench.sandbox.access.calls import Call
 from mlops_workbench.sandbox.access.context import Values, context, plain_context
-from mlops_workbench.sandbox.access.errors import AccessDenied
 from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
 from mlops_workbench.sandbox.access.names import action_of
 from mlops_workbench.sandbox.access.patterns import context_of
 from mlops_workbench.sandbox.access.principals import Identity
 from mlops_workbench.sandbox.access.resources import resources_of
+from mlops_workbench.sandbox.errors import AccessDenied
 
 #: IAM allows these to everybody.
 _FREE = ("sts:GetCallerIdentity",)

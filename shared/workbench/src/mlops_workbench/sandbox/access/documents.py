@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_workbench.sandbox.access.errors import PolicyError
+from mlops_workbench.sandbox.errors import PolicyError
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from mlops_workbench.sandbox.access import attached, calls, denials, principals
 from mlops_workbench.sandbox.access.calls import Call
 from mlops_workbench.sandbox.access.decide import check
-from mlops_workbench.sandbox.access.errors import AccessDenied
 from mlops_workbench.sandbox.access.resources import resources_of
+from mlops_workbench.sandbox.errors import AccessDenied
 from mlops_workbench.sandbox.gate import STATE
+from mlops_workbench.sandbox.session import current
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 #: Keys of ``environ``: what ``guarded`` tells.
@@ -87,8 +88,6 @@ class _Refused(Exception):
 
 def _pass(environ: dict[str, Any]) -> bool:
     """Check a request; return whether a known principal signed it."""
-    from mlops_workbench.sandbox.server import current
-
     call = calls.read(environ)
     if call is None:
         # Not signed, as a webhook's; or a service that IAM here knows nothing of.

@@ -10,9 +10,9 @@ from moto.iam.models import IAMBackend, ManagedPolicy, iam_backends
 from moto.sts.models import AssumedRole, sts_backends
 
 from mlops_workbench.sandbox.access.documents import Policy, parse
-from mlops_workbench.sandbox.access.errors import AccessDenied
 from mlops_workbench.sandbox.access.evaluator import Principal
 from mlops_workbench.sandbox.access.trust import PARTITION, account_of, find_role
+from mlops_workbench.sandbox.errors import AccessDenied
 
 ADMINISTRATOR = parse('{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}')
 

@@ -1,22 +1,32 @@
-"""Temporary keys for services that act as a role: CodeBuild, Lambda, SageMaker, event targets."""
+"""Services that act as a role (CodeBuild, Lambda, SageMaker, event targets): temporary keys, and clients with them."""
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from moto.core.utils import utcnow
 from moto.sts.models import AssumedRole, sts_backends
 
+from mlops_workbench.sandbox import clients, credentials
 from mlops_workbench.sandbox.access import trust
+from mlops_workbench.sandbox.session import current
 
 #: AWS renews the keys of what runs for longer; here they last as long as anything runs on one machine.
 DURATION = timedelta(hours=12)
 #: Keys with less time left than this are not handed out again.
 _MARGIN = timedelta(minutes=15)
 
-_lock = threading.Lock()
-_sessions: dict[tuple[str, str, str, str], AssumedRole] = {}
+
+class _Sessions:
+    """The roles' sessions of an open sandbox, by role, service, Region and name."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_use: dict[tuple[str, str, str, str], AssumedRole] = {}
 
 
 def role_environment(
@@ -36,10 +46,6 @@ def role_environment(
         AccessDenied: there is no such role, or its trust policy does not admit the service.
         SandboxError: no sandbox is open.
     """
-    # Imported here: the server imports this package.
-    from mlops_workbench.sandbox import credentials
-    from mlops_workbench.sandbox.server import current
-
     session = assume(role_arn, service, region, session_name, source_arn=source_arn)
     account = trust.account_of(role_arn)
     return {
@@ -60,8 +66,9 @@ def assume(
     """
     trust.check_service(role_arn, service, source_arn)
     key = (role_arn, service, region, session_name)
-    with _lock:
-        session = _sessions.get(key)
+    known = current().part(_Sessions)
+    with known.lock:
+        session = known.by_use.get(key)
         if session is None or session.expiration - utcnow() < _MARGIN:
             backend = sts_backends[trust.account_of(role_arn)][trust.PARTITION]
             session = backend.assume_role(
@@ -72,11 +79,29 @@ def assume(
                 duration=int(DURATION.total_seconds()),
                 external_id="",
             )
-            _sessions[key] = session
+            known.by_use[key] = session
         return session
 
 
-def forget() -> None:
-    """Drop the sessions: they belong to a sandbox that is closed."""
-    with _lock:
-        _sessions.clear()
+def as_role(service: str, role_arn: str, principal: str, region: str, session_name: str) -> Any:
+    """Return a boto3 client with a role's temporary keys.
+
+    Raises:
+        AccessDenied: there is no such role, or it does not trust the principal.
+    """
+    return _client(service, role_environment(role_arn, principal, region, session_name))
+
+
+def as_account(service: str, account: str, region: str) -> Any:
+    """Return a boto3 client with an account's own key: a service whom a resource's policy lets in."""
+    return _client(service, credentials.environment(account, region, current().endpoint_url))
+
+
+def _client(service: str, environment: Mapping[str, str]) -> Any:
+    """Return a client that deliveries share: a thousand events need not make a thousand of the same."""
+    return _shared(service, tuple(sorted(environment.items())))
+
+
+@functools.lru_cache(maxsize=32)
+def _shared(service: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    return clients.from_environment(service, dict(environment))

@@ -8,9 +8,9 @@ from moto.iam.exceptions import NotFoundException
 from moto.iam.models import Role, iam_backends
 
 from mlops_workbench.sandbox.access.documents import parse, without_keys
-from mlops_workbench.sandbox.access.errors import AccessDenied
 from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
 from mlops_workbench.sandbox.access.patterns import context_of
+from mlops_workbench.sandbox.errors import AccessDenied
 
 PARTITION = "aws"
 

@@ -19,8 +19,9 @@ import botocore.session
 from botocore.exceptions import ClientError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, MetricDataQuery
 
-from mlops_workbench.sandbox import events
-from mlops_workbench.sandbox.events import callers, grants, work
+from mlops_workbench.sandbox import session
+from mlops_workbench.sandbox.access import sessions
+from mlops_workbench.sandbox.events import grants
 from mlops_workbench.sandbox.gate import STATE
 
 logger = logging.getLogger("mlops_workbench.sandbox.alarms")
@@ -55,7 +56,9 @@ def change(
         "state": after,
     }
     account, region = backend.account_id, backend.region_name
-    events.emit(account, region, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, [alarm.alarm_arn])
+    session.emit(
+        account, region, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, [alarm.alarm_arn]
+    )
     actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}.get(
         state, alarm.insufficient_data_actions
     )
@@ -64,7 +67,7 @@ def change(
     subject = f'{state}: "{alarm.name}" in {_region_name(region)}'[:_LONGEST_SUBJECT]
     message = json.dumps(_message(backend, alarm, before["value"], now))
     for arn in actions:
-        work.begin(
+        session.current().work.begin(
             f"alarm {alarm.name} to {arn}",
             lambda arn=arn: _publish(backend, alarm, arn, subject, message, now),  # type: ignore[misc]
         )
@@ -106,7 +109,7 @@ def _publish(
         why = grants.refusal(topic, PRINCIPAL, "sns:Publish", alarm.alarm_arn, backend.account_id) or None
     if why is None:
         try:
-            callers.as_account("sns", account, region).publish(
+            sessions.as_account("sns", account, region).publish(
                 TopicArn=topic, Subject=subject, Message=message
             )
         except ClientError as error:

@@ -16,14 +16,53 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cl
 from mlops_workbench.sandbox.alarms import notices, rules
 from mlops_workbench.sandbox.alarms.definition import AlarmError, Definition, read
 from mlops_workbench.sandbox.alarms.series import time_of
+from mlops_workbench.sandbox.session import current
 
 logger = logging.getLogger("mlops_workbench.sandbox.alarms")
 
 INTERVAL = 2.0  # seconds
-_one_at_a_time = threading.Lock()
-_wake = threading.Event()
-_stop = threading.Event()
-_thread: threading.Thread | None = None
+
+
+class Watch:
+    """Who looks at the alarms of an open sandbox."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="alarms", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for the end."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Look soon: data have arrived, or an alarm has changed."""
+        self._wake.set()
+
+    def look(self) -> None:
+        """Evaluate every alarm of every account now."""
+        with self._one_at_a_time:
+            moment = now()
+            for account, region, _ in list(cloudwatch_backends.iter_backends()):
+                backend = cloudwatch_backends[account][region]
+                if backend.alarms:
+                    _look_at(backend, moment)
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                self.look()
+            except Exception:
+                logger.exception("alarms")
+            self._wake.wait(INTERVAL)
 
 
 def now() -> datetime:
@@ -31,47 +70,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def start() -> None:
-    """Begin to look, in a thread."""
-    global _thread
-    _stop.clear()
-    _thread = threading.Thread(target=_watch, name="alarms", daemon=True)
-    _thread.start()
-
-
-def stop() -> None:
-    """End, and wait for the end."""
-    global _thread
-    _stop.set()
-    _wake.set()
-    if _thread is not None:
-        _thread.join()
-        _thread = None
-
-
-def wake() -> None:
-    """Look soon: data have arrived, or an alarm has changed."""
-    _wake.set()
-
-
 def look() -> None:
-    """Evaluate every alarm of every account now."""
-    with _one_at_a_time:
-        moment = now()
-        for account, region, _ in list(cloudwatch_backends.iter_backends()):
-            backend = cloudwatch_backends[account][region]
-            if backend.alarms:
-                _look_at(backend, moment)
-
-
-def _watch() -> None:
-    while not _stop.is_set():
-        _wake.clear()
-        try:
-            look()
-        except Exception:
-            logger.exception("alarms")
-        _wake.wait(INTERVAL)
+    """Evaluate every alarm of the open sandbox now; otherwise they are looked at every few seconds."""
+    current().part(Watch).look()
 
 
 def _look_at(backend: CloudWatchBackend, moment: datetime) -> None:

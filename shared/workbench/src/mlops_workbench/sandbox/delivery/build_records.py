@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from moto.codebuild.models import CodeBuildBackend, codebuild_backends
 
-from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox import session
 from mlops_workbench.sandbox.gate import STATE
 
 IN_PROGRESS = "IN_PROGRESS"
@@ -80,7 +80,7 @@ class BuildRecord:
             "additional-information": _information(shown),
         }
         kind = "CodeBuild Build State Change"
-        events.emit(self.account, self.region, "aws.codebuild", kind, detail, [shown["arn"]])
+        session.emit(self.account, self.region, "aws.codebuild", kind, detail, [shown["arn"]])
 
 
 def now() -> datetime:

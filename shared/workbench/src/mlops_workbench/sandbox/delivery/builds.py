@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.codebuild.models import codebuild_backends
 
-from mlops_workbench.sandbox import server
+from mlops_workbench.sandbox import session as server
 from mlops_workbench.sandbox.delivery.build import Build
 from mlops_workbench.sandbox.delivery.build_records import IN_PROGRESS, BuildRecord, now, of_backend
 from mlops_workbench.sandbox.delivery.requests import BuildRequest, PipelineInput

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox import session
 from mlops_workbench.sandbox.delivery.executions import ActionRun, Artifact, Execution
 
 _KIND = "CodePipeline {} Execution State Change"
@@ -58,7 +58,7 @@ def _emit(execution: Execution, what: str, detail: dict[str, Any]) -> None:
         "start-time": f"{execution.start:%Y-%m-%dT%H:%M:%S}.{execution.start.microsecond // 1000:03}Z",
         "version": float(execution.pipeline["version"]),
     }
-    events.emit(
+    session.emit(
         execution.account,
         execution.region,
         "aws.codepipeline",

@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.codepipeline.models import CodePipelineBackend, codepipeline_backends
 
-from mlops_workbench.sandbox import server
+from mlops_workbench.sandbox import session as server
 from mlops_workbench.sandbox.delivery import notices
 from mlops_workbench.sandbox.delivery.execution import Run
 from mlops_workbench.sandbox.delivery.executions import (

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops_workbench.sandbox.jobs.errors import JobFailed
-from mlops_workbench.sandbox.jobs.images import Images
+from mlops_workbench.sandbox.errors import JobFailed
+from mlops_workbench.sandbox.images import Images
 
 #: Of the caller's environment: how to find programs, where this machine gets packages and plug-ins from, and
 #: which Python stands for SageMaker's images: a build that picks wheels for a job picks those of that Python.

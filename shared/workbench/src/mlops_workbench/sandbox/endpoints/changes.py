@@ -15,12 +15,14 @@ from typing import Any
 
 from moto.sagemaker.models import sagemaker_backends
 
-from mlops_workbench.sandbox import endpoints
 from mlops_workbench.sandbox.aws.sagemaker.records import now
 from mlops_workbench.sandbox.aws.sagemaker.state_events import endpoint_changed
-from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint
+from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint, idle_seconds, workers
+from mlops_workbench.sandbox.endpoints.fleet import Fleet
 from mlops_workbench.sandbox.endpoints.instance import StartFailed
+from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.gate import STATE
+from mlops_workbench.sandbox.session import Session, current
 
 _LONGEST_REASON = 1024  # characters: the shape FailureReason
 
@@ -34,11 +36,20 @@ def begin(endpoint: Endpoint) -> None:
     """Carry on with an endpoint that is Creating, Updating or Deleting."""
     works = {"Creating": _roll_out, "Updating": _roll_out, "Deleting": _delete}
     if work := works.get(endpoint.status):
-        endpoints.current().begin(endpoint.arn, lambda: work(endpoint))
+        current().part(Fleet).begin(endpoint.arn, lambda: work(endpoint))
 
 
-def resume() -> None:
-    """Carry on with everything that a closed sandbox, or one that was killed, was doing."""
+def start() -> None:
+    """Carry on with everything that a closed sandbox, or one that was killed, was doing.
+
+    Raises:
+        SandboxError: a variable of the environment that sets limits cannot be read.
+    """
+    try:
+        workers(), idle_seconds()
+    except ValueError as error:
+        raise SandboxError(str(error)) from None
+    fleet = current().part(Fleet)
     found: list[Endpoint] = []
     for _, _, backend in sagemaker_backends.iter_backends():
         by_name: dict[str, Any] = vars(backend)["endpoints"]
@@ -47,8 +58,14 @@ def resume() -> None:
     for endpoint in found:
         if endpoint.current and endpoint.current.provisioned:
             # What is provisioned is there before the first request.
-            endpoints.current().serving(endpoint)
+            fleet.serving(endpoint)
         begin(endpoint)
+
+
+def stop(session: Session) -> None:
+    """End every instance; what was being created or updated goes on when the sandbox is opened again."""
+    if fleet := session.made(Fleet):
+        fleet.stop()
 
 
 def summaries(deployment: Deployment) -> list[dict[str, Any]]:
@@ -81,7 +98,7 @@ def serverless_config(deployment: Deployment) -> dict[str, int]:
 def _roll_out(endpoint: Endpoint) -> None:
     wanted = endpoint.pending
     assert wanted is not None
-    fleet = endpoints.current()
+    fleet = current().part(Fleet)
     before = fleet.serving(endpoint)
     if before and wanted.id == before.deployment.id:
         _resize(endpoint, wanted)
@@ -113,7 +130,7 @@ def _roll_out(endpoint: Endpoint) -> None:
 
 def _resize(endpoint: Endpoint, wanted: Deployment) -> None:
     """Change the concurrency of what serves: UpdateEndpointWeightsAndCapacities."""
-    fleet = endpoints.current()
+    fleet = current().part(Fleet)
     before = fleet.serving(endpoint)
     assert before is not None
     before.pool.resize(limit=wanted.max_concurrency, cap=wanted.cap, minimum=wanted.minimum)
@@ -159,7 +176,7 @@ def _failed(endpoint: Endpoint, reason: str) -> None:
 
 
 def _delete(endpoint: Endpoint) -> None:
-    fleet = endpoints.current()
+    fleet = current().part(Fleet)
     if before := fleet.remove(endpoint):
         fleet.drain(before)
     for deployment in (endpoint.current, endpoint.pending):
@@ -173,8 +190,6 @@ def _delete(endpoint: Endpoint) -> None:
 
 def _tidy(found: list[Endpoint]) -> None:
     """Remove what a killed process has left: files of its instances, and of deployments nobody knows."""
-    from mlops_workbench.sandbox.server import current
-
     known = {each.id for endpoint in found for each in (endpoint.current, endpoint.pending) if each}
     for folder in (current().folder / "endpoints").glob("*/*/*/deployments/*"):
         for leftover in [folder] if folder.name not in known else folder.iterdir():
@@ -187,7 +202,5 @@ def _without(endpoint: Endpoint, *keys: str) -> dict[str, Any]:
 
 
 def _remove_files(endpoint: Endpoint, deployment: Deployment) -> None:
-    from mlops_workbench.sandbox.server import current
-
     folder = endpoint.folder(current().folder) / "deployments" / deployment.id
     shutil.rmtree(folder, ignore_errors=True)

@@ -12,16 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mlops_workbench.sandbox.endpoints import metrics
 from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint, idle_seconds
 from mlops_workbench.sandbox.endpoints.instance import Instance, StartFailed
 from mlops_workbench.sandbox.endpoints.pool import Ended, Pool
-from mlops_workbench.sandbox.jobs import JobStopped
-
-if TYPE_CHECKING:
-    from mlops_workbench.sandbox.server import Sandbox
+from mlops_workbench.sandbox.errors import JobStopped
+from mlops_workbench.sandbox.session import current
 
 logger = logging.getLogger("mlops_workbench.sandbox.endpoints")
 
@@ -42,8 +39,8 @@ class Serving:
 class Fleet:
     """The pools of an open sandbox."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self) -> None:
+        self._sandbox = current()
         self._serving: dict[str, Serving] = {}
         self._draining: list[Pool[Instance]] = []
         self._lock = threading.Lock()

@@ -12,10 +12,10 @@ from mlops_workbench.sandbox.access import AccessDenied, acting
 from mlops_workbench.sandbox.endpoints import memory, model_data
 from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint
 from mlops_workbench.sandbox.endpoints.logs import Stream, group_of
+from mlops_workbench.sandbox.errors import RESOURCE_LIMIT
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.jobs import JobContext, JobFailed, JobStopped, archives, serving
-from mlops_workbench.sandbox.jobs.errors import RESOURCE_LIMIT
 from mlops_workbench.sandbox.jobs.hosts import Cluster
-from mlops_workbench.sandbox.jobs.images import Images
 from mlops_workbench.sandbox.jobs.log import JobLog
 
 _fetching = threading.Lock()

@@ -12,16 +12,16 @@ from typing import Any
 
 from moto.sagemaker.models import sagemaker_backends
 
-from mlops_workbench.sandbox import endpoints
 from mlops_workbench.sandbox.endpoints import metrics
 from mlops_workbench.sandbox.endpoints.deployment import Endpoint
-from mlops_workbench.sandbox.endpoints.fleet import Serving, tell_memory
+from mlops_workbench.sandbox.endpoints.fleet import Fleet, Serving, tell_memory
 from mlops_workbench.sandbox.endpoints.instance import Instance, StartFailed
 from mlops_workbench.sandbox.endpoints.logs import group_of
 from mlops_workbench.sandbox.endpoints.pool import Ended, Lease, Throttled
+from mlops_workbench.sandbox.errors import JobStopped
 from mlops_workbench.sandbox.gate import STATE
-from mlops_workbench.sandbox.jobs import JobStopped
 from mlops_workbench.sandbox.jobs.serving import Answer
+from mlops_workbench.sandbox.session import current
 
 MAX_BODY = 4 * 1024 * 1024  # bytes
 TIMEOUT = 60.0  # seconds
@@ -93,7 +93,7 @@ def invoke(request: Request) -> Result:
     endpoint = _find(request)
     if endpoint.current and request.target_variant not in ("", endpoint.current.variant):
         raise _invalid(f"Variant {request.target_variant} not found for endpoint {request.endpoint}.")
-    fleet = endpoints.current()
+    fleet = current().part(Fleet)
     try:
         serving, concurrent = fleet.admit(endpoint)
     except LookupError:

@@ -10,10 +10,11 @@ from typing import Any
 
 from moto.events.models import Rule, events_backends
 
-from mlops_workbench.sandbox.events import targets, work
-from mlops_workbench.sandbox.events.history import DELIVERED, NO_RULE, Delivery, now, record
+from mlops_workbench.sandbox.events import targets
 from mlops_workbench.sandbox.events.inputs import InputError, target_input
 from mlops_workbench.sandbox.events.summaries import summary
+from mlops_workbench.sandbox.history import DELIVERED, NO_RULE, Delivery, now
+from mlops_workbench.sandbox.session import current
 
 
 def emit(
@@ -91,9 +92,10 @@ def fire(rule_arn: str) -> None:
 
 
 def _to_targets(rule: Rule, event: dict[str, Any]) -> None:
+    work = current().work
     for target in list(rule.targets):
         name = f"event {event['id']} to {target['Arn']}"
-        work.enqueue(work.DELIVERIES, name, lambda target=target: _deliver(rule, target, event))  # type: ignore[misc]
+        work.enqueue(work.deliveries, name, lambda target=target: _deliver(rule, target, event))  # type: ignore[misc]
 
 
 def _deliver(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:
@@ -101,7 +103,8 @@ def _deliver(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:
     text = json.dumps(event)
     try:
         text = target_input(target, event, rule.arn)
-        targets.deliver(targets.Call(rule.arn, rule.account_id, rule.region_name, target, event, text))
+        call = targets.Call(rule.arn, rule.account_id, rule.region_name, target, event, text)
+        targets.deliver(call, {**targets.TAKERS, "events": _to_bus})
     except InputError as error:
         failure = targets.DeliveryFailed("INVALID_JSON", str(error))
     except targets.DeliveryFailed as error:
@@ -115,10 +118,22 @@ def _deliver(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:
     _remember(rule.account_id, rule.region_name, event, rule.arn, target["Arn"], outcome)
 
 
+def _to_bus(call: targets.Call) -> None:
+    # A bus passes an event on as it is; PutEvents would give it a new account.
+    if call.event["account"] != call.account or call.event["region"] != call.region:
+        raise targets.DeliveryFailed("NO_PERMISSIONS", "an event goes from bus to bus once")
+    if call.target.get("RoleArn"):
+        call.as_role("events")
+    else:
+        call.admitted("events:PutEvents")
+    account, region = call.place
+    put(account, region, dict(call.event), call.arn.rsplit("/", 1)[-1])
+
+
 def _remember(
     account: str, region: str, event: Mapping[str, Any], rule: str, target: str, outcome: str
 ) -> None:
-    record(
+    current().history.record(
         Delivery(
             now(),
             account,

@@ -16,33 +16,38 @@ from moto.sqs.models import sqs_backends
 from werkzeug.exceptions import HTTPException
 
 from mlops_workbench.sandbox import clients
-from mlops_workbench.sandbox.events import work
-from mlops_workbench.sandbox.events.history import DELIVERED, Delivery, now, record
+from mlops_workbench.sandbox.errors import AccessDenied, JobStopped
+from mlops_workbench.sandbox.history import DELIVERED, Delivery, now
+from mlops_workbench.sandbox.jobs.lambdas import function_environment, run
+from mlops_workbench.sandbox.session import current
+from mlops_workbench.sandbox.work import Work
 
 #: Seconds between two looks at the queues; a look reads moto's lists, it is not a call.
 POLL = 0.2
 
-_lock = threading.Lock()
-_reading = False
-_busy: set[str] = set()
+
+class _Reader:
+    """What reads the queues of an open sandbox.
+
+    Attributes:
+        reading: whether somebody does.
+        busy: the mappings whose batch is being handled.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.reading = False
+        self.busy: set[str] = set()
 
 
 def wake() -> None:
     """Begin to read, if there is a mapping and nobody reads yet."""
-    global _reading
-    with _lock:
-        if _reading or work.stopping.is_set() or not _mappings():
+    reader, work = current().part(_Reader), current().work
+    with reader.lock:
+        if reader.reading or work.stopping.is_set() or not _mappings():
             return
-        _reading = True
-    work.begin("queues", _read, lasting=True)
-
-
-def forget() -> None:
-    """Be ready for another sandbox."""
-    global _reading
-    with _lock:
-        _reading = False
-        _busy.clear()
+        reader.reading = True
+    work.begin("queues", lambda: _read(reader, work), lasting=True)
 
 
 def _mappings() -> list[EventSourceMapping]:
@@ -54,12 +59,13 @@ def _mappings() -> list[EventSourceMapping]:
     ]
 
 
-def _read() -> None:
+def _read(reader: _Reader, work: Work) -> None:
     while not work.stopping.wait(POLL):
         for mapping in _mappings():
-            if mapping.uuid not in _busy and _waiting(mapping.event_source_arn):
-                _busy.add(mapping.uuid)
-                work.begin(f"queue {mapping.event_source_arn}", lambda mapping=mapping: _batch(mapping))  # type: ignore[misc]
+            if mapping.uuid not in reader.busy and _waiting(mapping.event_source_arn):
+                reader.busy.add(mapping.uuid)
+                name = f"queue {mapping.event_source_arn}"
+                work.begin(name, lambda mapping=mapping: _batch(mapping, reader, work))  # type: ignore[misc]
 
 
 def _waiting(queue_arn: str) -> bool:
@@ -68,10 +74,10 @@ def _waiting(queue_arn: str) -> bool:
     return queue is not None and bool(queue.messages)
 
 
-def _batch(mapping: EventSourceMapping) -> None:
+def _batch(mapping: EventSourceMapping, reader: _Reader, work: Work) -> None:
     outcome = ""
     try:
-        outcome = _handle(mapping)
+        outcome = _handle(mapping, work.stopping)
     except HTTPException:
         outcome = "failed: the function does not exist"
     except (ClientError, BotoCoreError) as error:
@@ -82,16 +88,11 @@ def _batch(mapping: EventSourceMapping) -> None:
         if outcome.startswith("failed"):
             # A reader without permission must not ask a hundred times a second.
             work.stopping.wait(1.0)
-        _busy.discard(mapping.uuid)
+        reader.busy.discard(mapping.uuid)
 
 
-def _handle(mapping: EventSourceMapping) -> str:
+def _handle(mapping: EventSourceMapping, stopping: threading.Event) -> str:
     """Read one batch and call the function; returns the outcome, or "" if there was nothing."""
-    from mlops_workbench.sandbox.access import AccessDenied
-    from mlops_workbench.sandbox.aws.awslambda.running import run
-    from mlops_workbench.sandbox.jobs import JobStopped
-    from mlops_workbench.sandbox.jobs.lambdas import function_environment
-
     arn = mapping.event_source_arn
     function = lambda_backends[mapping.account_id][mapping.region].get_function(mapping.function_arn)
     try:
@@ -103,7 +104,7 @@ def _handle(mapping: EventSourceMapping) -> str:
         if not messages:
             return ""
         event = {"Records": [_record(message, arn, mapping.region) for message in messages]}
-        invocation, _ = run(function, event, work.stopping)
+        invocation, _ = run(function, event, stopping)
     except JobStopped:
         return ""
     except AccessDenied as error:
@@ -181,7 +182,7 @@ def _failures(payload: Any, messages: list[dict[str, Any]]) -> set[str]:
 
 
 def _remember(mapping: EventSourceMapping, outcome: str) -> None:
-    record(
+    current().history.record(
         Delivery(
             now(),
             mapping.account_id,

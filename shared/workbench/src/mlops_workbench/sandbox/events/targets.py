@@ -15,8 +15,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.events import callers, grants
+from mlops_workbench.sandbox.access import sessions
+from mlops_workbench.sandbox.errors import AccessDenied, SandboxError
+from mlops_workbench.sandbox.events import grants
 from mlops_workbench.sandbox.events.inputs import InputError, find
 
 PRINCIPAL = "events.amazonaws.com"
@@ -68,10 +69,10 @@ class Call:
         role = self.target.get("RoleArn")
         if not role:
             raise DeliveryFailed("NO_PERMISSIONS", f"a target of {service} needs a role")
-        from mlops_workbench.sandbox.access import AccessDenied
-
         try:
-            return callers.as_role(service, role, PRINCIPAL, self.place[1], self.rule.rsplit("/", 1)[-1][:64])
+            return sessions.as_role(
+                service, role, PRINCIPAL, self.place[1], self.rule.rsplit("/", 1)[-1][:64]
+            )
         except AccessDenied as error:
             raise DeliveryFailed("NO_PERMISSIONS", str(error)) from None
 
@@ -81,17 +82,21 @@ class Call:
             raise DeliveryFailed("NO_PERMISSIONS", refusal)
 
 
-def deliver(call: Call) -> None:
+def deliver(call: Call, takers: Mapping[str, Callable[[Call], None]]) -> None:
     """Give an event to its target.
+
+    Args:
+        call: what goes where.
+        takers: what takes it, by the target's service; ``TAKERS`` and the buses.
 
     Raises:
         DeliveryFailed: it was not taken.
     """
     service = call.arn.split(":")[2]
-    if service not in _TARGETS:
+    if service not in takers:
         raise DeliveryFailed("UNSUPPORTED_TARGET", f"the sandbox does not deliver to {service}")
     try:
-        _TARGETS[service](call)
+        takers[service](call)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         raise DeliveryFailed(_code(code), str(error)) from None
@@ -155,7 +160,7 @@ def _sagemaker(call: Call) -> None:
 
 def _lambda(call: Call) -> None:
     call.admitted("lambda:InvokeFunction")
-    client = callers.as_account("lambda", *call.place)
+    client = sessions.as_account("lambda", *call.place)
     client.invoke(FunctionName=call.arn, InvocationType="Event", Payload=call.text.encode())
 
 
@@ -168,36 +173,21 @@ def _sqs(call: Call) -> None:
 
 def _sns(call: Call) -> None:
     call.admitted("sns:Publish")
-    callers.as_account("sns", *call.place).publish(TopicArn=call.arn, Message=call.text)
+    sessions.as_account("sns", *call.place).publish(TopicArn=call.arn, Message=call.text)
 
 
 def _logs(call: Call) -> None:
     call.admitted("logs:PutLogEvents")
     group = call.arn.split(":log-group:", 1)[-1].removesuffix(":*")
-    client = callers.as_account("logs", *call.place)
+    client = sessions.as_account("logs", *call.place)
     stream = str(uuid.uuid4())
     client.create_log_stream(logGroupName=group, logStreamName=stream)
     line = {"timestamp": int(time.time() * 1000), "message": call.text}
     client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[line])
 
 
-def _bus(call: Call) -> None:
-    from mlops_workbench.sandbox.events.bus import put
-
-    # A bus passes an event on as it is; PutEvents would give it a new account.
-    if call.event["account"] != call.account or call.event["region"] != call.region:
-        raise DeliveryFailed("NO_PERMISSIONS", "an event goes from bus to bus once")
-    if call.target.get("RoleArn"):
-        call.as_role("events")
-    else:
-        call.admitted("events:PutEvents")
-    account, region = call.place
-    put(account, region, dict(call.event), call.arn.rsplit("/", 1)[-1])
-
-
-_TARGETS: dict[str, Callable[[Call], None]] = {
+TAKERS: Mapping[str, Callable[[Call], None]] = {
     "codepipeline": _codepipeline,
-    "events": _bus,
     "lambda": _lambda,
     "logs": _logs,
     "sagemaker": _sagemaker,
@@ -208,7 +198,7 @@ _TARGETS: dict[str, Callable[[Call], None]] = {
 
 def _send(queue_arn: str, text: str, **more: Any) -> None:
     _, _, _, region, account, name = queue_arn.split(":")
-    client = callers.as_account("sqs", account, region)
+    client = sessions.as_account("sqs", account, region)
     client.send_message(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=text, **more)
 
 

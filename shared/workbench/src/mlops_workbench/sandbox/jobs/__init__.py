@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+    from mlops_workbench.sandbox.images import Image, Images, ImagesError
     from mlops_workbench.sandbox.jobs.context import JobContext
-    from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
-    from mlops_workbench.sandbox.jobs.images import Image, Images, ImagesError
     from mlops_workbench.sandbox.jobs.lambdas import run_lambda
     from mlops_workbench.sandbox.jobs.processing import run_processing
     from mlops_workbench.sandbox.jobs.training import run_training
@@ -36,13 +36,13 @@ _FROM = {
     "Image": "images",
     "Images": "images",
     "ImagesError": "images",
-    "JobContext": "context",
+    "JobContext": "jobs.context",
     "JobFailed": "errors",
     "JobStopped": "errors",
-    "run_lambda": "lambdas",
-    "run_processing": "processing",
-    "run_training": "training",
-    "run_transform": "transform",
+    "run_lambda": "jobs.lambdas",
+    "run_processing": "jobs.processing",
+    "run_training": "jobs.training",
+    "run_transform": "jobs.transform",
 }
 
 
@@ -50,4 +50,4 @@ def __getattr__(name: str) -> Any:
     """Import on first use (PEP 562): running a job needs moto, checking its request does not."""
     if name not in _FROM:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_FROM[name]}"), name)
+    return getattr(importlib.import_module(f"mlops_workbench.sandbox.{_FROM[name]}"), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from mlops_workbench.sandbox.jobs.errors import JobFailed
+from mlops_workbench.sandbox.errors import JobFailed
 
 
 def pack(folders: list[Path], archive: Path) -> int:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.jobs import s3
-from mlops_workbench.sandbox.jobs.errors import JobFailed
 
 
 @dataclass(frozen=True)

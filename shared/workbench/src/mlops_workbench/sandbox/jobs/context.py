@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlops_workbench.sandbox import clients
-from mlops_workbench.sandbox.jobs.images import Images
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.jobs.log import JobLog
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+from mlops_workbench.sandbox.images import Image
 from mlops_workbench.sandbox.jobs.context import JobContext, Work
-from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
-from mlops_workbench.sandbox.jobs.images import Image
-from mlops_workbench.sandbox.jobs.lifecycle import Job
 from mlops_workbench.sandbox.jobs.namespace import Host, Paths
 from mlops_workbench.sandbox.jobs.process import Process, wait_all
 
@@ -117,9 +116,14 @@ class Cluster:
         )
 
     def run(
-        self, job: Job, command: Sequence[str], image: Image, environment: Mapping[str, str]
+        self,
+        job: Work,
+        command: Sequence[str],
+        image: Image,
+        environment: Mapping[str, str],
+        deadline: float | None,
     ) -> tuple[int, str]:
-        """Run the same command on every host to its end.
+        """Run the same command on every host to its end, or until ``deadline`` on the monotonic clock.
 
         Returns:
             The exit status of the first host that failed, or 0; and "ended" or "timed out".
@@ -129,7 +133,7 @@ class Cluster:
         """
         processes = self.start(job, command, image, environment)
         statuses, why = wait_all(
-            processes, stop=job.context.stop, grace=job.context.grace_seconds, deadline=job.deadline
+            processes, stop=job.context.stop, grace=job.context.grace_seconds, deadline=deadline
         )
         if why == "stopped":
             raise JobStopped(f"{job.context.name} was stopped")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from mlops_workbench.sandbox.jobs.errors import JobFailed
+from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.jobs.filters import Filter, FilterError, parse
 from mlops_workbench.sandbox.jobs.records import Request
 

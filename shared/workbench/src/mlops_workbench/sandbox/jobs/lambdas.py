@@ -1,4 +1,4 @@
-"""Lambda functions: the code that moto keeps, run as a process.
+"""Lambda functions: the code that moto keeps, run as a process, with its role and its lines in CloudWatch Logs.
 
 The Python is the one that ``sandbox.toml`` declares for the runtime's base image,
 ``public.ecr.aws/lambda/python:3.12``; where none is declared it is the sandbox's own, which has boto3, as
@@ -16,23 +16,27 @@ import threading
 import time
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.iam.models import iam_backends
 from werkzeug.exceptions import HTTPException
 
-from mlops_workbench.sandbox.access.errors import AccessDenied
+from mlops_workbench.sandbox import clients, credentials
+from mlops_workbench.sandbox.access.sessions import role_environment
+from mlops_workbench.sandbox.errors import AccessDenied, JobFailed, JobStopped
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.jobs.context import JobContext
-from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
-from mlops_workbench.sandbox.jobs.images import Images
 from mlops_workbench.sandbox.jobs.log import JobLog
-from mlops_workbench.sandbox.jobs.process import Process, wait_all
+from mlops_workbench.sandbox.jobs.process import INSIDE, Process, wait_all
+from mlops_workbench.sandbox.session import current
 
-_SCRIPT = Path(__file__).with_name("container") / "invoke.py"
+_SCRIPT = INSIDE / "invoke.py"
 _GRACE = 2.0  # seconds: Lambda kills at once; a handler's subprocesses may want to say so
 
 
@@ -52,9 +56,6 @@ def run_lambda(function_arn: str, payload: Any, context: JobContext) -> dict[str
             object.
         JobStopped: ``context.stop`` was set.
     """
-    # Imported here: it needs the installed patches.
-    from mlops_workbench.sandbox.aws.awslambda.running import run
-
     context.folder.mkdir(parents=True, exist_ok=True)
     log = JobLog(context.folder / "log.txt", context.name, context.log)
     try:
@@ -77,7 +78,63 @@ def run_lambda(function_arn: str, payload: Any, context: JobContext) -> dict[str
     return invocation.payload
 
 
-def invoke(
+def run(
+    function: LambdaFunction,
+    payload: Any,
+    stop: threading.Event | None = None,
+    images: Images | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> tuple[Invocation, str]:
+    """Call a function and return how it ended and what it printed.
+
+    Args:
+        function: to call.
+        payload: its event.
+        stop: ends it early.
+        images: say which Python runs it; those of the server that runs here unless given.
+        on_line: is told what it prints, too, line by line.
+
+    Raises:
+        JobStopped: ``stop`` was set before the end.
+        AccessDenied: its role does not trust Lambda.
+    """
+    environment = function_environment(function)
+    lines: list[str] = []
+    began = time.monotonic()
+
+    def take(line: str) -> None:
+        lines.append(line)
+        if on_line is not None:
+            on_line(line)
+
+    try:
+        declared = images or current().images
+        return _invoke(function, payload, declared, environment, take, stop), "\n".join(lines)
+    finally:
+        lines.append(f"REPORT Duration: {1000 * (time.monotonic() - began):.2f} ms")
+        _write(function, environment, lines)
+
+
+def _write(function: LambdaFunction, environment: dict[str, str], lines: Sequence[str]) -> None:
+    """Write a log stream as the function's role; without the permission there is no log, as on AWS."""
+    client = clients.from_environment("logs", environment)
+    group = function.logs_group_name
+    stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
+    moment = int(time.time() * 1000)
+    # An empty message is refused; the batch is as long as one call may be.
+    entries = [{"timestamp": moment, "message": line or " "} for line in lines[-9000:]]
+    try:
+        try:
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        except client.exceptions.ResourceNotFoundException:
+            client.create_log_group(logGroupName=group)
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=entries)
+    except (ClientError, BotoCoreError):
+        pass
+
+
+def _invoke(
     function: LambdaFunction,
     payload: Any,
     images: Images,
@@ -130,11 +187,6 @@ def function_environment(function: LambdaFunction) -> dict[str, str]:
     Raises:
         AccessDenied: the role does not trust Lambda.
     """
-    # Imported here: the server imports this package.
-    from mlops_workbench.sandbox import credentials
-    from mlops_workbench.sandbox.access import role_environment
-    from mlops_workbench.sandbox.server import current
-
     region = function.region
     roles = iam_backends[function.account_id]["aws"].roles.values()
     if any(role.arn == function.role for role in roles):

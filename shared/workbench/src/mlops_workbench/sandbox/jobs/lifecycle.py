@@ -16,8 +16,8 @@ from moto.sagemaker.exceptions import ResourceInUseException
 from mlops_workbench.sandbox.aws.sagemaker import jobs as registry
 from mlops_workbench.sandbox.aws.sagemaker.kinds import KINDS, JobKind, Kind
 from mlops_workbench.sandbox.aws.sagemaker.records import Record, now
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs.context import JobContext
-from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs.log import JobLog
 
 _LONGEST_REASON = 1024  # characters: the shape FailureReason

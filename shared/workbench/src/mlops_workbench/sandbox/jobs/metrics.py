@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mlops_workbench.sandbox.aws.sagemaker.records import now
-from mlops_workbench.sandbox.jobs.errors import JobFailed
+from mlops_workbench.sandbox.errors import JobFailed
 
 
 class Metrics:

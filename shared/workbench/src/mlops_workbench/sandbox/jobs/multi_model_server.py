@@ -12,8 +12,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlops_workbench.sandbox.jobs.errors import RESOURCE_LIMIT, JobFailed
-from mlops_workbench.sandbox.jobs.images import Image
+from mlops_workbench.sandbox.errors import RESOURCE_LIMIT, JobFailed
+from mlops_workbench.sandbox.images import Image
 
 _HANDLER = "sagemaker_huggingface_inference_toolkit.handler_service"
 

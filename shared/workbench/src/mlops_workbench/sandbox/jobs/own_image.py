@@ -20,10 +20,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.errors import RESOURCE_LIMIT, JobFailed, SandboxError
+from mlops_workbench.sandbox.images import Image
 from mlops_workbench.sandbox.jobs.context import JobContext
-from mlops_workbench.sandbox.jobs.errors import RESOURCE_LIMIT, JobFailed
-from mlops_workbench.sandbox.jobs.images import Image
+from mlops_workbench.sandbox.session import current
 
 _URI = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+):([\w.-]+)")
 
@@ -45,8 +45,6 @@ class Server:
 
 def account_of(uri: str) -> str | None:
     """Return the account of this sandbox that an image's registry is of; None for AWS's images."""
-    from mlops_workbench.sandbox.server import current
-
     found = _URI.fullmatch(uri)
     try:
         return found[1] if found and found[1] in current().accounts else None

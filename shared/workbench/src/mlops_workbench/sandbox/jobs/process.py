@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
+#: The scripts that run inside a container: started by an image's Python, which has nothing of the sandbox.
+INSIDE = Path(__file__).with_name("container")
 #: Progress bars end their lines with a carriage return.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LONGEST_LINE = 64 * 1024  # bytes; more is given out in pieces

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.jobs import channels
 from mlops_workbench.sandbox.jobs.context import JobContext
-from mlops_workbench.sandbox.jobs.errors import JobFailed
 from mlops_workbench.sandbox.jobs.hosts import Cluster, Machine
 from mlops_workbench.sandbox.jobs.lifecycle import Job, running
 
@@ -49,7 +49,7 @@ def run_processing(request: dict[str, Any], context: JobContext) -> dict[str, An
             raise JobFailed(
                 "ClientError: AppSpecification: expected ContainerEntrypoint; images have none here"
             )
-        status, why = cluster.run(job, command, image, request.get("Environment") or {})
+        status, why = cluster.run(job, command, image, request.get("Environment") or {}, job.deadline)
         _read_exit_message(job, cluster)
         if why == "timed out":
             limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from mlops_workbench.sandbox.jobs.errors import JobFailed
+from mlops_workbench.sandbox.errors import JobFailed
 
 MIB = 1024 * 1024
 #: What log and reason say of a payload that is too large, as the service does.

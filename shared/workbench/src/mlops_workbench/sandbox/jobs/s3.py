@@ -9,7 +9,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from mlops_workbench.sandbox.jobs.errors import JobFailed
+from mlops_workbench.sandbox.errors import JobFailed
 
 #: A model of the usual size in one request: in parts, this process would cut it up and put it together again,
 #: with several copies in memory at a time.

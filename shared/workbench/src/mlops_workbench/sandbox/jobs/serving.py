@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.jobs import archives, multi_model_server, own_image, s3
 from mlops_workbench.sandbox.jobs.context import Work
-from mlops_workbench.sandbox.jobs.errors import JobFailed
 from mlops_workbench.sandbox.jobs.hosts import Cluster, Machine
-from mlops_workbench.sandbox.jobs.process import Process
+from mlops_workbench.sandbox.jobs.process import INSIDE, Process
 
 SWITCH = "MLOPS_SANDBOX_MODEL_SERVER"
 #: A header that InvokeEndpoint passes to the container and back.
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-_SCRIPT = Path(__file__).with_name("container") / "serve.py"
+_SCRIPT = INSIDE / "serve.py"
 _PATH = _SCRIPT.with_name("path")
 #: A container has 4 minutes to answer /ping ([read] AWS, "Use Your Own Inference Code").
 _START = 240.0  # seconds

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlops_workbench.sandbox.images import Image
 from mlops_workbench.sandbox.jobs import archives, s3
 from mlops_workbench.sandbox.jobs.hosts import Machine
-from mlops_workbench.sandbox.jobs.images import Image
+from mlops_workbench.sandbox.jobs.process import INSIDE
 
-_SCRIPT = Path(__file__).with_name("container") / "train.py"
+_SCRIPT = INSIDE / "train.py"
 #: What SageMaker's PyTorch images set; the package ``sagemaker-pytorch-training`` has it.
 _FRAMEWORK = "sagemaker_pytorch_container.training"
 

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs import archives, channels, s3, toolkit
 from mlops_workbench.sandbox.jobs.context import JobContext
-from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs.hosts import Cluster, Machine
 from mlops_workbench.sandbox.jobs.lifecycle import Job, running
 from mlops_workbench.sandbox.jobs.metrics import Metrics
@@ -60,7 +60,7 @@ def run_training(request: dict[str, Any], context: JobContext) -> dict[str, Any]
                 toolkit.fetch_code(context.client("s3"), image, parameters, machine)
         command = [*command, *(algorithm.get("ContainerArguments") or [])]
         try:
-            status, why = cluster.run(job, command, image, _environment(job, cluster))
+            status, why = cluster.run(job, command, image, _environment(job, cluster), job.deadline)
         except JobStopped:
             _upload(job, cluster, "Stopping")
             raise

@@ -13,9 +13,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.jobs import channels, transform_rules
 from mlops_workbench.sandbox.jobs.context import JobContext
-from mlops_workbench.sandbox.jobs.errors import JobFailed
 from mlops_workbench.sandbox.jobs.lifecycle import Job, running
 from mlops_workbench.sandbox.jobs.serving import Container, ModelServer, fleet
 from mlops_workbench.sandbox.jobs.transform_instance import Instance, Plan

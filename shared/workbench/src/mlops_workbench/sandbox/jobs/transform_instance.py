@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs import channels, records, s3, transform_rules
-from mlops_workbench.sandbox.jobs.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.jobs.joins import DataProcessing
 from mlops_workbench.sandbox.jobs.lifecycle import Job
 from mlops_workbench.sandbox.jobs.serving import ModelServer

@@ -8,6 +8,7 @@ import urllib.request
 from mlops_workbench.sandbox.organisation.overview import Event
 from mlops_workbench.sandbox.organisation.record import Organisation
 from mlops_workbench.sandbox.organisation.times import iso
+from mlops_workbench.sandbox.session import current
 
 #: How many are shown, the newest.
 LIMIT = 50
@@ -15,9 +16,6 @@ LIMIT = 50
 
 def recent() -> list[Event]:
     """Return the latest events of this process's sandbox, the newest first."""
-    # Imported here: moto comes with it, and `ask` does without.
-    from mlops_workbench.sandbox import events
-
     return [
         Event(
             iso(entry.time),
@@ -27,7 +25,7 @@ def recent() -> list[Event]:
             entry.summary,
             _outcome(entry.rule, entry.target, entry.outcome),
         )
-        for entry in reversed(events.history()[-LIMIT:])
+        for entry in reversed(current().history.deliveries()[-LIMIT:])
     ]
 
 

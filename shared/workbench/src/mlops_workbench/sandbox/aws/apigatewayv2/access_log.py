@@ -10,6 +10,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mlops_workbench.sandbox.access.sessions import as_account
+
 _VARIABLE = re.compile(r"\$context\.([\w.]+)")
 
 
@@ -20,8 +22,6 @@ def line(format_: str, values: Mapping[str, str]) -> str:
 
 def write(settings: Mapping[str, Any] | None, account: str, region: str, values: Mapping[str, str]) -> None:
     """Write a line to the stage's log group, if it has one that exists."""
-    from mlops_workbench.sandbox.events.callers import as_account
-
     named = {key[0].lower() + key[1:]: value for key, value in (settings or {}).items()}
     if not named.get("destinationArn"):
         return

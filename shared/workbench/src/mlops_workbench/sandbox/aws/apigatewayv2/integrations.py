@@ -10,6 +10,9 @@ from moto.awslambda.models import LambdaFunction, lambda_backends
 from werkzeug.exceptions import HTTPException
 
 from mlops_workbench.sandbox.aws.apigatewayv2 import payloads
+from mlops_workbench.sandbox.errors import AccessDenied, JobStopped
+from mlops_workbench.sandbox.jobs.lambdas import run
+from mlops_workbench.sandbox.session import current
 
 _FUNCTION = re.compile(r"arn:[\w-]+:lambda:[\w-]+:\d{12}:function:[\w-]+(?::[\w$-]+)?")
 PRINCIPAL = "apigateway.amazonaws.com"
@@ -54,14 +57,9 @@ def _find(function_arn: str) -> LambdaFunction:
 
 
 def _invoke(function: LambdaFunction, event: dict[str, Any]) -> tuple[payloads.Answer, str]:
-    from mlops_workbench.sandbox.access import AccessDenied
-    from mlops_workbench.sandbox.aws.awslambda.running import run
-    from mlops_workbench.sandbox.events import work
-    from mlops_workbench.sandbox.jobs import JobStopped
-
     failed = payloads.message(500, "Internal Server Error")
     try:
-        invocation, _ = run(function, event, work.stopping)
+        invocation, _ = run(function, event, current().work.stopping)
     except (AccessDenied, HTTPException) as error:
         return failed, str(error)
     except JobStopped:

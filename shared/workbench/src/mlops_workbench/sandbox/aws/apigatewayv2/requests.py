@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -19,14 +19,12 @@ from moto.apigatewayv2.models import Api, Stage, apigatewayv2_backends
 
 from mlops_workbench.sandbox.aws.apigatewayv2 import access_log, integrations, payloads
 from mlops_workbench.sandbox.aws.apigatewayv2.routes import Match, match
+from mlops_workbench.sandbox.service import EXECUTE_API, Application, StartResponse
 
-_HOST = re.compile(r"([a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 _PATH = re.compile(r"/_execute-api/([a-z0-9]+)(/.*)?", re.DOTALL)
 #: Bytes; the service's limit of a request's body.
 MAX_BODY = 10 * 1024 * 1024
 
-StartResponse = Callable[..., Any]
-Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 Answer = payloads.Answer
 
 
@@ -39,11 +37,6 @@ class Found:
     region: str
     stage: Stage
     path: str
-
-
-def is_execute_api(host: str) -> bool:
-    """Tell whether a host's name is an HTTP API's."""
-    return _HOST.fullmatch(host) is not None
 
 
 def execute_api(application: Application) -> Application:
@@ -66,7 +59,7 @@ def _target(environ: dict[str, Any]) -> tuple[str, str] | None:
     sent = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO") or "/")
     sent = sent.partition("?")[0] or "/"
     host = str(environ.get("HTTP_HOST", "")).rsplit(":", 1)[0]
-    if by_host := _HOST.fullmatch(host):
+    if by_host := EXECUTE_API.fullmatch(host):
         return by_host[1], sent
     if by_path := _PATH.fullmatch(sent):
         return by_path[1], by_path[2] or "/"

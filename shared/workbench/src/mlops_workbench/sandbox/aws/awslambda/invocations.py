@@ -15,7 +15,10 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 
 from mlops_workbench.sandbox.aws.awslambda.configuration import dead_letters
-from mlops_workbench.sandbox.aws.awslambda.running import run
+from mlops_workbench.sandbox.clients import from_environment
+from mlops_workbench.sandbox.errors import AccessDenied, JobStopped
+from mlops_workbench.sandbox.jobs.lambdas import function_environment, run
+from mlops_workbench.sandbox.session import current
 
 logger = logging.getLogger("mlops_workbench.sandbox.events")
 
@@ -25,12 +28,9 @@ retry_delays = (1.0, 2.0)
 
 def later(function: LambdaFunction, payload: Any) -> None:
     """Call a function in a thread, when its turn has come, with further attempts if it fails."""
-    from mlops_workbench.sandbox.events import work
+    work = current().work
 
     def attempts() -> None:
-        from mlops_workbench.sandbox.access import AccessDenied
-        from mlops_workbench.sandbox.jobs import JobStopped
-
         problem: dict[str, Any] = {}
         for delay in (*retry_delays[: _retries(function)], None):
             try:
@@ -48,7 +48,7 @@ def later(function: LambdaFunction, payload: Any) -> None:
         logger.info("function %s failed: %s", function.function_name, problem.get("errorMessage"))
         _bury(function, payload, problem)
 
-    work.enqueue(work.FUNCTIONS, f"function {function.function_name}", attempts)
+    work.enqueue(work.functions, f"function {function.function_name}", attempts)
 
 
 def _retries(function: LambdaFunction) -> int:
@@ -58,9 +58,6 @@ def _retries(function: LambdaFunction) -> int:
 
 def _bury(function: LambdaFunction, payload: Any, problem: dict[str, Any]) -> None:
     """Send an event that was not handled to the dead-letter queue or topic, as the function's role."""
-    from mlops_workbench.sandbox.clients import from_environment
-    from mlops_workbench.sandbox.jobs.lambdas import function_environment
-
     target = dead_letters(function)
     if not target:
         return
@@ -83,8 +80,6 @@ def install() -> None:
     """Replace the method behind the call Invoke."""
 
     def invoke(self: LambdaFunction, body: Any, request_headers: Any, response_headers: Any) -> str | bytes:
-        from mlops_workbench.sandbox.access import AccessDenied
-
         payload = json.loads(body) if body else {}
         kind = (request_headers or {}).get("x-amz-invocation-type", "RequestResponse")
         if kind == "DryRun":

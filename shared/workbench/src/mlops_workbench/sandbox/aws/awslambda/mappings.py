@@ -11,6 +11,8 @@ from typing import Any
 from moto.awslambda.models import EventSourceMapping, LambdaBackend
 from moto.sqs.models import sqs_backends
 
+from mlops_workbench.sandbox.events import queues
+
 
 def install() -> None:
     """Keep moto from calling functions itself, and wake the reader of queues."""
@@ -18,8 +20,6 @@ def install() -> None:
     list_all = LambdaBackend.list_event_source_mappings
 
     def create_event_source_mapping(self: LambdaBackend, spec: dict[str, Any]) -> EventSourceMapping:
-        from mlops_workbench.sandbox.events import queues
-
         mapping = create(self, spec)
         # moto delivers to the mappings that are listed here.
         for queue in sqs_backends[self.account_id][self.region_name].queues.values():

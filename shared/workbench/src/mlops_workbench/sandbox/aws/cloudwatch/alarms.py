@@ -16,10 +16,10 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
-from mlops_workbench.sandbox import alarms
 from mlops_workbench.sandbox.alarms import notices, watch
 from mlops_workbench.sandbox.alarms.definition import AlarmError, read
 from mlops_workbench.sandbox.alarms.rules import INSUFFICIENT_DATA
+from mlops_workbench.sandbox.session import current
 
 _STATE = (
     "state_value",
@@ -51,7 +51,7 @@ def put_metric_alarm(self: CloudWatchResponse) -> ActionResult:
     notices.remember(
         backend, alarm, "ConfigurationUpdate", f'Alarm "{name}" {what}', {"version": "1.0"}, watch.now()
     )
-    alarms.wake()
+    current().part(watch.Watch).wake()
     return answer
 
 
@@ -140,7 +140,7 @@ def install() -> None:
     def put_metric_data(self: CloudWatchBackend, *given: Any, **more: Any) -> None:
         put_data(self, *given, **more)
         if self.alarms:
-            alarms.wake()
+            current().part(watch.Watch).wake()
 
     CloudWatchBackend.put_metric_alarm = put_metric_alarm_of_backend  # type: ignore[method-assign]
     CloudWatchBackend.put_metric_data = put_metric_data  # type: ignore[method-assign]

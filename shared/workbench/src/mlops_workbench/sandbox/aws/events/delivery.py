@@ -11,15 +11,14 @@ from typing import Any
 
 from moto.events.models import EventsBackend, Rule
 
+from mlops_workbench.sandbox.events.bus import event_of, put
+
 
 def install() -> None:
     """Replace what sends an event to a rule's targets."""
     check = EventsBackend.put_events
 
     def put_events(self: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        # Imported here: deliveries need the patched moto.
-        from mlops_workbench.sandbox.events.bus import event_of, put
-
         # moto checks the entries; its own rules send nothing.
         entries = check(self, events)
         for entry, given in zip(entries, events, strict=True):

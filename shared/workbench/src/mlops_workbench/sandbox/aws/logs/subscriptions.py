@@ -14,10 +14,11 @@ import json
 import re
 from typing import Any
 
-from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.logs.exceptions import InvalidParameterException, LimitExceededException
 from moto.logs.models import LogGroup, LogsBackend, LogStream
 from moto.logs.utils import EventMessageFilter
+
+from mlops_workbench.sandbox.access.sessions import as_account
 
 PRINCIPAL = "logs.amazonaws.com"
 _MOST = 2  # for each log group
@@ -96,12 +97,9 @@ def send_log_events(
 
 
 def _call(function_arn: str, payload: dict[str, Any]) -> None:
-    from mlops_workbench.sandbox.aws.awslambda.invocations import later
-
-    _, _, _, region, account, _ = function_arn.split(":", 5)
-    function = lambda_backends[account][region].get_function(function_arn)
-    assert isinstance(function, LambdaFunction)
-    later(function, payload)
+    region, account = function_arn.split(":")[3:5]
+    client = as_account("lambda", account, region)
+    client.invoke(FunctionName=function_arn, InvocationType="Event", Payload=json.dumps(payload).encode())
 
 
 def install() -> None:

@@ -18,6 +18,8 @@ from moto.s3 import notifications
 from moto.s3.models import FakeDeleteMarker, S3Backend
 from moto.s3.responses import S3Response
 
+from mlops_workbench.sandbox import session
+
 _CREATED = {
     "s3:ObjectCreated:Put": "PutObject",
     "s3:ObjectCreated:Post": "POST Object",
@@ -50,8 +52,6 @@ def _emit(
     described: dict[str, Any],
     more: dict[str, Any],
 ) -> None:
-    from mlops_workbench.sandbox import events
-
     version = {"version-id": str(key.version_id)} if bucket.is_versioned else {}
     detail = {
         "version": "0",
@@ -63,7 +63,7 @@ def _emit(
         "reason": reason,
         **more,
     }
-    events.emit(bucket.account_id, bucket.region_name, "aws.s3", detail_type, detail, [bucket.arn])
+    session.emit(bucket.account_id, bucket.region_name, "aws.s3", detail_type, detail, [bucket.arn])
 
 
 def _sequencer() -> str:

@@ -14,7 +14,7 @@ from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
-from mlops_workbench.sandbox.aws.listing import page
+from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.models import models_of
 from mlops_workbench.sandbox.aws.sagemaker.records import Record, arn, now
 from mlops_workbench.sandbox.aws.sagemaker.requests import checked

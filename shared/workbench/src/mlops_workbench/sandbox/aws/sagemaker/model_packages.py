@@ -15,7 +15,7 @@ from moto.sagemaker.exceptions import ConflictException, ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
-from mlops_workbench.sandbox.aws.listing import page
+from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.records import Record, arn, now
 from mlops_workbench.sandbox.aws.sagemaker.state_events import package_changed
 

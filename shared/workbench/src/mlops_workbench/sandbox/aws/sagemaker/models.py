@@ -16,10 +16,11 @@ from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
 from mlops_workbench.sandbox.access import AccessDenied, acting
-from mlops_workbench.sandbox.aws.listing import page
+from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.records import Record, arn, now
 from mlops_workbench.sandbox.aws.sagemaker.requests import checked
 from mlops_workbench.sandbox.clients import from_environment
+from mlops_workbench.sandbox.endpoints import model_data
 from mlops_workbench.sandbox.jobs import JobFailed
 from mlops_workbench.sandbox.jobs.serving import Container
 
@@ -147,9 +148,6 @@ def _check_obtainable(
     response: SageMakerResponse, container: Container, role: str | None, model_arn: str
 ) -> None:
     """Check what the service checks at once: the model data, and the permission to pull the image."""
-    # Imported here: endpoints need the installed patches.
-    from mlops_workbench.sandbox.endpoints import model_data
-
     account, region = response.current_account, response.region
     session = model_arn.rsplit("/", 1)[-1]
     try:

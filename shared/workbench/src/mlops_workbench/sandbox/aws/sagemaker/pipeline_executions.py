@@ -7,7 +7,6 @@ ValidationException where the service says ResourceNotFound.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,36 +15,35 @@ from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 from moto.sagemaker.models import FakePipeline, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
-from mlops_workbench.sandbox import clients, server
-from mlops_workbench.sandbox.access import AccessDenied, acting
-from mlops_workbench.sandbox.aws.listing import page
+from mlops_workbench.sandbox import clients
+from mlops_workbench.sandbox.access import acting
 from mlops_workbench.sandbox.aws.sagemaker import state_events
+from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
-from mlops_workbench.sandbox.jobs import JobFailed
+from mlops_workbench.sandbox.errors import AccessDenied, JobFailed
 from mlops_workbench.sandbox.pipelines import DefinitionError
 from mlops_workbench.sandbox.pipelines.journal import ExecutionRecord, StepRecord
 from mlops_workbench.sandbox.pipelines.service import Executions
 from mlops_workbench.sandbox.pipelines.world import World
-
-_executions: dict[server.Sandbox, Executions] = {}
-_lock = threading.Lock()
+from mlops_workbench.sandbox.session import Session, current
 
 
 def executions() -> Executions:
     """Return the executions of the sandbox that this process has open."""
-    sandbox = server.current()
-    with _lock:
-        if sandbox not in _executions:
-            _executions[sandbox] = Executions(
-                sandbox.folder / "executions",
-                lambda record: _world(sandbox, record),
-                finished=sandbox.save_soon,
-                changed=state_events.Executions().saw,
-            )
-        return _executions[sandbox]
+    return current().part(_executions)
 
 
-def _world(sandbox: server.Sandbox, record: ExecutionRecord) -> World:
+def _executions() -> Executions:
+    sandbox = current()
+    return Executions(
+        sandbox.folder / "executions",
+        lambda record: _world(sandbox, record),
+        finished=sandbox.save_soon,
+        changed=state_events.Executions().saw,
+    )
+
+
+def _world(sandbox: Session, record: ExecutionRecord) -> World:
     """Return where an execution's steps run: as the pipeline's role, where roles are enforced."""
     region, account = record.pipeline_arn.split(":")[3:5]
     role = sagemaker_backends[account][region].pipelines[record.pipeline_name].role_arn
@@ -74,9 +72,9 @@ def _world(sandbox: server.Sandbox, record: ExecutionRecord) -> World:
     )
 
 
-def close(sandbox: server.Sandbox) -> None:
+def close(sandbox: Session) -> None:
     """Stop the executions of a sandbox and wait for their ends; called before its server stops."""
-    if opened := _executions.pop(sandbox, None):
+    if opened := sandbox.made(_executions):
         opened.close()
 
 

@@ -12,16 +12,14 @@ from moto.core.responses import ActionResult
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.responses import SageMakerResponse
 
-from mlops_workbench.sandbox import server
-from mlops_workbench.sandbox.aws.listing import page
 from mlops_workbench.sandbox.aws.sagemaker import pipeline_executions
+from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
-from mlops_workbench.sandbox.aws.sagemaker.pipeline_executions import close, executions, find_pipeline
+from mlops_workbench.sandbox.aws.sagemaker.pipeline_executions import executions, find_pipeline
 from mlops_workbench.sandbox.pipelines import DefinitionError
 from mlops_workbench.sandbox.pipelines.definition import parse
 from mlops_workbench.sandbox.pipelines.s3 import read_text
-
-__all__ = ["close", "install"]
+from mlops_workbench.sandbox.session import current
 
 _create = SageMakerResponse.create_pipeline
 _update = SageMakerResponse.update_pipeline
@@ -93,7 +91,7 @@ def _read_definition(response: SageMakerResponse) -> None:
     """
     place = response.params.get("PipelineDefinitionS3Location")
     if place and not response.params.get("PipelineDefinition"):
-        client = server.current().client("s3", response.current_account, response.region)
+        client = current().client("s3", response.current_account, response.region)
         try:
             text = read_text(client, place["Bucket"], place["ObjectKey"], place.get("VersionId"))
         except ValueError as error:

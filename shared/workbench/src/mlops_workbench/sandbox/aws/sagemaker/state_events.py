@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox import session
 from mlops_workbench.sandbox.aws.sagemaker.records import Record
 from mlops_workbench.sandbox.pipelines.journal import ACTIVE, ExecutionRecord, StepRecord
 
@@ -28,7 +28,7 @@ def package_changed(arn: str, description: Mapping[str, Any]) -> None:
     """Tell of a model package that was made or changed; a change of its metadata is told too."""
     region, account = arn.split(":")[3:5]
     detail = {key: _plain(value) for key, value in description.items() if key not in _NOT_TOLD}
-    events.emit(account, region, SOURCE, PACKAGE, detail, [arn])
+    session.emit(account, region, SOURCE, PACKAGE, detail, [arn])
 
 
 def endpoint_changed(endpoint: Record) -> None:
@@ -43,7 +43,7 @@ def endpoint_changed(endpoint: Record) -> None:
         "LastModifiedTime": 1000 * described["LastModifiedTime"].timestamp(),
         "Tags": {tag["Key"]: tag["Value"] for tag in endpoint.tags},
     }
-    events.emit(account, region, SOURCE, ENDPOINT, detail, [endpoint.arn])
+    session.emit(account, region, SOURCE, ENDPOINT, detail, [endpoint.arn])
 
 
 class Executions:
@@ -105,7 +105,7 @@ def _step_changed(record: ExecutionRecord, step: StepRecord, previous: str | Non
 
 def _emit(record: ExecutionRecord, detail_type: str, detail: dict[str, Any]) -> None:
     region, account = record.arn.split(":")[3:5]
-    events.emit(account, region, SOURCE, detail_type, detail, [record.pipeline_arn, record.arn])
+    session.emit(account, region, SOURCE, detail_type, detail, [record.pipeline_arn, record.arn])
 
 
 def _time(seconds: float) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
 from mlops_workbench.sandbox.access import guard
-from mlops_workbench.sandbox.aws.apigatewayv2.requests import is_execute_api
+from mlops_workbench.sandbox.endpoints.invocations import InvocationError, Request, invoke
 from mlops_workbench.sandbox.jobs.serving import CUSTOM_ATTRIBUTES
+from mlops_workbench.sandbox.service import EXECUTE_API, Application, StartResponse
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
 _VARIANT = "x-Amzn-Invoked-Production-Variant"
@@ -25,9 +26,6 @@ _NOT_SERVERLESS = {
     "invocations-response-stream": "response streaming is not supported for serverless endpoints",
 }
 
-StartResponse = Callable[..., Any]
-Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-
 
 def runtime(application: Application) -> Application:
     """Take the requests to endpoints out of those to AWS."""
@@ -36,7 +34,7 @@ def runtime(application: Application) -> Application:
     def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         named = _PATH.fullmatch(environ.get("PATH_INFO", ""))
         host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
-        if named and environ.get("REQUEST_METHOD") == "POST" and not is_execute_api(host):
+        if named and environ.get("REQUEST_METHOD") == "POST" and not EXECUTE_API.fullmatch(host):
             return serve(environ, start_response)
         return application(environ, start_response)
 
@@ -44,9 +42,6 @@ def runtime(application: Application) -> Application:
 
 
 def _serve(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    # Imported here: endpoints need the installed patches.
-    from mlops_workbench.sandbox.endpoints.invocations import InvocationError, Request, invoke
-
     found = _PATH.fullmatch(environ["PATH_INFO"])
     assert found is not None
     name, kind = found.groups()

@@ -7,13 +7,17 @@ and nothing is sent to a URL.
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.awslambda.models import lambda_backends
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.sns.models import Subscription
-from werkzeug.exceptions import HTTPException
+
+from mlops_workbench.sandbox.access.sessions import as_account
+from mlops_workbench.sandbox.history import Mail, now
+from mlops_workbench.sandbox.session import current
 
 logger = logging.getLogger("mlops_workbench.sandbox.events")
 
@@ -66,19 +70,15 @@ def _wanted(subscription: Subscription, message: str, **more: Any) -> str | None
 
 
 def _mail(subscription: Subscription, message: str, subject: str | None, **more: Any) -> None:
-    from mlops_workbench.sandbox.events.history import Mail, now, record
-
     body = _wanted(subscription, message, **more)
     if body is not None:
         title = subject or "AWS Notification Message"
-        record(Mail(now(), subscription.endpoint, title, body, subscription.topic.arn))
+        current().history.record(Mail(now(), subscription.endpoint, title, body, subscription.topic.arn))
 
 
 def _call(
     subscription: Subscription, message: str, message_id: str, subject: str | None, **more: Any
 ) -> None:
-    from mlops_workbench.sandbox.aws.awslambda.invocations import later
-
     body = _wanted(subscription, message, **more)
     if body is None:
         return
@@ -102,8 +102,11 @@ def _call(
             }
         ]
     }
-    _, _, _, region, account, _, name = subscription.endpoint.split(":")[:7]
+    region, account = subscription.endpoint.split(":")[3:5]
+    client = as_account("lambda", account, region)
     try:
-        later(lambda_backends[account][region].get_function(name), event)
-    except HTTPException:
-        logger.warning("topic %s: no function %s", subscription.topic.name, name)
+        client.invoke(
+            FunctionName=subscription.endpoint, InvocationType="Event", Payload=json.dumps(event).encode()
+        )
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("topic %s: %s", subscription.topic.name, error)

@@ -11,6 +11,8 @@ import json
 
 from moto.kms.responses import KmsResponse
 
+from mlops_workbench.sandbox.service import Service
+
 
 def install() -> None:
     """Patch moto."""
@@ -27,3 +29,14 @@ def install() -> None:
 
     KmsResponse._validate_key_policy = _validate_key_policy  # type: ignore[method-assign]
     KmsResponse.get_key_policy = get_key_policy  # type: ignore[method-assign]
+
+
+class Kms(Service):
+    """Keys."""
+
+    def install(self) -> None:
+        """Patch moto."""
+        install()
+
+
+SERVICE = Kms()

@@ -1,4 +1,4 @@
-"""The background process: ``python -m mlops_workbench.sandbox.organisation.daemon`` with its options as JSON.
+"""The background process: ``python -m mlops_workbench.sandbox.daemon`` with its options as JSON.
 
 It holds the sandbox and the web page until SIGTERM, then saves the state. Its standard output and error are
 the log file; ``start`` opens it.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_workbench.sandbox.jobs.errors import RESOURCE_LIMIT, JobFailed
+from mlops_workbench.sandbox.errors import RESOURCE_LIMIT, JobFailed
 
 
 class ImagesError(ValueError):

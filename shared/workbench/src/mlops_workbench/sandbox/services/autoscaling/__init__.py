@@ -6,17 +6,19 @@ here lasts long enough to scale by, and no schedule is run by the clock.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.applicationautoscaling import models, responses
 from moto.applicationautoscaling.exceptions import AWSValidationException
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, FakeScalableTarget
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.models import sagemaker_backends
 
-from mlops_workbench.sandbox.endpoints.deployment import Endpoint
+from mlops_workbench.sandbox.access.sessions import as_account
+from mlops_workbench.sandbox.service import Service
 
 DIMENSION = "sagemaker:variant:DesiredProvisionedConcurrency"
 
@@ -119,11 +121,17 @@ def deregister_scalable_target(
 
 def _check_variant(response: ApplicationAutoScalingResponse, resource: str) -> None:
     parts = str(resource).split("/")
-    found: Any = None
+    variants: list[dict[str, Any]] = []
     if len(parts) == 4 and (parts[0], parts[2]) == ("endpoint", "variant"):
-        found = sagemaker_backends[response.current_account][response.region].endpoints.get(parts[1])
-    current = found.current if isinstance(found, Endpoint) else None
-    if current is None or current.variant != parts[3] or not current.provisioned:
+        client = as_account("sagemaker", response.current_account, response.region)
+        with contextlib.suppress(ClientError):
+            # Without variants until it is in service.
+            variants = client.describe_endpoint(EndpointName=parts[1]).get("ProductionVariants", [])
+    provisioned = {
+        each["VariantName"]: each.get("CurrentServerlessConfig", {}).get("ProvisionedConcurrency")
+        for each in variants
+    }
+    if not provisioned.get(parts[-1]):
         raise AWSValidationException(
             f"{resource}: expected endpoint/NAME/variant/VARIANT of an endpoint in service whose variant has "
             "ProvisionedConcurrency"
@@ -171,3 +179,14 @@ def install() -> None:
         list_tags_for_resource,
     ):
         setattr(ApplicationAutoScalingResponse, call.__name__, call)
+
+
+class AutoScaling(Service):
+    """Scalable targets."""
+
+    def install(self) -> None:
+        """Patch moto."""
+        install()
+
+
+SERVICE = AutoScaling()

@@ -17,7 +17,8 @@ from moto.iam.models import iam_backends
 from moto.sts.responses import TokenResponse
 
 from mlops_workbench.sandbox.access import trust
-from mlops_workbench.sandbox.access.errors import AccessDenied
+from mlops_workbench.sandbox.errors import AccessDenied
+from mlops_workbench.sandbox.service import Service
 
 
 class WebIdentityDenied(ServiceException):
@@ -60,3 +61,14 @@ def _claims(token: str | None) -> dict[str, Any]:
     except (IndexError, ValueError):
         raise InvalidIdentityToken("Couldn't retrieve verification key: the token is not a JWT") from None
     return claims
+
+
+class Sts(Service):
+    """Sessions of roles."""
+
+    def install(self) -> None:
+        """Patch moto."""
+        install()
+
+
+SERVICE = Sts()

@@ -46,39 +46,33 @@ class Mail:
     topic: str
 
 
-_lock = threading.Lock()
-_deliveries: deque[Delivery] = deque(maxlen=LIMIT)
-_mails: deque[Mail] = deque(maxlen=LIMIT)
-
-
-def history() -> list[Delivery]:
-    """Return what was delivered since the sandbox was opened, oldest first."""
-    with _lock:
-        return list(_deliveries)
-
-
-def mails() -> list[Mail]:
-    """Return the mails since the sandbox was opened, oldest first."""
-    with _lock:
-        return list(_mails)
-
-
 def now() -> datetime:
     """Return the time as the records carry it."""
     return datetime.now(UTC)
 
 
-def record(entry: Delivery | Mail) -> None:
-    """Remember a delivery or a mail."""
-    with _lock:
-        if isinstance(entry, Delivery):
-            _deliveries.append(entry)
-        else:
-            _mails.append(entry)
+class History:
+    """What an open sandbox remembers, the newest ``LIMIT`` of each."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._deliveries: deque[Delivery] = deque(maxlen=LIMIT)
+        self._mails: deque[Mail] = deque(maxlen=LIMIT)
 
-def clear() -> None:
-    """Forget everything."""
-    with _lock:
-        _deliveries.clear()
-        _mails.clear()
+    def record(self, entry: Delivery | Mail) -> None:
+        """Remember a delivery or a mail."""
+        with self._lock:
+            if isinstance(entry, Delivery):
+                self._deliveries.append(entry)
+            else:
+                self._mails.append(entry)
+
+    def deliveries(self) -> list[Delivery]:
+        """Return what was delivered since the sandbox was opened, oldest first."""
+        with self._lock:
+            return list(self._deliveries)
+
+    def mails(self) -> list[Mail]:
+        """Return the mails since the sandbox was opened, oldest first."""
+        with self._lock:
+            return list(self._mails)

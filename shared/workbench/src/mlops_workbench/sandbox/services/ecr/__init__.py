@@ -17,6 +17,9 @@ from moto.ecr.exceptions import InvalidParameterException, RepositoryNotFoundExc
 from moto.ecr.models import ECRBackend, Image
 from moto.ecr.responses import ECRResponse
 
+from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.session import current
+
 FOLDER = "registry"
 
 
@@ -77,6 +80,15 @@ def _keep(digest: str, content: bytes) -> None:
 
 
 def _file(digest: str) -> Path:
-    from mlops_workbench.sandbox.server import current
-
     return current().folder / FOLDER / digest.removeprefix("sha256:")
+
+
+class Ecr(Service):
+    """Repositories."""
+
+    def install(self) -> None:
+        """Patch moto."""
+        install()
+
+
+SERVICE = Ecr()
