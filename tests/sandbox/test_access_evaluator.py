@@ -234,13 +234,54 @@ def test_a_boundary_gives_nothing_by_itself_and_a_session_policy_limits_too() ->
     assert not evaluate(request(), [policy(allow())], None, [], [policy(allow("s3:PutObject"))]).allowed
 
 
-def test_services_are_admitted_by_name_only() -> None:
+QUEUE = f"arn:aws:sqs:ca-central-1:{A}:queue"
+RULE = f"arn:aws:events:ca-central-1:{A}:rule/new-objects"
+ADMITTED = allow(
+    "sqs:SendMessage", QUEUE, Principal={"Service": ["s3.amazonaws.com", "events.amazonaws.com"]}
+)
+
+
+def admitted(*statements: dict[str, Any]) -> bool:
+    """Whether a queue's policy lets EventBridge send for a rule."""
     service = Principal("events.amazonaws.com", service="events.amazonaws.com")
-    asked = request("sqs:SendMessage", f"arn:aws:sqs:ca-central-1:{A}:q", service, delegated=True)
-    admitted = [principal_policy({"Service": ["s3.amazonaws.com", "events.amazonaws.com"]})]
-    assert evaluate(asked, [], None, admitted).allowed
-    assert not evaluate(asked, [], None, [principal_policy({"Service": "s3.amazonaws.com"})]).allowed
-    assert not evaluate(asked, [], None, [principal_policy({"AWS": "*"})]).allowed
+    context = {"aws:SourceArn": RULE, "aws:SourceAccount": A, "aws:SecureTransport": True}
+    asked = request("sqs:SendMessage", QUEUE, service, context, delegated=True)
+    return evaluate(asked, [], None, [policy(*statements)]).allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [
+        ({}, True),
+        ({"Action": ["SQS:*"]}, True),
+        ({"Action": "sqs:ReceiveMessage"}, False),
+        ({"Resource": f"{QUEUE}2"}, False),
+        ({"Principal": {"Service": "sns.amazonaws.com"}}, False),
+        ({"Principal": {"AWS": f"arn:aws:iam::{A}:root"}}, False),
+        ({"Principal": "*"}, True),
+        ({"Principal": {"AWS": "*"}}, True),
+        ({"Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:events:*:{A}:rule/*"}}}, True),
+        ({"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:events:*:rule/new-objects"}}}, False),
+        ({"Condition": {"ArnEquals": {"AWS:SourceArn": f"{RULE}-2"}}}, False),
+        ({"Condition": {"StringEquals": {"aws:SourceAccount": B}}}, False),
+        ({"Condition": {"StringNotEquals": {"aws:SourceAccount": B}}}, True),
+        ({"Condition": {"Bool": {"aws:SecureTransport": "true"}}}, True),
+        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, False),
+        ({"Condition": {"NumericLessThan": {"aws:SourceAccount": "1"}}}, False),
+    ],
+)
+def test_a_service_is_admitted_by_what_a_statement_says(changes: dict[str, Any], allowed: bool) -> None:
+    assert admitted({**ADMITTED, **changes}) is allowed
+
+
+def test_a_service_is_kept_out_by_a_denial_that_speaks_to_it() -> None:
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    everybody: list[Any] = ["*", {"AWS": "*"}]
+    assert not admitted()
+    for named in [*everybody, ADMITTED["Principal"]]:
+        assert not admitted(ADMITTED, deny(Principal=named))
+        assert admitted(ADMITTED, deny(Principal=named, Condition=insecure))
+    assert admitted(ADMITTED, deny(Principal={"Service": "sns.amazonaws.com"}))
 
 
 def test_the_reason_says_which_kind_of_policy_refused() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access import AccessDenied, decide
+from mlops_workbench.sandbox.access import AccessDenied, admission, decide
 from tests.sandbox.access_world import REGION, A, B, World, allow, document, refusal
 
 
@@ -87,13 +87,15 @@ def test_a_service_is_admitted_by_the_resources_policy(world: World) -> None:
         **allow("sqs:SendMessage", queue, Condition={"ArnEquals": {"aws:SourceArn": rule}}),
         "Principal": {"Service": "events.amazonaws.com"},
     }
-    arguments = ("events.amazonaws.com", "sqs:SendMessage", queue, REGION)
-    with pytest.raises(AccessDenied, match=r"events\.amazonaws\.com is not authorized"):
-        decide.check_service(*arguments, source_arn=rule, source_account=A)
+
+    def refused(source: str, to: str = queue) -> str:
+        return admission.refusal(to, "events.amazonaws.com", "sqs:SendMessage", source, A)
+
+    assert "no resource-based policy allows the sqs:SendMessage action" in refused(rule)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document(service)})
-    decide.check_service(*arguments, source_arn=rule, source_account=A)
-    with pytest.raises(AccessDenied):
-        decide.check_service(*arguments, source_arn=f"{rule}2", source_account=A)
+    assert refused(rule) == ""
+    assert f"does not let events.amazonaws.com do sqs:SendMessage for {rule}2" in refused(f"{rule}2")
+    assert refused(rule, f"{queue}-2") == f"{queue}-2 does not exist"
 
 
 def test_a_role_that_a_service_uses_without_a_request(world: World) -> None:

@@ -7,7 +7,16 @@ from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
-from tests.sandbox.events_support import ACCOUNT, REGION, Queue, make_function, make_role, make_rule, wait_for
+from tests.sandbox.events_support import (
+    ACCOUNT,
+    REGION,
+    Queue,
+    make_function,
+    make_role,
+    make_rule,
+    policy,
+    wait_for,
+)
 
 MINE = {"source": ["mine"]}
 
@@ -137,6 +146,82 @@ def test_what_a_queue_does_not_admit_goes_to_the_dead_letter_queue(sandbox):
     assert json.loads(message["Body"]) == {"constant": 1}
     assert attributes.pop("ERROR_MESSAGE")
     assert attributes == {"RULE_ARN": rule, "TARGET_ARN": closed.arn, "ERROR_CODE": "NO_PERMISSIONS"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "kept_out"),
+    [
+        ({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, True),
+        ({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, False),
+        ({"NumericGreaterThan": {"aws:EpochTime": "0"}}, True),
+        ({"ForAnyValue:StringEquals": {"aws:SourceAccount": [ACCOUNT, "222222222222"]}}, True),
+        ({"ForAnyValue:StringEquals": {"aws:SourceAccount": "222222222222"}}, False),
+        # IAM has no such operator: whom the statement would keep out is not known, so nobody gets in.
+        ({"StringSimilar": {"aws:SourceAccount": "222222222222"}}, True),
+    ],
+)
+def test_a_denial_under_a_condition_keeps_an_event_out(sandbox, condition, kept_out):
+    queue = Queue.make(sandbox)
+    read = queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["Policy"])
+    document = json.loads(read["Attributes"]["Policy"])
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+    document["Statement"].append({**deny, "Condition": condition})
+    queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": json.dumps(document)})
+    rule = make_rule(sandbox, MINE, {"Arn": queue.arn})
+    put(sandbox)
+    if kept_out:
+        (outcome,) = outcomes(rule)
+        assert outcome.startswith("failed: NO_PERMISSIONS")
+        assert "explicit deny" in outcome or "IAM has no operator 'StringSimilar'" in outcome
+    else:
+        assert outcomes(rule) == ["delivered"]
+    assert len(queue.receive(0)) == (not kept_out)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "admits"),
+    [
+        (f"arn:aws:events:*:{ACCOUNT}:rule/*", True),
+        ("arn:aws:events:*:*:rule/rule", True),
+        # A wildcard of ArnLike does not reach over a colon: this is no ARN's pattern.
+        ("arn:aws:events:*:rule/rule", False),
+        ("arn:aws:*:rule/rule", False),
+    ],
+)
+def test_a_wildcard_of_a_source_arn_stays_within_its_part(sandbox, pattern, admits):
+    condition = {"ArnLike": {"aws:SourceArn": pattern}}
+    statement = policy("events.amazonaws.com", "sqs:SendMessage")["Statement"][0] | {"Condition": condition}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    queue = Queue.make(sandbox, Policy=document)
+    rule = make_rule(sandbox, MINE, {"Arn": queue.arn})
+    put(sandbox)
+    (outcome,) = outcomes(rule)
+    assert (outcome == "delivered") is admits
+    assert len(queue.receive(0)) == admits
+
+
+def test_a_log_group_is_asked_by_all_policies_of_its_account(sandbox):
+    logs = sandbox.client("logs")
+    logs.create_log_group(logGroupName="/events")
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/events"
+    rule = make_rule(sandbox, MINE, {"Arn": group})
+
+    def say(name, effect):
+        statement = policy("events.amazonaws.com", "logs:PutLogEvents")["Statement"][0]
+        statement |= {"Effect": effect, "Resource": f"{group}:*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        logs.put_resource_policy(policyName=name, policyDocument=document)
+
+    def outcome():
+        put(sandbox)
+        return outcomes(rule)[-1]
+
+    assert outcome().startswith("failed: NO_PERMISSIONS")
+    say("allow", "Allow")
+    assert outcome() == "delivered"
+    say("deny", "Deny")
+    assert "explicit deny" in outcome()
+    assert len(logs.filter_log_events(logGroupName="/events")["events"]) == 1
 
 
 def test_an_encrypted_queue_wants_its_key_to_admit_the_service(sandbox):

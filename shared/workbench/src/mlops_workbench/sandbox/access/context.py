@@ -46,12 +46,34 @@ def plain_context(
     return context_of({**_everywhere(identity, region, resource), **(more or {})})
 
 
-def _everywhere(identity: Identity, region: str, resource: str | None) -> Values:
+def service_context(service: str, resource: str, source_arn: str, source_account: str) -> Context:
+    """Return the keys of what a service does on a resource, given its ARN, for another resource."""
+    return context_of(
+        {
+            **_times(),
+            "aws:PrincipalIsAWSService": True,
+            "aws:PrincipalServiceName": service,
+            "aws:RequestedRegion": resource.split(":")[3],
+            "aws:ResourceAccount": owner_of(resource),
+            "aws:SecureTransport": True,
+            "aws:SourceAccount": source_account,
+            "aws:SourceArn": source_arn,
+        }
+    )
+
+
+def _times() -> Values:
     now = datetime.now(UTC)
-    principal = identity.principal
     return {
         "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "aws:EpochTime": str(int(now.timestamp())),
+    }
+
+
+def _everywhere(identity: Identity, region: str, resource: str | None) -> Values:
+    principal = identity.principal
+    return {
+        **_times(),
         "aws:PrincipalAccount": principal.account,
         "aws:PrincipalArn": identity.arn,
         "aws:PrincipalIsAWSService": False,

@@ -9,9 +9,8 @@ from urllib.parse import unquote
 from mlops_workbench.sandbox.access import attached, keys, principals, roles
 from mlops_workbench.sandbox.access.calls import Call
 from mlops_workbench.sandbox.access.context import Values, context, plain_context
-from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
+from mlops_workbench.sandbox.access.evaluator import Request, evaluate
 from mlops_workbench.sandbox.access.names import action_of
-from mlops_workbench.sandbox.access.patterns import context_of
 from mlops_workbench.sandbox.access.principals import Identity
 from mlops_workbench.sandbox.access.resources import resources_of
 from mlops_workbench.sandbox.errors import AccessDenied
@@ -89,29 +88,6 @@ def needs(call: Call, account: str) -> Iterator[Need]:
         if group.startswith("arn:"):
             packages = group.replace(":model-package-group/", ":model-package/")
             yield Need("sagemaker:ListModelPackages", f"{packages}/*", foreign_only=True)
-
-
-def check_service(
-    service: str, action: str, resource: str, region: str, *, source_arn: str, source_account: str
-) -> None:
-    """Check that a resource's policy lets a service in: EventBridge to a queue, API Gateway to a function.
-
-    Raises:
-        AccessDenied: it does not.
-    """
-    values: Values = {
-        "aws:SourceAccount": source_account,
-        "aws:SourceArn": source_arn,
-        "aws:SecureTransport": True,
-        "aws:PrincipalIsAWSService": True,
-        "aws:RequestedRegion": region,
-    }
-    request = Request(
-        Principal(service, service=service), action, resource, context_of(values), delegated=True
-    )
-    decision = evaluate(request, [], None, attached.policies_of(resource, action))
-    if not decision.allowed:
-        raise AccessDenied(_message(service, action, resource, decision.reason))
 
 
 def check_role(

@@ -93,6 +93,9 @@ def evaluate(
         boundary: the permissions boundary; ``None`` is none.
         resource_policies: the one of the resource, if it has one.
         session: the policy given with AssumeRole; ``None`` is none.
+
+    Raises:
+        PolicyError: a statement that speaks to the request has a condition that IAM does not know.
     """
     action = request.action
     for kind, policies in (
@@ -171,7 +174,8 @@ def _named(statement: Statement, principal: Principal) -> Grant:
 
 
 def _names(element: Mapping[str, tuple[str, ...]], principal: Principal, *, lenient: bool) -> Grant:
-    if "*" in element:
+    # [read] "AWS JSON policy elements: Principal": "*" and {"AWS": "*"} are equivalent.
+    if "*" in element or "*" in element.get("AWS", ()):
         return Grant.DIRECT
     if principal.service:
         return Grant.DIRECT if principal.service in element.get("Service", ()) else Grant.NONE
@@ -182,7 +186,7 @@ def _names(element: Mapping[str, tuple[str, ...]], principal: Principal, *, leni
 
 
 def _names_one(value: str, principal: Principal, lenient: bool) -> Grant:
-    if value == "*" or value == principal.role:
+    if value == principal.role:
         return Grant.DIRECT
     if value == principal.arn:
         return Grant.UNBOUNDED

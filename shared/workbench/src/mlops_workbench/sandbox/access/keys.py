@@ -40,7 +40,7 @@ def keys_of(call: Call, account: str, resource: str | None) -> list[KeyUse]:
     if not key_id:
         return []
     key = key_arn(key_id, owner or account, call.region)
-    if key is None or _is_of_aws(key_id):
+    if key is None or is_of_aws(key_id):
         return []
     context = {"kms:ViaService": f"{call.service}.{call.region}.amazonaws.com"}
     if call.service == "s3":
@@ -51,7 +51,7 @@ def keys_of(call: Call, account: str, resource: str | None) -> list[KeyUse]:
 def source_keys(call: Call, source: str) -> list[KeyUse]:
     """Return what reading the source of a copy needs."""
     key = _stored(source)
-    if key is None or not key.kms_key_id or _is_of_aws(key.kms_key_id):
+    if key is None or not key.kms_key_id or is_of_aws(key.kms_key_id):
         return []
     arn = key_arn(key.kms_key_id, owner_of(source) or "", call.region)
     return [KeyUse("kms:Decrypt", arn, {"kms:ViaService": f"s3.{call.region}.amazonaws.com"})] if arn else []
@@ -60,6 +60,25 @@ def source_keys(call: Call, source: str) -> list[KeyUse]:
 def is_missing(resource: str | None) -> TypeGuard[str]:
     """Whether an object does not exist in a bucket that does."""
     return resource is not None and _bucket(resource) is not None and _stored(resource) is None
+
+
+def encrypting_key(resource: str) -> str | None:
+    """Return the KMS key of a secret, a topic or a queue: id, ARN or alias; ``None`` where it has none."""
+    _, _, service, region, account, name = resource.split(":", 5)
+    if service == "secretsmanager":
+        secret = secretsmanager_backends[account][region].secrets.get(resource)
+        return getattr(secret, "kms_key_id", None)
+    if service == "sns":
+        topic = sns_backends[account][region].topics.get(resource)
+        return (topic.kms_master_key_id or None) if topic else None
+    if service == "sqs":
+        return getattr(sqs_backends[account][region].queues.get(name), "kms_master_key_id", None)
+    return None
+
+
+def is_of_aws(key_id: str) -> bool:
+    """Whether a key, by its id, ARN or alias, is one that AWS manages."""
+    return "alias/aws/" in key_id
 
 
 _S3 = {
@@ -124,16 +143,4 @@ def _bucket(resource: str) -> FakeBucket | None:
 def _of_resource(call: Call, resource: str, account: str) -> tuple[str | None, str | None]:
     if call.operation == "CreateSecret":
         return call.params.get("KmsKeyId"), account
-    owner = account_of(resource) or account
-    if call.service == "secretsmanager":
-        secret = secretsmanager_backends[owner][call.region].secrets.get(resource)
-        return getattr(secret, "kms_key_id", None), owner
-    if call.service == "sns":
-        topic = sns_backends[owner][call.region].topics.get(resource)
-        return (topic.kms_master_key_id if topic else None), owner
-    queue = sqs_backends[owner][call.region].queues.get(resource.rsplit(":", 1)[-1])
-    return getattr(queue, "kms_master_key_id", None), owner
-
-
-def _is_of_aws(key_id: str) -> bool:
-    return "alias/aws/" in key_id
+    return encrypting_key(resource), account_of(resource) or account

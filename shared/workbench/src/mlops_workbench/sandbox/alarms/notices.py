@@ -20,8 +20,7 @@ from botocore.exceptions import ClientError
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, Dimension, MetricDataQuery
 
 from mlops_workbench.sandbox import session
-from mlops_workbench.sandbox.access import sessions
-from mlops_workbench.sandbox.events import grants
+from mlops_workbench.sandbox.access import admission, sessions
 from mlops_workbench.sandbox.gate import STATE
 
 logger = logging.getLogger("mlops_workbench.sandbox.alarms")
@@ -106,7 +105,7 @@ def _publish(
     _, _, service, region, account = topic.split(":")[:5]
     why: str | None = f"the sandbox's alarms act on topics, not on {service}"
     if service == "sns":
-        why = grants.refusal(topic, PRINCIPAL, "sns:Publish", alarm.alarm_arn, backend.account_id) or None
+        why = admission.refusal(topic, PRINCIPAL, "sns:Publish", alarm.alarm_arn, backend.account_id) or None
     if why is None:
         try:
             sessions.as_account("sns", account, region).publish(

@@ -15,9 +15,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_workbench.sandbox.access import sessions
+from mlops_workbench.sandbox.access import admission, sessions
 from mlops_workbench.sandbox.errors import AccessDenied, SandboxError
-from mlops_workbench.sandbox.events import grants
 from mlops_workbench.sandbox.events.inputs import InputError, find
 
 PRINCIPAL = "events.amazonaws.com"
@@ -78,7 +77,7 @@ class Call:
 
     def admitted(self, action: str) -> None:
         """Check the target's own policy."""
-        if refusal := grants.refusal(self.arn, PRINCIPAL, action, self.rule, self.account):
+        if refusal := admission.refusal(self.arn, PRINCIPAL, action, self.rule, self.account):
             raise DeliveryFailed("NO_PERMISSIONS", refusal)
 
 
@@ -110,7 +109,7 @@ def bury(queue_arn: str, rule: str, target: str, text: str, failure: DeliveryFai
     Raises:
         DeliveryFailed: the queue does not take it.
     """
-    if refusal := grants.refusal(queue_arn, PRINCIPAL, "sqs:SendMessage", rule, rule.split(":")[4]):
+    if refusal := admission.refusal(queue_arn, PRINCIPAL, "sqs:SendMessage", rule, rule.split(":")[4]):
         raise DeliveryFailed("NO_PERMISSIONS", refusal)
     values = {
         "RULE_ARN": rule,

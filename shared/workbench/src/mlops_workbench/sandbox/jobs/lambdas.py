@@ -24,11 +24,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.awslambda.models import LambdaFunction, lambda_backends
-from moto.iam.models import iam_backends
 from werkzeug.exceptions import HTTPException
 
 from mlops_workbench.sandbox import clients, credentials
 from mlops_workbench.sandbox.access.sessions import role_environment
+from mlops_workbench.sandbox.access.trust import find_role
 from mlops_workbench.sandbox.errors import AccessDenied, JobFailed, JobStopped
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.jobs.context import JobContext
@@ -188,8 +188,7 @@ def function_environment(function: LambdaFunction) -> dict[str, str]:
         AccessDenied: the role does not trust Lambda.
     """
     region = function.region
-    roles = iam_backends[function.account_id]["aws"].roles.values()
-    if any(role.arn == function.role for role in roles):
+    if find_role(function.role):
         return role_environment(function.role, "lambda.amazonaws.com", region, function.function_name)
     return credentials.environment(function.account_id, region, current().endpoint_url)
 

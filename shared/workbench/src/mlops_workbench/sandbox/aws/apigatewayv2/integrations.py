@@ -9,6 +9,7 @@ from moto.apigatewayv2.models import Api
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from werkzeug.exceptions import HTTPException
 
+from mlops_workbench.sandbox.access import admission
 from mlops_workbench.sandbox.aws.apigatewayv2 import payloads
 from mlops_workbench.sandbox.errors import AccessDenied, JobStopped
 from mlops_workbench.sandbox.jobs.lambdas import run
@@ -22,8 +23,6 @@ def call(
     api: Api, route_key: str, context: payloads.Context, event: dict[str, Any]
 ) -> tuple[payloads.Answer, str]:
     """Return the answer to a request, and for the access log what went wrong or ""."""
-    from mlops_workbench.sandbox.events import grants
-
     function_arn, problem = _function_arn(api, route_key)
     if problem:
         return payloads.message(500, "Internal Server Error"), problem
@@ -33,7 +32,7 @@ def call(
         f"arn:aws:execute-api:{context.region}:{context.account}:{context.api_id}/{context.stage}/{route}"
     )
     action = "lambda:InvokeFunction"
-    if why := grants.refusal(function_arn, PRINCIPAL, action, source, context.account):
+    if why := admission.refusal(function_arn, PRINCIPAL, action, source, context.account):
         return payloads.message(500, "Internal Server Error"), why
     return _invoke(_find(function_arn), event)
 

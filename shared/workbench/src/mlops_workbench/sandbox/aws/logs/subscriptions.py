@@ -18,6 +18,7 @@ from moto.logs.exceptions import InvalidParameterException, LimitExceededExcepti
 from moto.logs.models import LogGroup, LogsBackend, LogStream
 from moto.logs.utils import EventMessageFilter
 
+from mlops_workbench.sandbox.access import admission
 from mlops_workbench.sandbox.access.sessions import as_account
 
 PRINCIPAL = "logs.amazonaws.com"
@@ -30,11 +31,8 @@ _put_in_group = LogGroup.put_subscription_filter
 
 
 def _refusal(account: str, region: str, group: str, function_arn: str) -> str:
-    # Imported here: deliveries need the patched moto.
-    from mlops_workbench.sandbox.events import grants
-
     source = f"arn:aws:logs:{region}:{account}:log-group:{group}:*"
-    return grants.refusal(function_arn, PRINCIPAL, "lambda:InvokeFunction", source, account)
+    return admission.refusal(function_arn, PRINCIPAL, "lambda:InvokeFunction", source, account)
 
 
 def put_subscription_filter(

@@ -15,6 +15,7 @@ from mlops_workbench.sandbox.access import guard
 from mlops_workbench.sandbox.access.documents import parse
 from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
 from mlops_workbench.sandbox.access.patterns import context_of
+from mlops_workbench.sandbox.errors import PolicyError
 
 
 def install() -> None:
@@ -28,7 +29,10 @@ def install() -> None:
         context = context_of({"aws:SecureTransport": True, "aws:SourceIp": "127.0.0.1"})
         # A nobody, who is of no account, so that only "*" names it.
         request = Request(Principal("anonymous"), action, resource, context, delegated=True)
-        decision = evaluate(request, [], None, [parse(self.policy.decode())])
+        try:
+            decision = evaluate(request, [], None, [parse(self.policy.decode())])
+        except PolicyError:
+            return PermissionResult.DENIED
         if decision.allowed:
             return PermissionResult.PERMITTED
         return PermissionResult.DENIED if "explicit deny" in decision.reason else PermissionResult.NEUTRAL

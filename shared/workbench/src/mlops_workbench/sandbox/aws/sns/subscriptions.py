@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.sns.models import Subscription
 
+from mlops_workbench.sandbox.access import admission
 from mlops_workbench.sandbox.access.sessions import as_account
 from mlops_workbench.sandbox.history import Mail, now
 from mlops_workbench.sandbox.session import current
@@ -32,14 +33,11 @@ def install() -> None:
     def publish(
         self: Subscription, message: str, message_id: str, subject: str | None = None, **more: Any
     ) -> None:
-        # Imported here: the policies are read from the installed moto.
-        from mlops_workbench.sandbox.events import grants
-
         if self.protocol in ("http", "https"):
             return
         if self.protocol in _ACTIONS:
             action, arn = _ACTIONS[self.protocol], self.endpoint
-            if why := grants.refusal(arn, PRINCIPAL, action, self.topic.arn, self.topic.account_id):
+            if why := admission.refusal(arn, PRINCIPAL, action, self.topic.arn, self.topic.account_id):
                 logger.warning("topic %s: %s", self.topic.name, why)
                 return
         raw = self.attributes.get("RawMessageDelivery")
