@@ -400,4 +400,4 @@ def test_what_was_begun_ends_with_the_sandbox(tmp_path, images):
         arn = make_function(sandbox, "import time\ndef handler(e, c): time.sleep(19)")
         sandbox.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=b"{}")
         assert not events.wait_idle(0.5)
-    assert events.wait_idle(0)
+    assert sandbox.work.wait_idle(0)
