@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 #: The container ended with a non-zero exit code, or the service would have called it a client's error.
 JOB_INTERNAL_ERROR = "SageMaker.JOB_INTERNAL_ERROR"
@@ -50,3 +51,14 @@ class JobFailed(Exception):
 
 class JobStopped(Exception):
     """A job that was stopped on request, through ``JobContext.stop``."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean "x"?`` for the nearest known name, the list of names if short, else ""."""
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    if 0 < len(names) <= 12:
+        return "; known: " + ", ".join(names)
+    return ""

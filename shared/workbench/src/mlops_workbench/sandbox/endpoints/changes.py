@@ -16,8 +16,13 @@ from typing import Any
 from moto.sagemaker.models import sagemaker_backends
 
 from mlops_workbench.sandbox.aws.sagemaker.records import now
-from mlops_workbench.sandbox.aws.sagemaker.state_events import endpoint_changed
-from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint, idle_seconds, workers
+from mlops_workbench.sandbox.endpoints.deployment import (
+    Deployment,
+    Endpoint,
+    endpoint_changed,
+    idle_seconds,
+    workers,
+)
 from mlops_workbench.sandbox.endpoints.fleet import Fleet
 from mlops_workbench.sandbox.endpoints.instance import StartFailed
 from mlops_workbench.sandbox.errors import SandboxError

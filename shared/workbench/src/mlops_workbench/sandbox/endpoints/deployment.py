@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops_workbench.sandbox.aws.sagemaker.records import Record
+from mlops_workbench.sandbox import session
+from mlops_workbench.sandbox.aws.sagemaker.records import EVENT_SOURCE, Record, plain
 from mlops_workbench.sandbox.jobs.serving import Container
 
 WORKERS, IDLE = "MLOPS_SANDBOX_ENDPOINT_WORKERS", "MLOPS_SANDBOX_ENDPOINT_IDLE"
@@ -107,3 +109,18 @@ def positive(variable: str, default: int) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError(f"{variable}: expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def endpoint_changed(endpoint: Endpoint) -> None:
+    """Tell of an endpoint's status, in the form of the documentation's sample: IN_SERVICE, milliseconds."""
+    region, account = endpoint.arn.split(":")[3:5]
+    described = endpoint.description
+    names = ("EndpointName", "EndpointArn", "EndpointConfigName", "ProductionVariants", "FailureReason")
+    detail = {key: plain(described[key]) for key in names if key in described}
+    detail |= {
+        "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", described["EndpointStatus"]).upper(),
+        "CreationTime": 1000 * described["CreationTime"].timestamp(),
+        "LastModifiedTime": 1000 * described["LastModifiedTime"].timestamp(),
+        "Tags": {tag["Key"]: tag["Value"] for tag in endpoint.tags},
+    }
+    session.emit(account, region, EVENT_SOURCE, "SageMaker Endpoint State Change", detail, [endpoint.arn])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from mlops_workbench.sandbox.errors import suggest
 from mlops_workbench.sandbox.pipelines import conditions, graph
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError, Problem, suggest
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError, Problem
 from mlops_workbench.sandbox.pipelines.expressions import is_expression, outermost, resolve
 from mlops_workbench.sandbox.pipelines.model import Definition, Step
 from mlops_workbench.sandbox.pipelines.preview import PreviewScope

@@ -14,7 +14,8 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError, suggest
+from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "Equals": operator.eq,

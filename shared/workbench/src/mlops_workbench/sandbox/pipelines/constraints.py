@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from mlops_workbench.sandbox.pipelines.errors import suggest
+from mlops_workbench.sandbox.errors import suggest
 
 #: Java's character classes in botocore's patterns, as Python writes them inside [...].
 _CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Alnum}": "A-Za-z0-9"}

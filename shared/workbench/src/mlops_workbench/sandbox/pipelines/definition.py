@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mlops_workbench.sandbox.errors import suggest
 from mlops_workbench.sandbox.pipelines import checks
-from mlops_workbench.sandbox.pipelines.errors import DefinitionError, Problem, suggest
+from mlops_workbench.sandbox.pipelines.errors import DefinitionError, Problem
 from mlops_workbench.sandbox.pipelines.kinds import BRANCHES, EXECUTED, KEYS, REFUSED
 from mlops_workbench.sandbox.pipelines.model import (
     CacheConfig,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,3 @@ class StepFailed(Exception):
 
 class StepStopped(Exception):
     """A step that ended because its execution was stopped."""
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean "x"?`` for the nearest known name, the list of names if short, else ""."""
-    names = sorted(set(known))
-    close = get_close_matches(name, names, n=1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    if 0 < len(names) <= 12:
-        return "; known: " + ", ".join(names)
-    return ""

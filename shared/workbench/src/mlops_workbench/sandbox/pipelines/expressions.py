@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError, suggest
+from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 
 OPERATORS = ("Get", "Std:Join", "Std:JsonGet")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mlops_workbench.sandbox.pipelines.errors import DefinitionError, Problem, suggest
+from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.errors import DefinitionError, Problem
 from mlops_workbench.sandbox.pipelines.model import Definition, Parameter, Scalar
 
 TYPES = ("String", "Integer", "Float", "Boolean")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from mlops_workbench.sandbox.pipelines.errors import suggest
+from mlops_workbench.sandbox.errors import suggest
 from mlops_workbench.sandbox.pipelines.model import CacheConfig, RetryPolicy
 
 EXCEPTION_TYPES = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError, suggest
+from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 from mlops_workbench.sandbox.pipelines.expressions import Unknown, is_expression, lookup
 from mlops_workbench.sandbox.pipelines.model import Definition, Scalar, Step
 from mlops_workbench.sandbox.pipelines.shapes import OPERATIONS, property_kind

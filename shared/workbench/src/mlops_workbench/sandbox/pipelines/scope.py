@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError, suggest
+from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 from mlops_workbench.sandbox.pipelines.expressions import lookup
 from mlops_workbench.sandbox.pipelines.model import Definition, Scalar
 

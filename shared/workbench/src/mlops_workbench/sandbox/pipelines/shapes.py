@@ -14,7 +14,8 @@ from typing import Any
 import botocore.session
 from botocore.model import Shape
 
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError, suggest
+from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.validate import ParamValidator
 
+from mlops_workbench.sandbox.errors import suggest
 from mlops_workbench.sandbox.jobs import transform_rules
 from mlops_workbench.sandbox.pipelines import constraints
-from mlops_workbench.sandbox.pipelines.errors import suggest
 from mlops_workbench.sandbox.pipelines.expressions import Unknown
 from mlops_workbench.sandbox.pipelines.shapes import Operation, request_shape
 

@@ -21,9 +21,8 @@ from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.models import models_of
 from mlops_workbench.sandbox.aws.sagemaker.records import arn, now
 from mlops_workbench.sandbox.aws.sagemaker.requests import checked
-from mlops_workbench.sandbox.aws.sagemaker.state_events import endpoint_changed
 from mlops_workbench.sandbox.endpoints import changes
-from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint
+from mlops_workbench.sandbox.endpoints.deployment import Deployment, Endpoint, endpoint_changed
 
 #: Of two calls that would change one endpoint at a time, the second is to find it in progress.
 _changing = threading.Lock()

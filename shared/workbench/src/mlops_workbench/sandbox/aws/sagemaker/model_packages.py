@@ -8,6 +8,7 @@ service does.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -15,9 +16,9 @@ from moto.sagemaker.exceptions import ConflictException, ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
+from mlops_workbench.sandbox import session
 from mlops_workbench.sandbox.aws.sagemaker.listing import page
-from mlops_workbench.sandbox.aws.sagemaker.records import Record, arn, now
-from mlops_workbench.sandbox.aws.sagemaker.state_events import package_changed
+from mlops_workbench.sandbox.aws.sagemaker.records import EVENT_SOURCE, Record, arn, now, plain
 
 _APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
 _SUMMARY = (
@@ -46,6 +47,10 @@ _CARD = {
     "additional_information": None,
 }
 _LONGEST_CARD = 100_000
+#: [read] Amazon SageMaker developer guide, "Events that Amazon SageMaker AI sends to Amazon EventBridge".
+_EVENT = "SageMaker Model Package State Change"
+#: What a described package holds and its event does not.
+_NOT_TOLD = ("Tags", "ClientToken")
 
 
 def short_name(name_or_arn: str) -> str:
@@ -89,7 +94,7 @@ def create_model_package(self: SageMakerResponse) -> ActionResult:
         "CertifyForMarketplace": request.get("CertifyForMarketplace", False),
     }
     backend.model_packages[package_arn] = Record(package_arn, described, list(request.get("Tags") or []))  # type: ignore[assignment]
-    package_changed(package_arn, described)
+    _changed(package_arn, described)
     return ActionResult({"ModelPackageArn": package_arn})
 
 
@@ -140,7 +145,7 @@ def update_model_package(self: SageMakerResponse) -> ActionResult:
     if metadata or "CustomerMetadataProperties" in record.description:
         request["CustomerMetadataProperties"] = metadata
     record.update(**request, LastModifiedTime=now())
-    package_changed(record.arn, record.description)
+    _changed(record.arn, record.description)
     return ActionResult({"ModelPackageArn": record.arn})
 
 
@@ -206,6 +211,13 @@ def _check_card(card: dict[str, Any] | None) -> None:
             unknown += [f"{part}.{key}" for key in content.get(part, {}) if key not in keys]
     if unknown:
         raise ValidationError(f"{where}: a model package's card has no {', '.join(unknown)}")
+
+
+def _changed(arn: str, description: Mapping[str, Any]) -> None:
+    """Tell of a model package that was made or changed; a change of its metadata is told too."""
+    region, account = arn.split(":")[3:5]
+    detail = {key: plain(value) for key, value in description.items() if key not in _NOT_TOLD}
+    session.emit(account, region, EVENT_SOURCE, _EVENT, detail, [arn])
 
 
 def install() -> None:

@@ -17,11 +17,10 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from mlops_workbench.sandbox import clients
 from mlops_workbench.sandbox.access import acting
-from mlops_workbench.sandbox.aws.sagemaker import state_events
 from mlops_workbench.sandbox.aws.sagemaker.listing import page
 from mlops_workbench.sandbox.aws.sagemaker.pipeline_answers import PAGE, known, one_line, time_of, with_times
 from mlops_workbench.sandbox.errors import AccessDenied, JobFailed
-from mlops_workbench.sandbox.pipelines import DefinitionError
+from mlops_workbench.sandbox.pipelines import DefinitionError, notices
 from mlops_workbench.sandbox.pipelines.journal import ExecutionRecord, StepRecord
 from mlops_workbench.sandbox.pipelines.service import Executions
 from mlops_workbench.sandbox.pipelines.world import World
@@ -39,7 +38,7 @@ def _executions() -> Executions:
         sandbox.folder / "executions",
         lambda record: _world(sandbox, record),
         finished=sandbox.save_soon,
-        changed=state_events.Executions().saw,
+        changed=notices.Notices().saw,
     )
 
 

@@ -6,9 +6,13 @@ under the names of the API. It lives in moto's dictionaries, so that tags and Se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+#: The source of SageMaker's events on EventBridge.
+EVENT_SOURCE = "aws.sagemaker"
 
 
 def now() -> datetime:
@@ -42,3 +46,12 @@ class Record:
     def gen_response_object(self) -> dict[str, Any]:
         """Return the description, where moto's Search looks for it."""
         return self.description
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a description as events have it."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value

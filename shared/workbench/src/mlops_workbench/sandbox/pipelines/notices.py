@@ -1,52 +1,23 @@
-"""Events of SageMaker: model packages, endpoints, pipeline executions and their steps, when they change.
+"""Events of pipeline executions and their steps, when they change.
 
 [read] Amazon SageMaker developer guide, "Events that Amazon SageMaker AI sends to Amazon EventBridge".
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from mlops_workbench.sandbox import session
-from mlops_workbench.sandbox.aws.sagemaker.records import Record
+from mlops_workbench.sandbox.aws.sagemaker.records import EVENT_SOURCE, plain
 from mlops_workbench.sandbox.pipelines.journal import ACTIVE, ExecutionRecord, StepRecord
 
-SOURCE = "aws.sagemaker"
-PACKAGE = "SageMaker Model Package State Change"
-ENDPOINT = "SageMaker Endpoint State Change"
 EXECUTION = "SageMaker Model Building Pipeline Execution Status Change"
 STEP = "SageMaker Model Building Pipeline Execution Step Status Change"
 
-#: What a described package holds and its event does not.
-_NOT_TOLD = ("Tags", "ClientToken")
 
-
-def package_changed(arn: str, description: Mapping[str, Any]) -> None:
-    """Tell of a model package that was made or changed; a change of its metadata is told too."""
-    region, account = arn.split(":")[3:5]
-    detail = {key: _plain(value) for key, value in description.items() if key not in _NOT_TOLD}
-    session.emit(account, region, SOURCE, PACKAGE, detail, [arn])
-
-
-def endpoint_changed(endpoint: Record) -> None:
-    """Tell of an endpoint's status, in the form of the documentation's sample: IN_SERVICE, milliseconds."""
-    region, account = endpoint.arn.split(":")[3:5]
-    described = endpoint.description
-    names = ("EndpointName", "EndpointArn", "EndpointConfigName", "ProductionVariants", "FailureReason")
-    detail = {key: _plain(described[key]) for key in names if key in described}
-    detail |= {
-        "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", described["EndpointStatus"]).upper(),
-        "CreationTime": 1000 * described["CreationTime"].timestamp(),
-        "LastModifiedTime": 1000 * described["LastModifiedTime"].timestamp(),
-        "Tags": {tag["Key"]: tag["Value"] for tag in endpoint.tags},
-    }
-    session.emit(account, region, SOURCE, ENDPOINT, detail, [endpoint.arn])
-
-
-class Executions:
+class Notices:
     """Compares each record of an execution with the one before and tells what has changed."""
 
     def __init__(self) -> None:
@@ -105,23 +76,15 @@ def _step_changed(record: ExecutionRecord, step: StepRecord, previous: str | Non
 
 def _emit(record: ExecutionRecord, detail_type: str, detail: dict[str, Any]) -> None:
     region, account = record.arn.split(":")[3:5]
-    session.emit(account, region, SOURCE, detail_type, detail, [record.pipeline_arn, record.arn])
+    session.emit(account, region, EVENT_SOURCE, detail_type, detail, [record.pipeline_arn, record.arn])
 
 
 def _time(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
 def _lower(metadata: Any) -> Any:
     """Write keys as the events do: ``{"processingJob": {"arn": …}}``."""
     if isinstance(metadata, Mapping):
         return {key[0].lower() + key[1:]: _lower(value) for key, value in metadata.items()}
-    return [_lower(item) for item in metadata] if isinstance(metadata, list) else _plain(metadata)
+    return [_lower(item) for item in metadata] if isinstance(metadata, list) else plain(metadata)
