@@ -1,6 +1,6 @@
-"""What botocore's ParamValidator leaves to the service: enums, patterns, upper limits.
+"""The service's own description of its requests, and what botocore's ParamValidator leaves to it.
 
-They are in the same service model, so a bad instance type, role ARN or tag is found before anything runs.
+That is enums, patterns and upper limits. They are in the same service model, so a bad instance type, role ARN or tag is found before anything runs.
 """
 
 from __future__ import annotations
@@ -10,10 +10,32 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import botocore.session
+from botocore.model import Shape
+
 from mlops_workbench.sandbox.errors import suggest
 
 #: Java's character classes in botocore's patterns, as Python writes them inside [...].
 _CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Alnum}": "A-Za-z0-9"}
+
+
+@cache
+def _service() -> Any:
+    return botocore.session.get_session().get_service_model("sagemaker")
+
+
+@cache
+def request_shape(operation: str) -> Shape:
+    """Return the shape of the request of an operation of SageMaker, e.g. of CreateTrainingJob."""
+    shape: Shape = _service().operation_model(operation).input_shape
+    return shape
+
+
+@cache
+def answer_shape(operation: str) -> Shape:
+    """Return the shape of an operation's answer, e.g. of DescribeTrainingJob."""
+    shape: Shape = _service().operation_model(operation).output_shape
+    return shape
 
 
 def problems(shape: Any, value: Any, path: str = "") -> Iterator[tuple[str, str]]:

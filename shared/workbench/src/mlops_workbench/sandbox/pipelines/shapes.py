@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.model import Shape
-
 from mlops_workbench.sandbox.errors import suggest
+from mlops_workbench.sandbox.pipelines.constraints import answer_shape
 from mlops_workbench.sandbox.pipelines.errors import ExpressionError
 
 
@@ -52,25 +49,6 @@ OPERATIONS: Mapping[str, Operation] = {
         "CreateModelPackage", "DescribeModelPackage", "", "model-package", "RegisterModel"
     ),
 }
-
-
-@cache
-def _service() -> Any:
-    return botocore.session.get_session().get_service_model("sagemaker")
-
-
-@cache
-def request_shape(operation: str) -> Shape:
-    """Return the shape of an operation's request, e.g. of CreateTrainingJob."""
-    shape: Shape = _service().operation_model(operation).input_shape
-    return shape
-
-
-@cache
-def answer_shape(operation: str) -> Shape:
-    """Return the shape of an operation's answer, e.g. of DescribeTrainingJob."""
-    shape: Shape = _service().operation_model(operation).output_shape
-    return shape
 
 
 def property_kind(step_type: str, tokens: tuple[str | int, ...], where: str) -> str:

@@ -15,7 +15,8 @@ from mlops_workbench.sandbox.errors import suggest
 from mlops_workbench.sandbox.jobs import transform_rules
 from mlops_workbench.sandbox.pipelines import constraints
 from mlops_workbench.sandbox.pipelines.expressions import Unknown
-from mlops_workbench.sandbox.pipelines.shapes import Operation, request_shape
+from mlops_workbench.sandbox.pipelines.constraints import request_shape
+from mlops_workbench.sandbox.pipelines.shapes import Operation
 
 
 def request_problems(operation: Operation, request: Mapping[str, Any]) -> list[str]:

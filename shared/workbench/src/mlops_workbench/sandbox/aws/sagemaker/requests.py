@@ -9,7 +9,7 @@ from botocore.validate import ParamValidator
 from moto.sagemaker.exceptions import ValidationError
 
 from mlops_workbench.sandbox.pipelines import constraints
-from mlops_workbench.sandbox.pipelines.shapes import request_shape
+from mlops_workbench.sandbox.pipelines.constraints import request_shape
 
 
 def checked(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
