@@ -1,4 +1,4 @@
-"""Pipelines that run: artifacts through stages, approvals, failures, retries and rollbacks."""
+"""Pipelines that run: artifacts through stages, approvals, failures, stops."""
 
 from __future__ import annotations
 
@@ -118,81 +118,33 @@ def test_a_failed_build_fails_its_stage_with_the_builds_reason_and_its_id(world:
     assert "latestExecution" not in world.state("Never")
 
 
-def test_a_stage_that_fails_goes_back_to_what_went_well_there(world: World) -> None:
-    world.project("build", 'test "$(cat text)" = good')
-    world.put(text="good")
-    good = world.make(build_stage("Build", "build", onFailure={"result": "ROLLBACK"}))
-    assert world.end(good) == "Succeeded"
-    world.put(text="bad")
-    bad = world.start()
-    assert world.end(bad) == "Failed"
-    wait_for(lambda: len(world.executions()), lambda count: count == 3)
-    back = world.executions()[0]
-    assert world.end(back) == "Succeeded"
-    described = world.execution(back)
-    assert (described["executionType"], described["trigger"]["triggerType"]) == (
-        "ROLLBACK",
-        "AutomatedRollback",
-    )
-    assert described["rollbackMetadata"] == {"rollbackTargetPipelineExecutionId": good}
-    ran = world.actions(back)
-    assert [each["stageName"] for each in ran] == ["Build"]
-    assert ran[0]["input"]["inputArtifacts"] == world.actions(good)[1]["input"]["inputArtifacts"]
-    assert world.state("Build")["latestExecution"] == {
-        "pipelineExecutionId": back,
-        "status": "Succeeded",
-        "type": "ROLLBACK",
-    }
-
-
-def test_a_person_rolls_a_stage_back_and_not_to_a_rollback(world: World) -> None:
-    world.project("build", "true")
+@pytest.mark.parametrize(
+    ("call", "more", "words"),
+    [
+        ("retry_stage_execution", {"retryMode": "FAILED_ACTIONS"}, "does not retry a stage"),
+        ("rollback_stage", {}, "does not roll a stage back"),
+        (
+            "disable_stage_transition",
+            {"transitionType": "Inbound", "reason": "a freeze"},
+            "does not disable a transition",
+        ),
+        ("enable_stage_transition", {"transitionType": "Inbound"}, "does not disable a transition"),
+    ],
+)
+def test_what_no_template_uses_is_refused_and_says_so(
+    world: World, call: str, more: dict[str, str], words: str
+) -> None:
+    world.project("build", "false")
     world.put(text="x")
-    first = world.make(build_stage("Build", "build"))
-    assert world.end(first) == "Succeeded"
-    client = world.client("codepipeline")
-    again = client.rollback_stage(
-        pipelineName=world.name, stageName="Build", targetPipelineExecutionId=first
-    )["pipelineExecutionId"]
-    assert world.end(again) == "Succeeded"
-    for target, stage in ((again, "Build"), (first, "Source")):
-        with pytest.raises(ClientError) as refused:
-            client.rollback_stage(pipelineName=world.name, stageName=stage, targetPipelineExecutionId=target)
-        assert code_of(refused.value) == "UnableToRollbackStageException"
-
-
-def test_a_retry_runs_only_what_failed(world: World) -> None:
-    marker = world.sandbox.folder / "mended"
-    world.project("always", "true")
-    world.project("sometimes", f"test -e '{marker}'")
-    world.put(text="x")
-    both = build_stage("Build", "always")
-    both["actions"] += [{**build_stage("Build", "sometimes")["actions"][0], "name": "Second"}]
-    id_ = world.make(both)
+    id_ = world.make(build_stage("Build", "build"))
     assert world.end(id_) == "Failed"
-    marker.touch()
-    world.client("codepipeline").retry_stage_execution(
-        pipelineName=world.name, stageName="Build", pipelineExecutionId=id_, retryMode="FAILED_ACTIONS"
-    )
-    assert world.end(id_) == "Succeeded"
-    assert [each["actionName"] for each in world.actions(id_)].count("Build") == 1
-    assert [each["status"] for each in world.actions(id_) if each["actionName"] == "Second"] == [
-        "Failed",
-        "Succeeded",
-    ]
-
-
-def test_a_transition_that_is_disabled_lets_nobody_in(world: World) -> None:
-    world.project("build", "true")
-    world.put(text="x")
-    client, names = world.client("codepipeline"), {"pipelineName": "delivery", "stageName": "Build"}
-    assert world.end(world.make(build_stage("Build", "build"))) == "Succeeded"
-    client.disable_stage_transition(**names, transitionType="Inbound", reason="a freeze")
-    id_ = world.start()
-    wait_for(lambda: world.state("Build").get("inboundExecution"), bool)
-    assert world.state("Build")["inboundTransitionState"]["disabledReason"] == "a freeze"
-    client.enable_stage_transition(**names, transitionType="Inbound")
-    assert world.end(id_) == "Succeeded"
+    ids = {"retry_stage_execution": "pipelineExecutionId", "rollback_stage": "targetPipelineExecutionId"}
+    given = {**more, **({ids[call]: id_} if call in ids else {})}
+    with pytest.raises(ClientError, match=f"the sandbox {words}; no template uses it") as refused:
+        getattr(world.client("codepipeline"), call)(pipelineName=world.name, stageName="Build", **given)
+    assert code_of(refused.value) == "ValidationException"
+    assert world.executions() == [id_] and world.execution(id_)["status"] == "Failed"
+    assert world.state("Build")["inboundTransitionState"] == {"enabled": True}
 
 
 def test_stopping_ends_the_build_that_runs(world: World) -> None:

@@ -76,6 +76,18 @@ def _kind(**changed: str) -> dict[str, str]:
             "stage Build: onFailure: the sandbox does not evaluate",
         ),
         (
+            build_stage("Build", "build", onFailure={"result": "ROLLBACK"}),
+            "stage Build: onFailure: .* nor retry or roll back a stage; no template uses them",
+        ),
+        (
+            build_stage(
+                "Build",
+                "build",
+                onFailure={"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}},
+            ),
+            "stage Build: onFailure: .* nor retry or roll back a stage; no template uses them",
+        ),
+        (
             {**build_stage("Build", "build"), "onSuccess": entry("FAIL", "#{Taken.VersionId}", "x")},
             "stage Build: onSuccess: the sandbox does not evaluate",
         ),
@@ -108,6 +120,21 @@ def test_conditions_that_are_not_evaluated_are_refused_and_not_ignored(
 ) -> None:
     with pytest.raises(ClientError, match=words):
         world.client("codepipeline").create_pipeline(pipeline=world.declaration(stage))
+
+
+@pytest.mark.parametrize("mode", ["QUEUED", "PARALLEL"])
+def test_a_mode_that_no_template_uses_is_refused(world: World, mode: str) -> None:
+    world.project("build", "true")
+    declared = world.declaration(build_stage("Build", "build"))
+    words = f"does not run pipelines in mode {mode}, only in SUPERSEDED; no template uses it"
+    client = world.client("codepipeline")
+    with pytest.raises(ClientError, match=words):
+        client.create_pipeline(pipeline={**declared, "executionMode": mode})
+    world.make(*declared["stages"][1:], executionMode="SUPERSEDED")
+    with pytest.raises(ClientError, match=words) as refused:
+        client.update_pipeline(pipeline={**declared, "executionMode": mode})
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert client.get_pipeline(name=world.name)["pipeline"]["executionMode"] == "SUPERSEDED"
 
 
 def test_a_condition_needs_a_pipeline_of_type_v2(world: World) -> None:

@@ -1,21 +1,13 @@
 import gzip
 import json
 import os
-import shutil
 import subprocess
 import threading
 import time
 
 import pytest
 
-from mlops_workbench.sandbox.jobs import (
-    Images,
-    JobFailed,
-    JobStopped,
-    multi_model_server,
-    run_transform,
-    serving,
-)
+from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_transform
 
 INFERENCE = """
 import json, os
@@ -180,15 +172,8 @@ def test_two_instances_answer_their_objects_beside_the_ids(bucket, model, jobs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", ["handler", "multi-model-server"])
-def test_a_large_payload_is_taken_and_a_large_answer_is_not(
-    bucket, model, jobs, make_archive, container_python, monkeypatch, server
-):
-    """multi-model-server takes requests up to MaxPayloadInMB, and sends answers up to 6,553,500 bytes."""
-    if server == "multi-model-server":
-        if not shutil.which("java") or not container_python.with_name("multi-model-server").is_file():
-            pytest.skip("multi-model-server or Java is not installed")
-        monkeypatch.setenv(serving.SWITCH, server)
+def test_a_large_payload_is_taken_and_a_large_answer_is_not(bucket, model, jobs, make_archive):
+    """As multi-model-server does: requests up to MaxPayloadInMB, and answers up to 6,553,500 bytes."""
     code = (
         "import os\ndef model_fn(d): return None\n"
         "def transform_fn(model, data, kind, accept):\n"
@@ -222,24 +207,12 @@ def test_an_archive_that_leads_outside_is_refused(bucket, model, jobs, make_arch
         run_transform(request(bucket, model), jobs.context())
 
 
-@pytest.mark.parametrize(("given", "workers"), [({}, "1"), ({"SAGEMAKER_MODEL_SERVER_WORKERS": "4"}, "4")])
-def test_multi_model_server_has_as_many_workers_as_it_is_told(tmp_path, images, given, workers):
-    image = images.find("any")
-    if not image.python.with_name("multi-model-server").is_file():
-        pytest.skip("multi-model-server is not installed")
-    multi_model_server.command(image, tmp_path, "/opt/ml/model", given)
-    assert f"default_workers_per_model={workers}\n" in (tmp_path / "mms.properties").read_text("utf-8")
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("each_way_of_paths")
-def test_multi_model_server_gives_the_same_answers(bucket, model, jobs, container_python, monkeypatch):
-    if not shutil.which("java") or not container_python.with_name("multi-model-server").is_file():
-        pytest.skip("multi-model-server or Java is not installed")
-    monkeypatch.setenv(serving.SWITCH, "multi-model-server")
+def test_jobs_side_by_side_have_a_server_each_and_leave_none(bucket, model, jobs):
     bucket.put("in/a.jsonl", lines("x", "y"))
     threads = []
-    for name in ("one", "two"):  # side by side: each needs sockets and a port of its own
+    for name in ("one", "two"):
         given = request(bucket, model)
         given["TransformOutput"] = {**given["TransformOutput"], "S3OutputPath": bucket.uri(f"out/{name}")}
         threads.append(threading.Thread(target=run_transform, args=(given, jobs.context(name))))

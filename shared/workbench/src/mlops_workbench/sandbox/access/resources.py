@@ -36,7 +36,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("ids", "arn:aws:codebuild:{r}:{a}:project/{build}"),
     ),
     "codepipeline": (
-        # An answer to an approval takes permission on the action; a retry or a transition on the stage.
+        # An answer to an approval takes permission on the action; calls on a stage on the stage.
         ("actionName", "arn:aws:codepipeline:{r}:{a}:{pipeline}/{stage}/{}"),
         ("stageName", "arn:aws:codepipeline:{r}:{a}:{pipeline}/{}"),
         ("pipeline.name", "arn:aws:codepipeline:{r}:{a}:{}"),

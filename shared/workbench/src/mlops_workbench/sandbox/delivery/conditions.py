@@ -2,8 +2,8 @@
 
 [read] in "How do stage conditions work?", "Configure conditions for a stage" and "VariableCheck". A stage
 has at most one entry condition; it holds while all of its rules do, else its result FAIL or SKIP is engaged.
-Of the providers of rules the sandbox has VariableCheck. The rules are looked at when the stage is free and
-its transition enabled, before any action.
+Of the providers of rules the sandbox has VariableCheck. The rules are looked at when the stage is free, before
+any action.
 
 Not documented is what becomes of a rule whose variable nobody has made (its action was in a skipped stage,
 or the build did not export it). Here the condition counts as Errored and the stage fails, also with the

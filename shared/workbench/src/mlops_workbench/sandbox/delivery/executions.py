@@ -14,7 +14,6 @@ from mlops_workbench.sandbox.gate import STATE
 IN_PROGRESS, STOPPING, STOPPED = "InProgress", "Stopping", "Stopped"
 SUCCEEDED, FAILED, SUPERSEDED = "Succeeded", "Failed", "Superseded"
 ABANDONED, SKIPPED = "Abandoned", "Skipped"
-STANDARD, ROLLBACK = "STANDARD", "ROLLBACK"
 _INTERRUPTED = "the sandbox's process ended before the execution did"
 
 
@@ -35,7 +34,7 @@ class Artifact:
 
 @dataclass
 class ActionRun:
-    """One attempt at an action."""
+    """One action of a stage, as it ran."""
 
     stage: str
     name: str
@@ -96,26 +95,24 @@ class RuleRun:
 
 @dataclass
 class StageRun:
-    """A stage of one execution: its state, its rules and its actions' attempts, oldest first.
+    """A stage of one execution: its state, its rules and its actions in the order in which they began.
 
     Attributes:
         condition: how its entry condition went; empty when it has none.
-        entered: when an execution came to it last: first, or by a retry.
+        entered: when the execution came to it.
     """
 
     name: str
     status: str = IN_PROGRESS
-    kind: str = STANDARD
     entered: datetime = field(default_factory=now)
     condition: str = ""
     condition_summary: str = ""
     rules: list[RuleRun] = field(default_factory=list)
     actions: list[ActionRun] = field(default_factory=list)
-    retries: list[dict[str, Any]] = field(default_factory=list)
 
-    def latest(self, action: str) -> ActionRun | None:
-        """Return the last attempt at an action."""
-        return next((run for run in reversed(self.actions) if run.name == action), None)
+    def action(self, name: str) -> ActionRun | None:
+        """Return an action's run, or ``None`` if it has not begun."""
+        return next((run for run in self.actions if run.name == name), None)
 
 
 @dataclass
@@ -128,8 +125,6 @@ class Execution:
     trigger: dict[str, str]
     variables: dict[str, str]
     overrides: list[dict[str, str]] = field(default_factory=list)
-    kind: str = STANDARD
-    target: str | None = None
     token: str | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     status: str = IN_PROGRESS
@@ -152,11 +147,6 @@ class Execution:
     def arn(self) -> str:
         """Return the pipeline's ARN."""
         return f"arn:aws:codepipeline:{self.region}:{self.account}:{self.name}"
-
-    @property
-    def mode(self) -> str:
-        """Return SUPERSEDED, QUEUED or PARALLEL."""
-        return cast(str, self.pipeline.get("executionMode") or "SUPERSEDED")
 
     @property
     def running(self) -> bool:

@@ -11,7 +11,7 @@ _KIND = "CodePipeline {} Execution State Change"
 
 
 def pipeline(execution: Execution, state: str) -> None:
-    """Tell that an execution is STARTED, RESUMED, SUCCEEDED, FAILED, STOPPING, STOPPED or SUPERSEDED."""
+    """Tell that an execution is STARTED, SUCCEEDED, FAILED, STOPPING, STOPPED or SUPERSEDED."""
     trigger = execution.trigger
     detail = {
         "execution-trigger": {
@@ -24,7 +24,7 @@ def pipeline(execution: Execution, state: str) -> None:
 
 
 def stage(execution: Execution, name: str, state: str) -> None:
-    """Tell that a stage is STARTED, RESUMED, SUCCEEDED, FAILED or STOPPED."""
+    """Tell that a stage is STARTED, SUCCEEDED, FAILED or STOPPED."""
     _emit(execution, "Stage", {"stage": name, "state": state})
 
 

@@ -1,24 +1,16 @@
-"""The executions that run: started by a call, an event, a retry or a rollback; ended with the sandbox."""
+"""The executions that run: started by a call or an event; ended with the sandbox."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from typing import Any
 
-from moto.codepipeline.models import CodePipelineBackend, codepipeline_backends
+from moto.codepipeline.models import codepipeline_backends
 
 from mlops_workbench.sandbox import session as server
 from mlops_workbench.sandbox.delivery import notices
 from mlops_workbench.sandbox.delivery.execution import Run
-from mlops_workbench.sandbox.delivery.executions import (
-    IN_PROGRESS,
-    ROLLBACK,
-    STOPPING,
-    SUCCEEDED,
-    Execution,
-    of_backend,
-)
+from mlops_workbench.sandbox.delivery.executions import STOPPING, Execution, of_backend
 from mlops_workbench.sandbox.delivery.turnstile import Turnstile
 from mlops_workbench.sandbox.gate import STATE
 
@@ -72,43 +64,6 @@ def start_execution(
     return execution
 
 
-def retry(execution: Execution, stage: str, mode: str) -> None:
-    """Go on with an execution from a stage that failed."""
-    execution.update(status=IN_PROGRESS, summary="", stop_reason=None)
-    _launch(execution, stage, mode)
-
-
-def roll_back(failed: Execution, stage: str, target: Execution, trigger: dict[str, str]) -> Execution:
-    """Run one stage again with the artifacts and variables of an execution that went well there."""
-    backend = codepipeline_backends[failed.account][failed.region]
-    execution = Execution(
-        failed.account,
-        failed.region,
-        copy.deepcopy(backend.pipelines[failed.name].pipeline),
-        trigger,
-        dict(target.variables),
-        kind=ROLLBACK,
-        target=target.id,
-        artifacts=dict(target.artifacts),
-        namespaces=dict(target.namespaces),
-        revisions=list(target.revisions),
-    )
-    with STATE.changing(), _lock:
-        of_backend(backend).setdefault(failed.name, []).append(execution)
-    _launch(execution, stage)
-    return execution
-
-
-def rollback_target(execution: Execution, stage: str) -> Execution | None:
-    """Return the newest other execution that succeeded in a stage; rollbacks do not count."""
-    backend = codepipeline_backends[execution.account][execution.region]
-    for other in reversed(of_backend(backend).get(execution.name, [])):
-        run = other.stages.get(stage)
-        if other.id != execution.id and other.kind != ROLLBACK and run and run.status == SUCCEEDED:
-            return other
-    return None
-
-
 def stop(execution: Execution, *, abandon: bool, reason: str) -> None:
     """Ask an execution to stop; answers before it has."""
     with _lock:
@@ -142,28 +97,10 @@ def reset() -> None:
         _turnstiles.clear()
 
 
-def turnstile(account: str, region: str, name: str) -> Turnstile:
-    """Return who is in which stage of a pipeline, and who waits."""
+def _launch(execution: Execution) -> None:
     with _lock:
-        return _turnstiles.setdefault((account, region, name), Turnstile())
-
-
-def transitions(backend: CodePipelineBackend, name: str) -> dict[str, dict[str, Any]]:
-    """Return the transitions of a pipeline that are disabled, by stage."""
-    known: dict[str, dict[str, dict[str, Any]]] = vars(backend).setdefault("sandbox_transitions", {})
-    return known.setdefault(name, {})
-
-
-def _launch(execution: Execution, first: str | None = None, mode: str | None = None) -> None:
-    backend = codepipeline_backends[execution.account][execution.region]
-    run = Run(
-        execution,
-        turnstile(execution.account, execution.region, execution.name),
-        lambda stage: stage not in transitions(backend, execution.name),
-        _roll_back_automatically,
-        first,
-        mode,
-    )
+        turnstile = _turnstiles.setdefault((execution.account, execution.region, execution.name), Turnstile())
+    run = Run(execution, turnstile)
     sandbox = server.current()
 
     def work() -> None:
@@ -180,13 +117,3 @@ def _launch(execution: Execution, first: str | None = None, mode: str | None = N
     with _lock:
         _runs[execution.id], _threads[execution.id] = run, thread
     thread.start()
-
-
-def _roll_back_automatically(failed: Execution, stage: str) -> None:
-    if _closing.is_set():
-        return
-    target = rollback_target(failed, stage)
-    if target is None:
-        failed.update(summary=f"stage {stage}: no earlier execution succeeded there; nothing to roll back to")
-        return
-    roll_back(failed, stage, target, {"triggerType": "AutomatedRollback", "triggerDetail": failed.id})

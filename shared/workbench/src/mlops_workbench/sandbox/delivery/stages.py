@@ -40,14 +40,7 @@ class Controls:
     abandon: threading.Event = field(default_factory=threading.Event)
 
 
-def run(
-    execution: Execution,
-    declaration: dict[str, Any],
-    stage: StageRun,
-    controls: Controls,
-    *,
-    skip_succeeded: bool,
-) -> str:
+def run(execution: Execution, declaration: dict[str, Any], stage: StageRun, controls: Controls) -> str:
     """Run a stage; return Succeeded, Failed or Stopped.
 
     Args:
@@ -55,12 +48,9 @@ def run(
         declaration: of the stage, in the pipeline's structure.
         stage: its record.
         controls: of the execution.
-        skip_succeeded: run only the actions that have not succeeded in this stage before (a retry).
     """
     for order in sorted({action.get("runOrder") or 1 for action in declaration["actions"]}):
         group = [action for action in declaration["actions"] if (action.get("runOrder") or 1) == order]
-        if skip_succeeded:
-            group = [one for one in group if not _has_succeeded(stage, one["name"])]
         if controls.stop.is_set():
             return STOPPED
         runs = [_begin(execution, stage, action) for action in group]
@@ -79,11 +69,6 @@ def run(
         if any(one.status != SUCCEEDED for one in runs):
             return FAILED
     return SUCCEEDED
-
-
-def _has_succeeded(stage: StageRun, name: str) -> bool:
-    before = stage.latest(name)
-    return before is not None and before.status == SUCCEEDED
 
 
 def _begin(execution: Execution, stage: StageRun, declaration: dict[str, Any]) -> ActionRun:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_workbench.sandbox.delivery import conditions
-from mlops_workbench.sandbox.delivery.structure_error import StructureError
+from mlops_workbench.sandbox.delivery.structure_error import UNUSED, StructureError
 
 _NAME = re.compile(r"[A-Za-z0-9.@\-_]{1,100}")
-_ROLLBACK = "ROLLBACK"
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,12 @@ def check(pipeline: Mapping[str, Any]) -> None:
     if len(stages) < 2:
         raise StructureError(f"Pipeline should have at least 2 stages, got {len(stages)}")
     _unique([stage["name"] for stage in stages], "stage")
+    if (mode := pipeline.get("executionMode") or "SUPERSEDED") != "SUPERSEDED":
+        raise StructureError(
+            f"executionMode: the sandbox does not run pipelines in mode {mode}, only in SUPERSEDED; "
+            "no template uses it",
+            UNUSED,
+        )
     if bool(pipeline.get("artifactStore")) == bool(pipeline.get("artifactStores")):
         raise StructureError("expected artifactStore or artifactStores, and not both")
     made: set[str] = set()
@@ -83,19 +88,13 @@ def _check_stage(pipeline: Mapping[str, Any], stage: Mapping[str, Any], *, first
             raise StructureError(f"{where}: action {action['name']}: expected {rule}")
         _check_action(action, f"{where}: action {action['name']}")
     conditions.check(pipeline, stage, where)
-    failure = stage.get("onFailure") or {}
-    for key, found in (("onSuccess", stage.get("onSuccess")), ("onFailure", failure.get("conditions"))):
-        if found:
+    for key in ("onSuccess", "onFailure"):
+        if stage.get(key):
             raise StructureError(
-                f"{where}: {key}: the sandbox does not evaluate the rules of such conditions"
+                f"{where}: {key}: the sandbox does not evaluate such conditions, nor retry or roll back a "
+                "stage; no template uses them",
+                UNUSED,
             )
-    if failure.get("result") == _ROLLBACK:
-        if first:
-            raise StructureError(f"{where}: onFailure: the stage of the sources cannot be rolled back")
-        if pipeline.get("executionMode") == "PARALLEL":
-            raise StructureError(f"{where}: onFailure: PARALLEL pipelines have no rollback")
-    if failure and (pipeline.get("pipelineType") or "V1") != "V2":
-        raise StructureError(f"{where}: onFailure: expected a pipeline of type V2")
 
 
 def _check_action(action: Mapping[str, Any], where: str) -> None:

@@ -1,5 +1,8 @@
 """The error that a pipeline's structure gives."""
 
+#: The code for what CodePipeline has and the sandbox has not.
+UNUSED = "ValidationException"
+
 
 class StructureError(ValueError):
     """A pipeline that the service would not accept; ``code`` is the service's exception."""

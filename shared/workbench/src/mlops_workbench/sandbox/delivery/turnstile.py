@@ -1,20 +1,18 @@
 """Which execution is in which stage of a pipeline, and who comes next.
 
-[read] in "How pipeline executions work": a stage holds one execution at a time. Of those that wait for it
-only the newest stays in mode SUPERSEDED; they go in the order of their start in mode QUEUED; in mode
-PARALLEL no one waits.
+[read] in "How pipeline executions work", mode SUPERSEDED: a stage holds one execution at a time, and of those
+that wait for it only the newest stays.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Literal
 
 from mlops_workbench.sandbox.delivery.executions import Execution
 
 Entry = Literal["entered", "superseded", "stopped"]
-_POLL = 0.1  # seconds: a stop, or a transition that is enabled again, wakes no one
+_POLL = 0.1  # seconds: a stop wakes no one
 
 
 class Turnstile:
@@ -23,30 +21,25 @@ class Turnstile:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._inside: dict[str, str] = {}
-        self._waiting: dict[str, list[Execution]] = {}
+        self._waiting: dict[str, Execution] = {}
 
-    def enter(
-        self, stage: str, execution: Execution, stop: threading.Event, is_open: Callable[[str], bool]
-    ) -> Entry:
-        """Wait until an execution may enter a stage; ``is_open`` tells whether its transition is enabled."""
+    def enter(self, stage: str, execution: Execution, stop: threading.Event) -> Entry:
+        """Wait until an execution may enter a stage."""
         with self._condition:
-            waiting = self._waiting.setdefault(stage, [])
-            waiting.append(execution)
-            waiting.sort(key=lambda one: one.start)
-            if execution.mode == "SUPERSEDED":
-                del waiting[:-1]
+            before = self._waiting.get(stage)
+            if before is None or before.start <= execution.start:
+                self._waiting[stage] = execution
             self._condition.notify_all()
-            while True:
-                if execution not in waiting:
-                    return "superseded"
+            while self._waiting.get(stage) is execution:
                 if stop.is_set():
-                    waiting.remove(execution)
+                    del self._waiting[stage]
                     return "stopped"
-                if is_open(stage) and self._is_free(stage, execution):
-                    waiting.remove(execution)
+                if stage not in self._inside:
                     self._inside[stage] = execution.id
+                    del self._waiting[stage]
                     return "entered"
                 self._condition.wait(_POLL)
+            return "superseded"
 
     def leave(self, stage: str, execution: Execution) -> None:
         """Make room for the next one."""
@@ -54,13 +47,3 @@ class Turnstile:
             if self._inside.get(stage) == execution.id:
                 del self._inside[stage]
             self._condition.notify_all()
-
-    def waiting(self, stage: str) -> list[str]:
-        """Return the ids of those that wait for a stage, in their order."""
-        with self._condition:
-            return [execution.id for execution in self._waiting.get(stage, [])]
-
-    def _is_free(self, stage: str, execution: Execution) -> bool:
-        if execution.mode == "PARALLEL":
-            return True
-        return stage not in self._inside and self._waiting[stage][0] is execution

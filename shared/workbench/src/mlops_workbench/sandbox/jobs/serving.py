@@ -1,7 +1,6 @@
 """A server for one model: its archive is fetched and unpacked, the image's server is started on loopback.
 
-``MLOPS_SANDBOX_MODEL_SERVER=multi-model-server`` starts the images' Java server instead of
-``container/serve.py``.
+``container/serve.py`` stands in for the images' own server, which is written in Java.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlops_workbench.sandbox.errors import JobFailed
-from mlops_workbench.sandbox.jobs import archives, multi_model_server, own_image, s3
+from mlops_workbench.sandbox.jobs import archives, own_image, s3
 from mlops_workbench.sandbox.jobs.context import Work
 from mlops_workbench.sandbox.jobs.hosts import Cluster, Machine
 from mlops_workbench.sandbox.jobs.process import INSIDE, Process
 
-SWITCH = "MLOPS_SANDBOX_MODEL_SERVER"
 #: A header that InvokeEndpoint passes to the container and back.
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _SCRIPT = INSIDE / "serve.py"
@@ -159,19 +157,11 @@ def _begin(work: Work, cluster: Cluster, machine: Machine, container: Container)
         if cluster.paths.unshare is None:
             environment["SAGEMAKER_BASE_DIR"] = "/opt/ml"
         return cluster.start_on(machine, work, server.command, image, environment), port_file
-    if os.environ.get(SWITCH) == "multi-model-server":
-        seen = f"{cluster.paths.ml(machine.ml)}/model"
-        command, port = multi_model_server.command(image, machine.folder, seen, container.environment)
-        port_file.write_text(str(port))
-        code = f"{seen}/code"
-    else:
-        command, code = [str(image.python), str(_SCRIPT), str(port_file)], ""
     environment = {"SAGEMAKER_BIND_TO_PORT": "8080", **container.environment}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(_PATH), code, environment.get("PYTHONPATH")])
-    )
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PATH), environment.get("PYTHONPATH")]))
     if cluster.paths.unshare is None:
         environment["SAGEMAKER_BASE_DIR"] = "/opt/ml"  # rewritten, like every other value
+    command = [str(image.python), str(_SCRIPT), str(port_file)]
     return cluster.start_on(machine, work, command, image, environment), port_file
 
 

@@ -14,8 +14,8 @@ from botocore.validate import ParamValidator
 from mlops_workbench.sandbox.errors import suggest
 from mlops_workbench.sandbox.jobs import transform_rules
 from mlops_workbench.sandbox.pipelines import constraints
-from mlops_workbench.sandbox.pipelines.expressions import Unknown
 from mlops_workbench.sandbox.pipelines.constraints import request_shape
+from mlops_workbench.sandbox.pipelines.expressions import Unknown
 from mlops_workbench.sandbox.pipelines.shapes import Operation
 
 

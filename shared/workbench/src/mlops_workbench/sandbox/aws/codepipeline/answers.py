@@ -40,9 +40,8 @@ def get_pipeline_execution(self: CodePipelineResponse) -> ActionResult:
         "artifactRevisions": [{key: one[key] for key in shown} for one in execution.revisions],
         "variables": variables,
         "trigger": execution.trigger,
-        "executionMode": execution.mode,
-        "executionType": execution.kind,
-        "rollbackMetadata": _rollback(execution),
+        "executionMode": "SUPERSEDED",
+        "executionType": "STANDARD",
     }
     return ActionResult({"pipelineExecution": known(answer)})
 
@@ -61,13 +60,8 @@ def list_pipeline_executions(self: CodePipelineResponse) -> ActionResult:
 
 
 def list_action_executions(self: CodePipelineResponse) -> ActionResult:
-    """List the attempts at actions, the newest first."""
-    found = [
-        (execution, action)
-        for execution, stage, latest in _stages_wanted(self)
-        for action in stage.actions
-        if not latest or stage.latest(action.name) is action
-    ]
+    """List actions as they ran, the newest first."""
+    found = [(execution, action) for execution, stage in _stages_wanted(self) for action in stage.actions]
     found.sort(key=lambda pair: pair[1].start, reverse=True)
     chosen, token = page(found, params_of(self))
     details = [_action(execution, action) for execution, action in chosen]
@@ -76,28 +70,24 @@ def list_action_executions(self: CodePipelineResponse) -> ActionResult:
 
 def list_rule_executions(self: CodePipelineResponse) -> ActionResult:
     """List the looks at rules of conditions, the newest first."""
-    found = [
-        (execution, rule)
-        for execution, stage, latest in _stages_wanted(self)
-        for rule in stage.rules
-        if not latest or {one.name: one for one in stage.rules}[rule.name] is rule
-    ]
+    found = [(execution, rule) for execution, stage in _stages_wanted(self) for rule in stage.rules]
     found.sort(key=lambda pair: pair[1].start, reverse=True)
     chosen, token = page(found, params_of(self))
     details = [_rule(execution, rule) for execution, rule in chosen]
     return ActionResult({"ruleExecutionDetails": details, "nextToken": token})
 
 
-def _stages_wanted(response: CodePipelineResponse) -> Iterator[tuple[Execution, StageRun, bool]]:
-    """Yield the stages that a list's filter leaves, and whether only the latest attempts are wanted."""
+def _stages_wanted(response: CodePipelineResponse) -> Iterator[tuple[Execution, StageRun]]:
+    """Yield the stages that a list's filter leaves: those of all executions, or of one."""
     params = params_of(response)
     wanted = params.get("filter") or {}
-    latest = wanted.get("latestInPipelineExecution")
-    id_ = wanted.get("pipelineExecutionId") or (latest or {}).get("pipelineExecutionId")
+    # Here a stage runs once in an execution, so that each attempt at it is the latest.
+    latest = wanted.get("latestInPipelineExecution") or {}
+    id_ = wanted.get("pipelineExecutionId") or latest.get("pipelineExecutionId")
     for execution in executions_of(response, params["pipelineName"]):
         if not id_ or execution.id == id_:
             for stage in execution.stages.values():
-                yield execution, stage, bool(latest)
+                yield execution, stage
 
 
 def _summary(execution: Execution) -> dict[str, Any]:
@@ -120,10 +110,9 @@ def _summary(execution: Execution) -> dict[str, Any]:
         "lastUpdateTime": execution.updated,
         "sourceRevisions": revisions,
         "trigger": execution.trigger,
-        "executionMode": execution.mode,
-        "executionType": execution.kind,
+        "executionMode": "SUPERSEDED",
+        "executionType": "STANDARD",
         "stopTrigger": {"reason": execution.stop_reason} if execution.stop_reason else None,
-        "rollbackMetadata": _rollback(execution),
     }
     return known(answer)
 
@@ -192,10 +181,6 @@ def _rule(execution: Execution, run: RuleRun) -> dict[str, Any]:
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
     return {"name": artifact.name, "s3location": {"bucket": artifact.bucket, "key": artifact.key}}
-
-
-def _rollback(execution: Execution) -> dict[str, str] | None:
-    return {"rollbackTargetPipelineExecutionId": execution.target} if execution.target else None
 
 
 CALLS = (get_pipeline_execution, list_pipeline_executions, list_action_executions, list_rule_executions)

@@ -1,4 +1,4 @@
-"""What changes executions: start, stop, retry, roll back, and the transitions between stages."""
+"""What changes executions: start and stop; and the refusal of what no template uses."""
 
 from __future__ import annotations
 
@@ -10,23 +10,13 @@ from moto.sts.models import sts_backends
 from mlops_workbench.sandbox.aws.codepipeline.requests import (
     Refusal,
     caller_of,
-    executions_of,
     find_execution,
     find_pipeline,
     params_of,
 )
 from mlops_workbench.sandbox.delivery import pipelines
-from mlops_workbench.sandbox.delivery.executions import (
-    FAILED,
-    IN_PROGRESS,
-    ROLLBACK,
-    STOPPED,
-    SUCCEEDED,
-    Execution,
-    now,
-)
-
-_NOT_V2 = "expected a pipeline of type V2"
+from mlops_workbench.sandbox.delivery.executions import IN_PROGRESS
+from mlops_workbench.sandbox.delivery.structure_error import UNUSED
 
 
 def start_pipeline_execution(self: CodePipelineResponse) -> ActionResult:
@@ -65,78 +55,28 @@ def stop_pipeline_execution(self: CodePipelineResponse) -> ActionResult:
     return ActionResult({"pipelineExecutionId": execution.id})
 
 
-def retry_stage_execution(self: CodePipelineResponse) -> ActionResult:
-    """Run a failed stage again, and those after it."""
-    params = params_of(self)
-    name, stage = params["pipelineName"], params["stageName"]
-    execution = find_execution(self, name, params["pipelineExecutionId"])
-    run = execution.stages.get(stage)
-    if stage not in _stages(execution):
-        raise Refusal("StageNotFoundException", f"the pipeline {name} has no stage {stage}")
-    if run is None or run.status not in (FAILED, STOPPED) or execution.running:
-        status = run.status if run else "not begun"
-        raise Refusal("StageNotRetryableException", f"stage {stage} of execution {execution.id} is {status}")
-    newest = [one for one in executions_of(self, name) if stage in one.stages][-1]
-    if newest is not execution and execution.mode != "PARALLEL":
-        raise Refusal(
-            "NotLatestPipelineExecutionException", f"execution {newest.id} is the latest in stage {stage}"
-        )
-    pipelines.retry(execution, stage, params["retryMode"])
-    return ActionResult({"pipelineExecutionId": execution.id})
+def retry_stage_execution(self: CodePipelineResponse) -> EmptyResult:
+    """Refuse: a stage runs once in an execution."""
+    raise _refusal("RetryStageExecution", "retry a stage")
 
 
-def rollback_stage(self: CodePipelineResponse) -> ActionResult:
-    """Run a stage again as an earlier execution ran it."""
-    params = params_of(self)
-    name, stage = params["pipelineName"], params["stageName"]
-    target = find_execution(self, name, params["targetPipelineExecutionId"])
-    pipeline = find_pipeline(self, name).pipeline
-    names = [one["name"] for one in pipeline["stages"]]
-    if stage not in names:
-        raise Refusal("StageNotFoundException", f"the pipeline {name} has no stage {stage}")
-    run = target.stages.get(stage)
-    if pipeline["pipelineType"] != "V2" or pipeline["executionMode"] == "PARALLEL":
-        raise Refusal("UnableToRollbackStageException", f"{_NOT_V2}, not in mode PARALLEL")
-    if stage == names[0] or target.kind == ROLLBACK or run is None or run.status != SUCCEEDED:
-        raise Refusal(
-            "UnableToRollbackStageException",
-            f"stage {stage}: expected a stage after the first and an execution that succeeded in it and is "
-            f"no rollback itself, got {target.id} ({run.status if run else 'not begun'}, {target.kind})",
-        )
-    trigger = {"triggerType": "ManualRollback", "triggerDetail": caller_of(self)}
-    return ActionResult({"pipelineExecutionId": pipelines.roll_back(target, stage, target, trigger).id})
+def rollback_stage(self: CodePipelineResponse) -> EmptyResult:
+    """Refuse: what went well is brought back by starting the pipeline with it."""
+    raise _refusal("RollbackStage", "roll a stage back")
 
 
 def disable_stage_transition(self: CodePipelineResponse) -> EmptyResult:
-    """Let no execution into a stage."""
-    params = params_of(self)
-    _find_stage(self, params["pipelineName"], params["stageName"])
-    known = pipelines.transitions(self.codepipeline_backend, params["pipelineName"])
-    known[params["stageName"]] = {
-        "enabled": False,
-        "disabledReason": params["reason"],
-        "lastChangedBy": caller_of(self),
-        "lastChangedAt": now(),
-    }
-    return EmptyResult()
+    """Refuse: every transition is enabled."""
+    raise _refusal("DisableStageTransition", "disable a transition")
 
 
 def enable_stage_transition(self: CodePipelineResponse) -> EmptyResult:
-    """Let executions into a stage again."""
-    params = params_of(self)
-    _find_stage(self, params["pipelineName"], params["stageName"])
-    known = pipelines.transitions(self.codepipeline_backend, params["pipelineName"])
-    known.pop(params["stageName"], None)
-    return EmptyResult()
+    """Refuse: every transition is enabled."""
+    raise _refusal("EnableStageTransition", "disable a transition")
 
 
-def _find_stage(response: CodePipelineResponse, name: str, stage: str) -> None:
-    if stage not in [one["name"] for one in find_pipeline(response, name).pipeline["stages"]]:
-        raise Refusal("StageNotFoundException", f"the pipeline {name} has no stage {stage}")
-
-
-def _stages(execution: Execution) -> list[str]:
-    return [stage["name"] for stage in execution.pipeline["stages"]]
+def _refusal(call: str, what: str) -> Refusal:
+    return Refusal(UNUSED, f"{call}: the sandbox does not {what}; no template uses it")
 
 
 def _trigger(response: CodePipelineResponse, name: str) -> dict[str, str]:

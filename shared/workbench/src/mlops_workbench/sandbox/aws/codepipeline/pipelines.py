@@ -71,7 +71,6 @@ def delete_pipeline(self: CodePipelineResponse) -> EmptyResult:
         pipelines.stop(execution, abandon=True, reason="the pipeline was deleted")
     backend.pipelines.pop(name, None)
     of_backend(backend).pop(name, None)
-    pipelines.transitions(backend, name).clear()
     return EmptyResult()
 
 

@@ -8,7 +8,6 @@ from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.responses import ActionResult
 
 from mlops_workbench.sandbox.aws.codepipeline.requests import executions_of, find_pipeline, known, params_of
-from mlops_workbench.sandbox.delivery import pipelines
 from mlops_workbench.sandbox.delivery.executions import ActionRun, Execution, RuleRun, StageRun
 
 
@@ -17,8 +16,7 @@ def get_pipeline_state(self: CodePipelineResponse) -> ActionResult:
     name = params_of(self)["name"]
     pipeline = find_pipeline(self, name)
     executions = executions_of(self, name)
-    disabled = pipelines.transitions(self.codepipeline_backend, name)
-    stages = [_stage(stage, executions, disabled.get(stage["name"])) for stage in pipeline.pipeline["stages"]]
+    stages = [_stage(stage, executions) for stage in pipeline.pipeline["stages"]]
     answer = {
         "pipelineName": name,
         "pipelineVersion": pipeline.pipeline["version"],
@@ -29,16 +27,13 @@ def get_pipeline_state(self: CodePipelineResponse) -> ActionResult:
     return ActionResult(answer)
 
 
-def _stage(
-    declaration: dict[str, Any], executions: list[Execution], disabled: dict[str, Any] | None
-) -> dict[str, Any]:
+def _stage(declaration: dict[str, Any], executions: list[Execution]) -> dict[str, Any]:
     name = declaration["name"]
-    # Of several, the one that has entered last: rollbacks and retries come after what began later.
     inside = [execution for execution in executions if name in execution.stages]
     latest = max(inside, key=lambda one: one.stages[name].entered, default=None)
     run = latest.stages[name] if latest else None
     waiting = [
-        {"pipelineExecutionId": one.id, "status": "InProgress", "type": one.kind}
+        {"pipelineExecutionId": one.id, "status": "InProgress", "type": "STANDARD"}
         for one in executions
         if one.waiting_for == name
     ]
@@ -46,7 +41,7 @@ def _stage(
         "stageName": name,
         "inboundExecutions": waiting,
         "inboundExecution": waiting[-1] if waiting else None,
-        "inboundTransitionState": disabled or {"enabled": True},
+        "inboundTransitionState": {"enabled": True},
         "actionStates": [_action(action, run) for action in declaration["actions"]],
     }
     if declaration.get("beforeEntry"):
@@ -55,30 +50,23 @@ def _stage(
         answer["latestExecution"] = {
             "pipelineExecutionId": latest.id,
             "status": run.status,
-            "type": run.kind,
+            "type": "STANDARD",
         }
-        automatic = [one for one in run.retries if one["trigger"] == "AutomatedStageRetry"]
-        if run.retries:
-            answer["retryStageMetadata"] = {
-                "autoStageRetryAttempt": len(automatic),
-                "manualStageRetryAttempt": len(run.retries) - len(automatic),
-                "latestRetryTrigger": run.retries[-1]["trigger"],
-            }
     return known(answer)
 
 
 def _condition(declaration: dict[str, Any], stage: StageRun | None) -> dict[str, Any]:
     """Return the state of the entry condition; a stage has one at most."""
     (condition,) = declaration["beforeEntry"]["conditions"]
-    latest = {rule.name: rule for rule in stage.rules} if stage else {}
+    runs = {rule.name: rule for rule in stage.rules} if stage else {}
     rules: list[dict[str, Any]] = []
     for rule in condition["rules"]:
-        run = latest.get(rule["name"])
+        run = runs.get(rule["name"])
         rules.append({"ruleName": rule["name"], **({"latestExecution": _rule(run)} if run else {})})
     answer: dict[str, Any] = {"conditionStates": [{"ruleStates": rules}]}
     if stage and stage.condition:
         execution = known({"status": stage.condition, "summary": stage.condition_summary})
-        changed = {"lastStatusChange": max(rule.updated for rule in latest.values())} if latest else {}
+        changed = {"lastStatusChange": max(rule.updated for rule in runs.values())} if runs else {}
         answer["latestExecution"] = execution
         answer["conditionStates"][0]["latestExecution"] = {**execution, **changed}
     return answer
@@ -97,7 +85,7 @@ def _rule(run: RuleRun) -> dict[str, Any]:
 
 
 def _action(declaration: dict[str, Any], stage: StageRun | None) -> dict[str, Any]:
-    run = stage.latest(declaration["name"]) if stage else None
+    run = stage.action(declaration["name"]) if stage else None
     answer: dict[str, Any] = {"actionName": declaration["name"]}
     if run is None:
         return answer
