@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.endpoints import changes
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.jobs import Images
 from tests.sandbox.access_world import refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.history import History
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.work import Work
+
+logger = logging.getLogger("mlops_workbench.sandbox.session")
 
 Part = TypeVar("Part")
 
@@ -93,9 +96,12 @@ class Session(ABC):
             return cast("Part | None", self._parts.get(cast(type, kind)))
 
     def emit(self, event: Event) -> None:
-        """Tell every service of an event, in this thread."""
+        """Tell every service of an event, in this thread; one that fails does not keep it from the others."""
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("event %s of %s", event.detail_type, event.source)
 
     def environment(self, account: str | None = None, region: str | None = None) -> dict[str, str]:
         """Return the environment variables that point any AWS client at an account of the sandbox."""

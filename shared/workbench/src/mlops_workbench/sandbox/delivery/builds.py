@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 from moto.codebuild.models import codebuild_backends
 
-from mlops_workbench.sandbox import session as server
 from mlops_workbench.sandbox.delivery.build import Build
 from mlops_workbench.sandbox.delivery.build_records import IN_PROGRESS, BuildRecord, now, of_backend
 from mlops_workbench.sandbox.delivery.requests import BuildRequest, PipelineInput
 from mlops_workbench.sandbox.gate import STATE
-
-_lock = threading.Lock()
-_stops: dict[str, threading.Event] = {}
-_threads: dict[str, threading.Thread] = {}
-#: What CodePipeline hands to the StartBuild call that it makes, by that call's idempotency token.
-_handed: dict[str, PipelineInput] = {}
+from mlops_workbench.sandbox.session import current
 
 
-@contextlib.contextmanager
-def handing(given: PipelineInput) -> Iterator[str]:
-    """Yield the token with which StartBuild is to be called for an action of a pipeline.
+class _Builds:
+    """The builds of an open sandbox that run, by id: what stops each, and its thread."""
 
-    The call itself goes over the API, with the pipeline's role, so that a permission that lacks is found.
-    """
-    token = uuid.uuid4().hex
-    _handed[token] = given
-    try:
-        yield token
-    finally:
-        _handed.pop(token, None)
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.stops: dict[str, threading.Event] = {}
+        self.threads: dict[str, threading.Thread] = {}
 
 
 def handed(token: str | None) -> PipelineInput | None:
-    """Return what belongs to a token of ``handing``, once."""
-    return _handed.pop(token, None) if token else None
+    """Return what CodePipeline has handed over for the StartBuild call with an idempotency token, once."""
+    found = current().handed.pop(token, None) if token else None
+    return PipelineInput.of(found) if found else None
 
 
 def start(request: BuildRequest) -> BuildRecord:
     """Record a build and run it in a thread."""
-    sandbox = server.current()
+    sandbox = current()
+    running = sandbox.part(_Builds)
     record = BuildRecord(request.account, request.region, {})
-    with STATE.changing(), _lock:
+    with STATE.changing(), running.lock:
         records = of_backend(codebuild_backends[request.account][request.region])
         record.description = _describe(request, records)
         records[record.id] = record
@@ -60,39 +49,33 @@ def start(request: BuildRequest) -> BuildRecord:
         try:
             record.emit()
             build.run()
-            record.emit()
         finally:
-            with _lock:
-                _stops.pop(record.id, None)
-                _threads.pop(record.id, None)
+            record.emit()
+            with running.lock:
+                running.stops.pop(record.id, None)
+                running.threads.pop(record.id, None)
 
     thread = threading.Thread(target=run, name=record.id, daemon=True)
-    with _lock:
-        _stops[record.id], _threads[record.id] = stop, thread
+    with running.lock:
+        running.stops[record.id], running.threads[record.id] = stop, thread
     thread.start()
     return record
 
 
 def stop(id_: str) -> None:
     """Ask a build to end; one that has ended stays as it is."""
-    with _lock:
-        event = _stops.get(id_)
+    running = current().part(_Builds)
+    with running.lock:
+        event = running.stops.get(id_)
     if event:
         event.set()
 
 
-def wait(id_: str) -> None:
-    """Wait for a build's end."""
-    with _lock:
-        thread = _threads.get(id_)
-    if thread:
-        thread.join()
-
-
 def stop_all() -> None:
     """Stop every build and wait for its end."""
-    with _lock:
-        events, threads = list(_stops.values()), list(_threads.values())
+    running = current().part(_Builds)
+    with running.lock:
+        events, threads = list(running.stops.values()), list(running.threads.values())
     for event in events:
         event.set()
     for thread in threads:

@@ -7,18 +7,23 @@ import threading
 
 from moto.codepipeline.models import codepipeline_backends
 
-from mlops_workbench.sandbox import session as server
 from mlops_workbench.sandbox.delivery import notices
 from mlops_workbench.sandbox.delivery.execution import Run
 from mlops_workbench.sandbox.delivery.executions import STOPPING, Execution, of_backend
 from mlops_workbench.sandbox.delivery.turnstile import Turnstile
 from mlops_workbench.sandbox.gate import STATE
+from mlops_workbench.sandbox.session import current
 
-_lock = threading.Lock()
-_runs: dict[str, Run] = {}
-_threads: dict[str, threading.Thread] = {}
-_turnstiles: dict[tuple[str, str, str], Turnstile] = {}
-_closing = threading.Event()
+
+class _Running:
+    """The executions of an open sandbox that run, by id, and who is in which stage of each pipeline."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.runs: dict[str, Run] = {}
+        self.threads: dict[str, threading.Thread] = {}
+        self.turnstiles: dict[tuple[str, str, str], Turnstile] = {}
+        self.closing = False
 
 
 def start_execution(
@@ -54,7 +59,7 @@ def start_execution(
         overrides or [],
         token=token,
     )
-    with STATE.changing(), _lock:
+    with STATE.changing(), current().part(_Running).lock:
         known = of_backend(backend).setdefault(name, [])
         for earlier in known:
             if token and earlier.token == token:
@@ -66,8 +71,9 @@ def start_execution(
 
 def stop(execution: Execution, *, abandon: bool, reason: str) -> None:
     """Ask an execution to stop; answers before it has."""
-    with _lock:
-        run = _runs.get(execution.id)
+    running = current().part(_Running)
+    with running.lock:
+        run = running.runs.get(execution.id)
     if run is None:
         return
     execution.update(status=STOPPING, stop_reason=reason)
@@ -79,9 +85,10 @@ def stop(execution: Execution, *, abandon: bool, reason: str) -> None:
 
 def stop_all() -> None:
     """Stop every execution and wait for its end."""
-    _closing.set()
-    with _lock:
-        runs, threads = list(_runs.values()), list(_threads.values())
+    running = current().part(_Running)
+    running.closing = True
+    with running.lock:
+        runs, threads = list(running.runs.values()), list(running.threads.values())
     for run in runs:
         run.execution.update(stop_reason="the sandbox was closed")
         run.controls.abandon.set()
@@ -90,30 +97,25 @@ def stop_all() -> None:
         thread.join()
 
 
-def reset() -> None:
-    """Begin with a new sandbox."""
-    _closing.clear()
-    with _lock:
-        _turnstiles.clear()
-
-
 def _launch(execution: Execution) -> None:
-    with _lock:
-        turnstile = _turnstiles.setdefault((execution.account, execution.region, execution.name), Turnstile())
+    sandbox = current()
+    running = sandbox.part(_Running)
+    place = (execution.account, execution.region, execution.name)
+    with running.lock:
+        turnstile = running.turnstiles.setdefault(place, Turnstile())
     run = Run(execution, turnstile)
-    sandbox = server.current()
 
     def work() -> None:
         try:
             run.run()
         finally:
-            with _lock:
-                _runs.pop(execution.id, None)
-                _threads.pop(execution.id, None)
-            if not _closing.is_set():
+            with running.lock:
+                running.runs.pop(execution.id, None)
+                running.threads.pop(execution.id, None)
+            if not running.closing:
                 sandbox.save()
 
     thread = threading.Thread(target=work, name=execution.id, daemon=True)
-    with _lock:
-        _runs[execution.id], _threads[execution.id] = run, thread
+    with running.lock:
+        running.runs[execution.id], running.threads[execution.id] = run, thread
     thread.start()

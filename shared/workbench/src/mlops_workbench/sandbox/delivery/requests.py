@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,14 @@ class PipelineInput:
     primary: str
     outputs: tuple[Location, ...]
     key_id: str | None
+
+    @classmethod
+    def of(cls, handed: Mapping[str, Any]) -> PipelineInput:
+        """Return what CodePipeline has handed over, whose locations are mappings."""
+        places = {key: tuple(Location(**each) for each in handed[key]) for key in ("sources", "outputs")}
+        return cls(
+            handed["pipeline"], places["sources"], handed["primary"], places["outputs"], handed["key_id"]
+        )
 
 
 @dataclass(frozen=True)

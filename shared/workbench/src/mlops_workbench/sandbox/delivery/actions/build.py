@@ -4,13 +4,40 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from mlops_workbench.sandbox.delivery import builds
+from mlops_workbench.sandbox.access.sessions import as_account
 from mlops_workbench.sandbox.delivery.actions.action import Action, ActionFailed
-from mlops_workbench.sandbox.delivery.requests import Location, PipelineInput
+from mlops_workbench.sandbox.delivery.executions import Artifact
+from mlops_workbench.sandbox.session import current
 
 _POLL = 0.05  # seconds
+
+
+class Builds:
+    """The builds that actions of an open sandbox wait for: whether each has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: dict[str, threading.Event] = {}
+
+    def end_of(self, arn: str) -> threading.Event:
+        """Return what is set at a build's end; it may have come before somebody waits for it."""
+        with self._lock:
+            return self._ends.setdefault(arn, threading.Event())
+
+    def forget(self, arn: str) -> None:
+        """Wait no more."""
+        with self._lock:
+            self._ends.pop(arn, None)
+
+    def told(self, detail: Mapping[str, Any]) -> None:
+        """Take the detail of an event "CodeBuild Build State Change"."""
+        information = detail["additional-information"]
+        if information["build-complete"] and information["initiator"].startswith("codepipeline/"):
+            self.end_of(detail["build-id"]).set()
 
 
 def run(action: Action) -> None:
@@ -19,24 +46,29 @@ def run(action: Action) -> None:
     if settings.get("BatchEnabled", "false").lower() == "true":
         raise ActionFailed("BatchEnabled: the sandbox has no batch builds", "ConfigurationError")
     outputs = action.outputs()
-    sources = tuple(Location(a.name, a.bucket, a.key, a.revision) for a in action.run.inputs)
-    given = PipelineInput(
-        action.execution.name,
-        sources,
-        settings.get("PrimarySource") or sources[0].name,
-        tuple(Location(a.name, a.bucket, a.key) for a in outputs),
-        action.store.key_id,
-    )
+    given = {
+        "pipeline": action.execution.name,
+        "sources": [{**_place(each), "revision": each.revision} for each in action.run.inputs],
+        "primary": settings.get("PrimarySource") or action.run.inputs[0].name,
+        "outputs": [_place(each) for each in outputs],
+        "key_id": action.store.key_id,
+    }
     client = action.client("codebuild")
-    with builds.handing(given) as token:
+    # The call goes over the API, with the pipeline's role, so that a permission that lacks is found.
+    token, handed = uuid.uuid4().hex, current().handed
+    handed[token] = given
+    try:
         started = client.start_build(
             projectName=settings["ProjectName"],
             environmentVariablesOverride=_variables(settings.get("EnvironmentVariables")),
             idempotencyToken=token,
         )["build"]
+    finally:
+        handed.pop(token, None)
     id_ = started["id"]
     action.run.update(external_id=id_, external_url=started.get("logs", {}).get("deepLink", ""))
-    build = _wait(action, client, id_)
+    _wait(action, id_, started["arn"])
+    (build,) = client.batch_get_builds(ids=[id_])["builds"]
     exported = build.get("exportedEnvironmentVariables") or []
     action.run.update(variables={entry["name"]: entry["value"] for entry in exported})
     if build["buildStatus"] != "SUCCEEDED":
@@ -62,15 +94,19 @@ def _variables(text: str | None) -> list[dict[str, str]]:
         ) from None
 
 
-def _wait(action: Action, client: Any, id_: str) -> dict[str, Any]:
-    waiter = threading.Thread(target=builds.wait, args=(id_,), daemon=True)
-    waiter.start()
-    while waiter.is_alive():
-        if action.abandon.is_set():
-            builds.stop(id_)
-        waiter.join(_POLL)
-    (build,) = client.batch_get_builds(ids=[id_])["builds"]
-    return dict(build)
+def _wait(action: Action, id_: str, arn: str) -> None:
+    """Wait for a build's end, of which CodeBuild tells; one whose execution is abandoned is stopped."""
+    builds = current().part(Builds)
+    ended, asked = builds.end_of(arn), False
+    while not ended.wait(_POLL):
+        if action.abandon.is_set() and not asked:
+            asked = True
+            as_account("codebuild", action.execution.account, action.run.region).stop_build(id=id_)
+    builds.forget(arn)
+
+
+def _place(artifact: Artifact) -> dict[str, str]:
+    return {"name": artifact.name, "bucket": artifact.bucket, "key": artifact.key}
 
 
 def _reason(build: dict[str, Any]) -> str:

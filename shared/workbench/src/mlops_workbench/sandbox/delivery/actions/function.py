@@ -6,13 +6,13 @@ The event's form is [read] in "Invoke an AWS Lambda function in a pipeline".
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from mlops_workbench.sandbox.delivery.actions.action import Action, ActionFailed
 from mlops_workbench.sandbox.delivery.executions import Artifact
+from mlops_workbench.sandbox.session import current
 
 _LONGEST_ERROR = 1000  # characters
 
@@ -27,22 +27,24 @@ class Job:
     external_id: str = ""
 
 
-_jobs: dict[str, Job] = {}
-_lock = threading.Lock()
+class _Jobs:
+    """The jobs of an open sandbox that functions work on."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Job] = {}
 
 
 def job(id_: str) -> Job | None:
     """Return a job that runs."""
-    with _lock:
-        return _jobs.get(id_)
+    return current().part(_Jobs).by_id.get(id_)
 
 
 def run(action: Action) -> None:
     """Invoke the function and take its result."""
     outputs = action.outputs()
     id_, work = str(uuid.uuid4()), Job()
-    with _lock:
-        _jobs[id_] = work
+    jobs = current().part(_Jobs).by_id
+    jobs[id_] = work
     try:
         answer = action.client("lambda").invoke(
             FunctionName=action.configuration["FunctionName"],
@@ -50,8 +52,7 @@ def run(action: Action) -> None:
         )
         payload = answer["Payload"].read().decode("utf-8", "replace")
     finally:
-        with _lock:
-            _jobs.pop(id_)
+        jobs.pop(id_)
     action.run.update(external_id=work.external_id, variables=work.variables or {})
     if answer.get("FunctionError"):
         raise ActionFailed(f"The function failed: {payload[:_LONGEST_ERROR]}")

@@ -7,8 +7,9 @@ from mlops_workbench.sandbox.aws.codepipeline import executions as execution_cal
 from mlops_workbench.sandbox.aws.codepipeline import pipelines as pipeline_calls
 from mlops_workbench.sandbox.aws.codepipeline.requests import register
 from mlops_workbench.sandbox.delivery import executions, pipelines
+from mlops_workbench.sandbox.delivery.actions.build import Builds
 from mlops_workbench.sandbox.service import Service
-from mlops_workbench.sandbox.session import Session
+from mlops_workbench.sandbox.session import Event, Session, current
 
 
 class CodePipeline(Service):
@@ -22,8 +23,12 @@ class CodePipeline(Service):
 
     def start(self, session: Session) -> None:
         """Say of the executions that a killed process left that they failed."""
-        pipelines.reset()
         executions.fail_interrupted()
+
+    def deliver(self, event: Event) -> None:
+        """Take the end of a build that an action waits for."""
+        if event.source == "aws.codebuild":
+            current().part(Builds).told(event.detail)
 
     def stop(self, session: Session) -> None:
         """End the executions."""
