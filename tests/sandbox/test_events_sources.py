@@ -78,13 +78,13 @@ def test_copies_and_multipart_uploads_are_told_once_each(bucket, told):
 
 def test_the_object_has_its_metadata_when_it_is_told(sandbox, bucket, told, monkeypatch):
     seen = []
-    real = events.emit
+    real = sandbox.emit
 
     def look(*arguments, **more):
         seen.append(bucket.client.head_object(Bucket=bucket.name, Key="a")["Metadata"])
         return real(*arguments, **more)
 
-    monkeypatch.setattr(events, "emit", look)
+    monkeypatch.setattr(sandbox, "emit", look)
     bucket.client.put_object(Bucket=bucket.name, Key="a", Body=b"", Metadata={"commit": "abc"})
     assert seen == [{"commit": "abc"}]
 
