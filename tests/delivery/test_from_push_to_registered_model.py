@@ -26,7 +26,7 @@ import yaml
 from bitbucket_data_center import BitbucketDataCenter, Delivery
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 from tests.foundation.terraform_roots import (
     NO_CHANGES,

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.endpoints import changes
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
 from tests.sandbox.access_world import refusal
 from tests.sandbox.endpoint_world import BUCKET, IMAGE, REGION, A, B, Endpoints, variant, wait_for
 

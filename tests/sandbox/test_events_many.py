@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.pipelines import service
 from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.state.saver import Saver
+from mlops_workbench.sandbox.services.sagemaker.pipelines import running as service
+from mlops_workbench.sandbox.state.store import Saver
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function, make_role, make_rule, wait_for
 
 NAMES = ("Bucket", "Key", "Version")

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.aws.awslambda import invocations
 from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.lambda_ import calls
 from tests.sandbox.events_support import (
     ACCOUNT,
     REGION,
@@ -189,7 +189,7 @@ def test_a_queue_is_read_on_after_the_sandbox_was_opened_again(tmp_path, images)
 
 
 def test_an_asynchronous_call_is_tried_three_times_and_then_buried(sandbox, monkeypatch):
-    monkeypatch.setattr(invocations, "retry_delays", (0.01, 0.01))
+    monkeypatch.setattr(calls, "retry_delays", (0.01, 0.01))
     dead = Queue.make(sandbox, "dead")
     role = make_role(sandbox, "r", "lambda.amazonaws.com", "sqs:*", "logs:*")
     arn = make_function(

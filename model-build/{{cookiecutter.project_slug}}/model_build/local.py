@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import windows
-from mlops_workbench.sandbox.delivery import docker
+from mlops_workbench.sandbox.services.codebuild import docker
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.jobs import Images, JobFailed
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.images import ImagesError
 from mlops_workbench.sandbox.server import Sandbox
 

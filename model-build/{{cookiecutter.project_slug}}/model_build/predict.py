@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import JobContext, JobFailed, run_transform
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.errors import JobFailed
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
 from configuration.errors import UserError
 

@@ -22,7 +22,8 @@ from documents import (
     training,
 )
 
-from mlops_workbench.sandbox.pipelines import DefinitionError, parse
+from mlops_workbench.sandbox.services.sagemaker.pipelines.definition import parse
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import DefinitionError
 
 TRUE = compare("Equals", 1, 1)
 

@@ -11,8 +11,7 @@ from documents import compare, condition, fail, parameter, pipeline, processing
 from rich.console import Console
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.follow import follow
-from mlops_workbench.sandbox.logs import Tail
+from mlops_workbench.sandbox.follow import Tail, follow
 from mlops_workbench.sandbox.table import LiveView, PlainView, make_view
 
 TWO = pipeline(

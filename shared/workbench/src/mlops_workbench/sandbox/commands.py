@@ -23,9 +23,14 @@ from mlops_workbench.sandbox.images import Images, ImagesError
 from mlops_workbench.sandbox.lock import FolderLock
 from mlops_workbench.sandbox.organisation import commands as organisation
 from mlops_workbench.sandbox.organisation.record import default_folder
-from mlops_workbench.sandbox.pipelines import prepare
-from mlops_workbench.sandbox.pipelines.journal import ACTIVE, ExecutionRecord, Journal, mark_interrupted
-from mlops_workbench.sandbox.pipelines.s3 import split_uri
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import (
+    ACTIVE,
+    ExecutionRecord,
+    Journal,
+    mark_interrupted,
+)
+from mlops_workbench.sandbox.services.sagemaker.pipelines.prepare import prepare
+from mlops_workbench.sandbox.services.sagemaker.pipelines.s3 import split_uri
 from mlops_workbench.sandbox.table import make_console
 
 if TYPE_CHECKING:

@@ -15,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from mlops_workbench.sandbox import Sandbox, console
+from mlops_workbench.sandbox.console.server import start
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.jobs import Images, ImagesError
+from mlops_workbench.sandbox.images import Images, ImagesError
 from mlops_workbench.sandbox.loopback import free_port
 from mlops_workbench.sandbox.organisation import record
 from mlops_workbench.sandbox.organisation.record import Organisation
-from mlops_workbench.sandbox.pipelines.journal import process_identity
+from mlops_workbench.sandbox.server import Sandbox
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import process_identity
 
 #: Seconds between two snapshots; one is written at the end as well, so only `kill -9` loses as much as this.
 SAVE_INTERVAL = 30.0
@@ -62,7 +63,7 @@ def hold(organisation: Organisation, images: str | None, end: threading.Event) -
         opened = replace(
             organisation, process=process_identity(), endpoint=sandbox.endpoint_url, page=before.page
         )
-        page = console.start(opened)
+        page = start(opened)
         try:
             record.write(replace(opened, page=page.url))
             logger.info("serving on %s, page %s", opened.endpoint, page.url)

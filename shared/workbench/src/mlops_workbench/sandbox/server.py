@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from mlops_workbench.sandbox import credentials, services, session, state
-from mlops_workbench.sandbox.aws import dispatch, refusals
+from mlops_workbench.sandbox import clients, moto_patches, services, session
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.gate import STATE
 from mlops_workbench.sandbox.images import Images
@@ -27,6 +26,8 @@ from mlops_workbench.sandbox.lock import FolderLock
 from mlops_workbench.sandbox.loopback import Server
 from mlops_workbench.sandbox.service import Service
 from mlops_workbench.sandbox.session import Session
+from mlops_workbench.sandbox.state.pickling import reset
+from mlops_workbench.sandbox.state.store import Saver, Store
 
 __all__ = ["Sandbox", "SandboxError"]
 
@@ -41,8 +42,8 @@ _opening = threading.Lock()
 def _installed() -> Sequence[Service]:
     """Patch moto, once for the process, and return the services in order."""
     found = services.load()
-    dispatch.install()
-    refusals.install()
+    moto_patches._install_dispatch()
+    moto_patches._install_refusals()
     for service in found:
         service.install()
     return found
@@ -82,8 +83,8 @@ class Sandbox(Session):
         self.gate = STATE
         self._server: Server | None = None
         self._lock = FolderLock(self.folder)
-        self._store = state.Store(self.folder / "state")
-        self._saver = state.Saver(self.save)
+        self._store = Store(self.folder / "state")
+        self._saver = Saver(self.save)
 
     def __enter__(self) -> Sandbox:
         """Lock the folder, restore its state, start the server.
@@ -99,10 +100,10 @@ class Sandbox(Session):
             started: list[Service] = []
             try:
                 installed = _installed()
-                state.reset()
+                reset()
                 self.notices = self._store.load()
                 for account in self.accounts:
-                    credentials.create_user(account)
+                    clients.create_user(account)
                 self._renew([service.deliver for service in installed])
                 self._server = Server(self.gate, installed, self._port)
                 session.switch(self)
@@ -112,7 +113,7 @@ class Sandbox(Session):
             except BaseException:
                 self._stop(started)
                 session.switch(None)
-                state.reset()
+                reset()
                 self._lock.release()
                 raise
         return self
@@ -130,7 +131,7 @@ class Sandbox(Session):
                 self.save()
             finally:
                 session.switch(None)
-                state.reset()
+                reset()
                 self._lock.release()
 
     def _stop(self, started: Sequence[Service]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from mlops_workbench.sandbox import clients, credentials
+from mlops_workbench.sandbox import clients
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.history import History
 from mlops_workbench.sandbox.images import Images
@@ -105,11 +105,11 @@ class Session(ABC):
 
     def environment(self, account: str | None = None, region: str | None = None) -> dict[str, str]:
         """Return the environment variables that point any AWS client at an account of the sandbox."""
-        return credentials.environment(self._account(account), region or self.region, self.endpoint_url)
+        return clients.environment(self._account(account), region or self.region, self.endpoint_url)
 
     def client(self, service: str, account: str | None = None, region: str | None = None) -> Any:
         """Return a boto3 client for an account; the process's own environment and profiles play no part."""
-        key = credentials.AccessKey.of(self._account(account))
+        key = clients.AccessKey.of(self._account(account))
         return clients.client(
             service,
             endpoint_url=self.endpoint_url,

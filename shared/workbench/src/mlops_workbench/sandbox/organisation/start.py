@@ -15,7 +15,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.logs import last_lines
+from mlops_workbench.sandbox.follow import last_lines
 from mlops_workbench.sandbox.organisation import record
 from mlops_workbench.sandbox.organisation.record import Organisation
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.apigatewayv2 import stages
-from mlops_workbench.sandbox.aws.apigatewayv2.requests import execute_api
 from mlops_workbench.sandbox.service import Application, Service
+from mlops_workbench.sandbox.services.apigateway import calls
+from mlops_workbench.sandbox.services.apigateway.calls import execute_api
 
 
 class ApiGateway(Service):
@@ -12,7 +12,7 @@ class ApiGateway(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        stages.install()
+        calls.install()
 
     def resources(self, application: Application) -> Application:
         """Take the requests to an API's own address."""

@@ -17,7 +17,7 @@ from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 
-from mlops_workbench.sandbox.access.sessions import as_account
+from mlops_workbench.sandbox.iam.acting import as_account
 from mlops_workbench.sandbox.service import Service
 
 DIMENSION = "sagemaker:variant:DesiredProvisionedConcurrency"

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.alarms.watch import Watch
-from mlops_workbench.sandbox.aws.cloudwatch import alarms, metrics
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.cloudwatch import calls
+from mlops_workbench.sandbox.services.cloudwatch.running import Watch
 from mlops_workbench.sandbox.session import Session
 
 
@@ -17,8 +17,7 @@ class CloudWatch(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        alarms.install()
-        metrics.install()
+        calls.install()
 
     def start(self, session: Session) -> None:
         """Begin to look at the alarms."""

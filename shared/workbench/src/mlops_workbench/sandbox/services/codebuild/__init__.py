@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.codebuild import builds as calls
-from mlops_workbench.sandbox.aws.codebuild import projects
-from mlops_workbench.sandbox.delivery import build_records, builds
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.codebuild import calls, records, running
 from mlops_workbench.sandbox.session import Session
 
 
@@ -14,16 +12,15 @@ class CodeBuild(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        projects.install()
         calls.install()
 
     def start(self, session: Session) -> None:
         """Say of the builds that a killed process left that they failed."""
-        build_records.fail_interrupted()
+        records.fail_interrupted()
 
     def stop(self, session: Session) -> None:
         """End the builds."""
-        builds.stop_all()
+        running.stop_all()
 
 
 SERVICE = CodeBuild()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.codepipeline import actions, answers, state
-from mlops_workbench.sandbox.aws.codepipeline import executions as execution_calls
-from mlops_workbench.sandbox.aws.codepipeline import pipelines as pipeline_calls
-from mlops_workbench.sandbox.aws.codepipeline.requests import register
-from mlops_workbench.sandbox.delivery import executions, pipelines
-from mlops_workbench.sandbox.delivery.actions.build import Builds
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.codepipeline import answers, calls, records, running
+from mlops_workbench.sandbox.services.codepipeline.actions.build import Builds
+from mlops_workbench.sandbox.services.codepipeline.calls import register
 from mlops_workbench.sandbox.session import Event, Session, current
 
 
@@ -17,13 +14,12 @@ class CodePipeline(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        for module in (actions, answers, execution_calls, pipeline_calls, state):
-            for call in module.CALLS:
-                register(call)
+        for call in (*calls.CALLS, *answers.CALLS):
+            register(call)
 
     def start(self, session: Session) -> None:
         """Say of the executions that a killed process left that they failed."""
-        executions.fail_interrupted()
+        records.fail_interrupted()
 
     def deliver(self, event: Event) -> None:
         """Take the end of a build that an action waits for."""
@@ -32,7 +28,7 @@ class CodePipeline(Service):
 
     def stop(self, session: Session) -> None:
         """End the executions."""
-        pipelines.stop_all()
+        running.stop_all()
 
 
 SERVICE = CodePipeline()

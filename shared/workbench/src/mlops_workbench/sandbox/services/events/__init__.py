@@ -8,11 +8,10 @@ events.history(), events.mails()
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.events import delivery, patterns, targets
-from mlops_workbench.sandbox.events import bus
-from mlops_workbench.sandbox.events.bus import emit, fire
 from mlops_workbench.sandbox.history import Delivery, Mail
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.events import bus, calls
+from mlops_workbench.sandbox.services.events.bus import emit, fire
 from mlops_workbench.sandbox.session import Event, current
 
 __all__ = ["SERVICE", "Delivery", "Mail", "emit", "fire", "history", "mails", "wait_idle"]
@@ -38,9 +37,7 @@ class Events(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        delivery.install()
-        patterns.install()
-        targets.install()
+        calls.install()
 
     def deliver(self, event: Event) -> None:
         """Put an event of a service on its account's default bus."""

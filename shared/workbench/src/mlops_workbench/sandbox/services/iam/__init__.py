@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.access import guard
+from mlops_workbench.sandbox.iam import guard
 from mlops_workbench.sandbox.service import Service
 
 

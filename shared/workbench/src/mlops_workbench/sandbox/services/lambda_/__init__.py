@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.awslambda import configuration, invocations, mappings
-from mlops_workbench.sandbox.events import queues
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.lambda_ import calls, queues
 from mlops_workbench.sandbox.session import Session
 
 
@@ -13,9 +12,7 @@ class Lambda(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        configuration.install()
-        invocations.install()
-        mappings.install()
+        calls.install()
 
     def start(self, session: Session) -> None:
         """Read the queues of a restored state again."""

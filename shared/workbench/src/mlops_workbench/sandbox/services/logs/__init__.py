@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.logs import embedded_metrics, subscriptions
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.logs import calls
 
 
 class Logs(Service):
@@ -11,8 +11,7 @@ class Logs(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        subscriptions.install()
-        embedded_metrics.install()
+        calls.install()
 
 
 SERVICE = Logs()

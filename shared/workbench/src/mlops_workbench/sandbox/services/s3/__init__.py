@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.s3 import notifications, objects, policies, ranges
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.s3 import calls
 
 
 class S3(Service):
@@ -11,10 +11,7 @@ class S3(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        notifications.install()
-        objects.install()
-        policies.install()
-        ranges.install()
+        calls.install()
 
 
 SERVICE = S3()

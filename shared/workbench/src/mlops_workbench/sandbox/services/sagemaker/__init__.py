@@ -15,44 +15,35 @@ class SageMaker(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        from mlops_workbench.sandbox.aws.sagemaker import (
-            endpoint_configs,
-            endpoints,
-            job_calls,
-            model_package_groups,
-            model_packages,
-            models,
-            pipelines,
-        )
+        from mlops_workbench.sandbox.services.sagemaker import models, registry
+        from mlops_workbench.sandbox.services.sagemaker.endpoints import calls as endpoints
+        from mlops_workbench.sandbox.services.sagemaker.jobs import calls as jobs
+        from mlops_workbench.sandbox.services.sagemaker.pipelines import calls as pipelines
 
-        job_calls.install()
-        model_package_groups.install()
-        model_packages.install()
-        pipelines.install()
-        models.install()
-        endpoint_configs.install()
-        endpoints.install()
+        for module in (jobs, registry, pipelines, models, endpoints):
+            module.install()
 
     def start(self, session: Session) -> None:
         """Say of the jobs that a killed process left that they failed, and go on with the endpoints."""
-        from mlops_workbench.sandbox.aws.sagemaker import jobs
-        from mlops_workbench.sandbox.endpoints import changes
+        from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
+        from mlops_workbench.sandbox.services.sagemaker.jobs import running
 
-        jobs.fail_interrupted()
+        running.fail_interrupted()
         changes.start()
 
     def stop(self, session: Session) -> None:
         """End executions, jobs and instances."""
-        from mlops_workbench.sandbox.aws.sagemaker import jobs, pipeline_executions
-        from mlops_workbench.sandbox.endpoints import changes
+        from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
+        from mlops_workbench.sandbox.services.sagemaker.jobs import running
+        from mlops_workbench.sandbox.services.sagemaker.pipelines import calls as pipelines
 
-        pipeline_executions.close(session)
-        jobs.stop_all()
+        pipelines.close(session)
+        running.stop_all()
         changes.stop(session)
 
     def runtime(self, application: Application) -> Application:
         """Take the requests to endpoints."""
-        from mlops_workbench.sandbox.aws.sagemakerruntime.requests import runtime
+        from mlops_workbench.sandbox.services.sagemaker.endpoints.invocations import runtime
 
         return runtime(application)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_workbench.sandbox.aws.sns import subscriptions
 from mlops_workbench.sandbox.service import Service
+from mlops_workbench.sandbox.services.sns import calls
 
 
 class Sns(Service):
@@ -11,7 +11,7 @@ class Sns(Service):
 
     def install(self) -> None:
         """Patch moto."""
-        subscriptions.install()
+        calls.install()
 
 
 SERVICE = Sns()

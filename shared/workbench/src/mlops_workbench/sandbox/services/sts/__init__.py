@@ -16,8 +16,8 @@ from moto.core.responses import ActionResult
 from moto.iam.models import iam_backends
 from moto.sts.responses import TokenResponse
 
-from mlops_workbench.sandbox.access import trust
 from mlops_workbench.sandbox.errors import AccessDenied
+from mlops_workbench.sandbox.iam import policies
 from mlops_workbench.sandbox.service import Service
 
 
@@ -41,12 +41,12 @@ def install() -> None:
         role_arn = self._get_param("RoleArn")
         claims = _claims(self._get_param("WebIdentityToken"))
         host = str(claims.get("iss", "")).removeprefix("https://")
-        account = trust.account_of(role_arn)
+        account = policies.account_of(role_arn)
         provider = f"arn:aws:iam::{account}:oidc-provider/{host}"
-        if provider not in iam_backends[account][trust.PARTITION].open_id_providers:
+        if provider not in iam_backends[account][policies.PARTITION].open_id_providers:
             raise InvalidIdentityToken(f"No OpenIDConnect provider found in your account for https://{host}")
         try:
-            trust.check_web_identity(role_arn, provider, {f"{host}:{key}": v for key, v in claims.items()})
+            policies.check_web_identity(role_arn, provider, {f"{host}:{key}": v for key, v in claims.items()})
         except AccessDenied as denied:
             raise WebIdentityDenied(str(denied)) from None
         return assume(self)
