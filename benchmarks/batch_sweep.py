@@ -38,7 +38,7 @@ from batch import comments
 from batch_inference.config import Transform
 from endpoint import OURS
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs.serving import SWITCH
+from mlops_workbench.sandbox.services.sagemaker.serving import SWITCH
 from rounds import Curve
 
 RATE, MEMORY = "rows/s once the server runs", "peak memory of the model's processes, MB"

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 from rounds import Goal, arguments, container_python, measure, report, versions
 
 ROOT = Path(__file__).resolve().parent.parent

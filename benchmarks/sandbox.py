@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 from rounds import ROOT, Goal, arguments, container_python, measure, report, versions
 
 TEMPLATE = ROOT / "model-build/{{cookiecutter.project_slug}}"

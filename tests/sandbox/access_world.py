@@ -11,8 +11,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access import role_environment
+from mlops_workbench.sandbox.iam.acting import role_environment
 
 A, B = "111111111111", "222222222222"
 REGION = "ca-central-1"

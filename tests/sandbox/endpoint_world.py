@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+
 from mlops_workbench.sandbox import Sandbox
 
 A, B = "111111111111", "222222222222"

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mlops_workbench.sandbox import Sandbox, events
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 Found = TypeVar("Found")

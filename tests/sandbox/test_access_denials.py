@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access import attached, conditions
-from mlops_workbench.sandbox.access.names import PREFIXES
-from mlops_workbench.sandbox.access.resources import RESOURCES
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.iam import documents, policies
+from mlops_workbench.sandbox.iam.calls import PREFIXES
+from mlops_workbench.sandbox.iam.resources import RESOURCES
 from tests.sandbox.access_world import REGION, A, B, World, refusal
 
 # service, operation, arguments, action, resource: {a} is the account, {r} the Region
@@ -241,5 +241,5 @@ def test_the_readme_says_what_is_enforced() -> None:
     assert named("resources") == sorted(by_resource)
     assert by_resource >= {action.split(":")[0] for *_, action, _ in CALLS}
     # A role's trust policy is the policy of a resource of IAM, and STS asks it.
-    assert named("resource policies") == sorted({*attached.SERVICES, "sts"})
-    assert named("operators") == sorted({*conditions.OPERATORS, "Null"})
+    assert named("resource policies") == sorted({*policies.SERVICES, "sts"})
+    assert named("operators") == sorted({*documents.OPERATORS, "Null"})

@@ -7,8 +7,8 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.sandbox.access_world import REGION, A, B, World, allow, deny, document, refusal, trust
 
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox.access.documents import Policy, parse
-from mlops_workbench.sandbox.access.errors import PolicyError
-from mlops_workbench.sandbox.access.evaluator import Decision, Principal, Request, evaluate
-from mlops_workbench.sandbox.access.patterns import context_of
+
+from mlops_workbench.sandbox.errors import PolicyError
+from mlops_workbench.sandbox.iam.documents import Policy, context_of, parse
+from mlops_workbench.sandbox.iam.evaluator import Decision, Principal, Request, evaluate
 
 A, B = "111111111111", "222222222222"
 ROLE = f"arn:aws:iam::{A}:role/path/build"

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access import AccessDenied, admission, decide
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.errors import AccessDenied
+from mlops_workbench.sandbox.iam import decide
 from tests.sandbox.access_world import REGION, A, B, World, allow, document, refusal
 
 
@@ -89,7 +90,7 @@ def test_a_service_is_admitted_by_the_resources_policy(world: World) -> None:
     }
 
     def refused(source: str, to: str = queue) -> str:
-        return admission.refusal(to, "events.amazonaws.com", "sqs:SendMessage", source, A)
+        return decide.refusal(to, "events.amazonaws.com", "sqs:SendMessage", source, A)
 
     assert "no resource-based policy allows the sqs:SendMessage action" in refused(rule)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document(service)})

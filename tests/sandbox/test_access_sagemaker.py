@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
 from tests.sandbox.access_world import REGION, A, World, allow, refusal, trust
 
 IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/tiny:1"

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access import AccessDenied, role_environment
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.errors import AccessDenied
+from mlops_workbench.sandbox.iam.acting import role_environment
 from tests.sandbox.access_world import REGION, SERVICE, A, B, World, trust
 
 

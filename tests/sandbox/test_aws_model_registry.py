@@ -1,5 +1,6 @@
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox
 
 GROUP = "Email-Router"

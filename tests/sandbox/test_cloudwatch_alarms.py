@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, alarms, events
-from mlops_workbench.sandbox.alarms import watch
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.cloudwatch import running
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 ENDPOINT = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "AllTraffic"}]
@@ -98,7 +100,7 @@ class World:
 
     def state(self) -> str:
         """The alarm's state, once it has been looked at."""
-        alarms.look()
+        running.look()
         return str(self.described()["StateValue"])
 
     def described(self) -> dict[str, Any]:
@@ -140,9 +142,9 @@ def _document(*statements: dict[str, Any]) -> str:
 @pytest.fixture
 def world(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     clock = Clock()
-    monkeypatch.setattr(watch, "now", clock)
+    monkeypatch.setattr(running, "now", clock)
     yield World(sandbox, clock)
-    alarms.stop()  # before the clock is the real one again
+    sandbox.part(running.Watch).stop()  # before the clock is the real one again
 
 
 def test_an_alarm_fires_when_its_data_arrive_and_ends_when_they_are_old(world: World) -> None:
@@ -395,7 +397,7 @@ def test_a_state_that_is_set_tells_and_lasts_until_the_next_look(world: World) -
     world.alarm()
     world.state()
     world.messages()
-    alarms.stop()  # nobody looks but this test
+    world.sandbox.part(running.Watch).stop()  # nobody looks but this test
     world.client.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="a rehearsal")
     assert world.described()["StateValue"] == "ALARM"
     (told,) = world.messages()
@@ -442,7 +444,7 @@ def test_state_and_history_survive_the_sandbox(
     tmp_path: Path, images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(watch, "now", clock)
+    monkeypatch.setattr(running, "now", clock)
     with Sandbox(tmp_path / "s", images, accounts=(ACCOUNT,), region=REGION) as sandbox:
         world = World(sandbox, clock)
         world.alarm()
@@ -452,4 +454,3 @@ def test_state_and_history_survive_the_sandbox(
         client = sandbox.client("cloudwatch")
         assert client.describe_alarms()["MetricAlarms"][0]["StateValue"] == "ALARM"
         assert client.describe_alarm_history()["AlarmHistoryItems"]
-    alarms.stop()

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox.alarms.expressions import ExpressionError, parse
-from mlops_workbench.sandbox.alarms.rules import Rule, judge
-from mlops_workbench.sandbox.alarms.series import statistic
 from moto.cloudwatch.models import MetricAggregatedDatum, MetricDatum
+
+from mlops_workbench.sandbox.services.cloudwatch.expressions import ExpressionError, parse
+from mlops_workbench.sandbox.services.cloudwatch.rules import Rule, judge, statistic
 
 MOMENT = datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.terraform_environment import cli_environment, terraform
 
 ROOT = Path(__file__).with_name("terraform") / "alarms"

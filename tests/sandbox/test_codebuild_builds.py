@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"

@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.delivery.docker import instructions
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.codebuild.docker import instructions
 from tests.sandbox.endpoint_world import BUCKET, A, B, Endpoints, tar, variant
 from tests.sandbox.test_codebuild_builds import ENVIRONMENT, Project, commands
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.sandbox.test_codebuild_builds import ENVIRONMENT, TRUST
 from tests.terraform_environment import cli_environment
 

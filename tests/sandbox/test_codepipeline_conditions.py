@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.delivery.conditions import holds
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.codepipeline.structure import holds
 from tests.sandbox.codepipeline_world import (
     World,
     action,

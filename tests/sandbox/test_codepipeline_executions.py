@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, events
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.codepipeline_world import (
     ACCOUNT,
     KEY,

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.sandbox.codepipeline_world import wait_for
 from tests.terraform_environment import cli_environment, terraform
 

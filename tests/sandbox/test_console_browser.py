@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, console, events
-from mlops_workbench.sandbox.organisation.record import Organisation
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.console.server import start
+from mlops_workbench.sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox.services.events.bus import emit
 from tests.sandbox.codepipeline_world import World, approval_stage, build_stage
 
 pytestmark = pytest.mark.slow
@@ -140,7 +142,7 @@ def page(sandbox: Sandbox):
         accounts=list(sandbox.accounts),
         region=sandbox.region,
     )
-    started = console.start(opened)
+    started = start(opened)
     yield started
     with contextlib.suppress(Exception):
         started.stop()
@@ -183,7 +185,7 @@ def test_the_page_shows_the_state_and_then_the_next_one_by_itself(tab, sandbox, 
 
 
 def test_events_appear(tab, sandbox):
-    events.emit(
+    emit(
         sandbox.accounts[0],
         sandbox.region,
         "aws.s3",

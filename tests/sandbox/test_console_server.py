@@ -5,12 +5,12 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from mlops_workbench.sandbox import console
-from mlops_workbench.sandbox.console import document
-from mlops_workbench.sandbox.organisation.links import page_path
+
+from mlops_workbench.sandbox.console import content
+from mlops_workbench.sandbox.console.server import start
 from mlops_workbench.sandbox.organisation.overview import Overview
-from mlops_workbench.sandbox.organisation.pipelines import Action, Pipeline, Stage
-from mlops_workbench.sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox.organisation.record import Organisation, page_path
+from mlops_workbench.sandbox.organisation.releases import Action, Pipeline, Stage
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def organisation(sandbox):
 
 @pytest.fixture
 def page(organisation):
-    started = console.start(organisation)
+    started = start(organisation)
     yield started
     started.stop()
 
@@ -199,7 +199,7 @@ def test_a_link_to_the_s3_console_leads_to_the_sandboxs_own_page(link, path):
 
 def test_what_answers_an_approval_stays_in_the_sandbox():
     action = Action("Approve", "InProgress", "", "", waits=True, token="the-token", external="")
-    shown = document.as_json(
+    shown = content.as_json(
         Overview(
             "f", "r", "e", [], "", [Pipeline("1", "deploy", [Stage("Production", "InProgress", [action])])]
         )
@@ -209,5 +209,5 @@ def test_what_answers_an_approval_stays_in_the_sandbox():
 
 
 def test_the_script_never_writes_markup():
-    script = Path(document.__file__).with_name("page.js").read_text()
+    script = Path(content.__file__).with_name("page.js").read_text()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
 from tests.sandbox.access_world import World, allow, document, refusal, trust
 from tests.sandbox.endpoint_world import BUCKET, REGION, A, B, Endpoints, variant, wait_for
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.jobs import Images
-
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
 from tests.sandbox.access_world import refusal
 from tests.sandbox.endpoint_world import BUCKET, IMAGE, REGION, A, B, Endpoints, variant, wait_for
 
@@ -214,8 +215,6 @@ def test_a_server_that_cannot_start_fails_the_endpoint_which_can_only_be_deleted
 def test_a_limit_that_is_no_number_is_named_at_the_start(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    from mlops_workbench.sandbox import endpoints
-
     monkeypatch.setenv(variable, "many")
     with pytest.raises(SandboxError, match=f"{variable}: expected a whole number of at least 1, got .many"):
-        endpoints.start(None)  # type: ignore[arg-type]
+        changes.start()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from mlops_workbench.sandbox.endpoints.pool import Ended, Pool, Throttled
 
+from mlops_workbench.sandbox.services.sagemaker.endpoints.pool import Ended, Pool, Throttled
 from tests.sandbox.endpoint_world import wait_for
 
 

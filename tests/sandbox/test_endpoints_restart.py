@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
 from tests.sandbox.endpoint_world import A, B, Endpoints, processes_of, wait_for
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.endpoints import invocations
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.endpoints import invocations
 from tests.sandbox.access_world import refusal
 from tests.sandbox.endpoint_world import (
     BUCKET,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
 from tests.sandbox.endpoint_world import A, B, Endpoints, wait_for
 from tests.terraform_environment import cli_environment
 

@@ -4,8 +4,10 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, events
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.events.bus import fire
 from tests.sandbox.events_support import (
     ACCOUNT,
     REGION,
@@ -383,7 +385,7 @@ def test_a_scheduled_rule_is_fired_by_hand(sandbox):
     client.put_targets(Rule="daily", Targets=[{"Id": "q", "Arn": queue.arn}])
     put(sandbox)
     assert queue.bodies() == []
-    events.fire(rule)
+    fire(rule)
     (event,) = queue.bodies()
     assert (event["source"], event["detail-type"], event["resources"]) == (
         "aws.events",
@@ -391,7 +393,7 @@ def test_a_scheduled_rule_is_fired_by_hand(sandbox):
         [rule],
     )
     with pytest.raises(ValueError, match="does not exist"):
-        events.fire(rule + "-2")
+        fire(rule + "-2")
 
 
 def test_what_was_begun_ends_with_the_sandbox(tmp_path, images):
@@ -399,4 +401,4 @@ def test_what_was_begun_ends_with_the_sandbox(tmp_path, images):
         arn = make_function(sandbox, "import time\ndef handler(e, c): time.sleep(19)")
         sandbox.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=b"{}")
         assert not events.wait_idle(0.5)
-    assert events.wait_idle(0)
+    assert sandbox.work.wait_idle(0)

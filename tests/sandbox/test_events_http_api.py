@@ -6,9 +6,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from mlops_workbench.sandbox.aws.apigatewayv2 import payloads
-from mlops_workbench.sandbox.aws.apigatewayv2.routes import match
 
+from mlops_workbench.sandbox.services.apigateway import payloads
+from mlops_workbench.sandbox.services.apigateway.payloads import match
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function
 
 ECHO = """

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from mlops_workbench.sandbox.events.inputs import InputError, target_input
+
+from mlops_workbench.sandbox.services.events.targets import InputError, target_input
 
 RULE = "arn:aws:events:ca-central-1:111111111111:rule/new-objects"
 EVENT = {

@@ -7,11 +7,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.events import work
-from mlops_workbench.sandbox.pipelines import service
-from mlops_workbench.sandbox.state.saver import Saver
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.sagemaker.pipelines import running as service
+from mlops_workbench.sandbox.state.store import Saver
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function, make_role, make_rule, wait_for
 
 NAMES = ("Bucket", "Key", "Version")
@@ -168,7 +168,7 @@ def test_those_that_wait_are_stopped_when_the_sandbox_is_closed(start_slow, imag
 
 
 def test_functions_take_turns_and_all_are_called(sandbox, bucket, monkeypatch):
-    monkeypatch.setattr(work.FUNCTIONS, "width", 2)
+    monkeypatch.setattr(sandbox.work.functions, "width", 2)
     code = (
         "import boto3\ndef handler(event, context):\n    key = f\"called/{event['n']}\"\n"
         f"    boto3.client('s3').put_object(Bucket='{bucket.name}', Key=key, Body=b'')\n"
@@ -178,10 +178,10 @@ def test_functions_take_turns_and_all_are_called(sandbox, bucket, monkeypatch):
         sandbox.client("lambda").invoke(
             FunctionName=arn, InvocationType="Event", Payload=json.dumps({"n": number})
         )
-    assert work.FUNCTIONS.threads == 2
+    assert sandbox.work.functions.threads == 2
     assert events.wait_idle()
     assert bucket.keys("called/") == [f"called/{number}" for number in range(6)]
-    assert work.FUNCTIONS.threads == 0
+    assert sandbox.work.functions.threads == 0
 
 
 def test_snapshots_are_shared_by_those_that_ask_together():

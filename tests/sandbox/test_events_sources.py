@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.aws.awslambda import invocations
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.lambda_ import calls
 from tests.sandbox.events_support import (
     ACCOUNT,
     REGION,
@@ -77,13 +78,13 @@ def test_copies_and_multipart_uploads_are_told_once_each(bucket, told):
 
 def test_the_object_has_its_metadata_when_it_is_told(sandbox, bucket, told, monkeypatch):
     seen = []
-    real = events.emit
+    real = sandbox.emit
 
     def look(*arguments, **more):
         seen.append(bucket.client.head_object(Bucket=bucket.name, Key="a")["Metadata"])
         return real(*arguments, **more)
 
-    monkeypatch.setattr(events, "emit", look)
+    monkeypatch.setattr(sandbox, "emit", look)
     bucket.client.put_object(Bucket=bucket.name, Key="a", Body=b"", Metadata={"commit": "abc"})
     assert seen == [{"commit": "abc"}]
 
@@ -188,7 +189,7 @@ def test_a_queue_is_read_on_after_the_sandbox_was_opened_again(tmp_path, images)
 
 
 def test_an_asynchronous_call_is_tried_three_times_and_then_buried(sandbox, monkeypatch):
-    monkeypatch.setattr(invocations, "retry_delays", (0.01, 0.01))
+    monkeypatch.setattr(calls, "retry_delays", (0.01, 0.01))
     dead = Queue.make(sandbox, "dead")
     role = make_role(sandbox, "r", "lambda.amazonaws.com", "sqs:*", "logs:*")
     arn = make_function(

@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import events
 
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.events_support import wait_for
 from tests.terraform_environment import cli_environment
 

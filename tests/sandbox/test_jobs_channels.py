@@ -1,7 +1,10 @@
 import json
 
 import pytest
-from mlops_workbench.sandbox.jobs import JobFailed, channels, s3
+
+from mlops_workbench.sandbox.errors import JobFailed
+from mlops_workbench.sandbox.services.sagemaker import s3
+from mlops_workbench.sandbox.services.sagemaker.jobs import channels
 
 
 def fetched(bucket, source, tmp_path, **host):

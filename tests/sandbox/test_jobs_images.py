@@ -1,7 +1,9 @@
 import sys
 
 import pytest
-from mlops_workbench.sandbox.jobs import Images, ImagesError, JobFailed
+
+from mlops_workbench.sandbox.errors import JobFailed
+from mlops_workbench.sandbox.images import Images, ImagesError
 
 
 def write(tmp_path, text):

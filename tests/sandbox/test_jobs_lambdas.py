@@ -6,7 +6,10 @@ import threading
 import zipfile
 
 import pytest
-from mlops_workbench.sandbox.jobs import Image, Images, JobFailed, JobStopped, run_lambda
+
+from mlops_workbench.sandbox.containers.functions import run_lambda
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+from mlops_workbench.sandbox.images import Image, Images
 
 ROLE = "arn:aws:iam::111111111111:role/lambda"
 

@@ -7,7 +7,8 @@ import threading
 import time
 
 import pytest
-from mlops_workbench.sandbox.jobs.process import Process, wait_all
+
+from mlops_workbench.sandbox.containers.process import Process, wait_all
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_processing
+
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.jobs.processing import run_processing
 
 ROLE = "arn:aws:iam::111111111111:role/sandbox"
 CODE = "/opt/ml/processing/input/code"

@@ -3,8 +3,9 @@ import io
 import tracemalloc
 
 import pytest
-from mlops_workbench.sandbox.jobs import JobFailed
-from mlops_workbench.sandbox.jobs.records import opened, requests
+
+from mlops_workbench.sandbox.errors import JobFailed
+from mlops_workbench.sandbox.services.sagemaker.jobs.splitting import opened, requests
 
 MEBIBYTE = 1024 * 1024
 

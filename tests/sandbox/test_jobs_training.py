@@ -11,7 +11,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_training, toolkit
+
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.jobs import training
+from mlops_workbench.sandbox.services.sagemaker.jobs.training import run_training
 
 REAL_TOOLKIT = "sagemaker-training"
 
@@ -344,9 +348,9 @@ def test_the_real_toolkit_is_preferred_where_it_is_installed(tmp_path):
     python = tmp_path / "python"
     python.symlink_to(sys.executable)
     image = Images.single(python).find("x")
-    assert toolkit.command(image)[0] == str(python)
+    assert training.toolkit_command(image)[0] == str(python)
     (tmp_path / "train").write_text("")
-    assert toolkit.command(image) == [str(tmp_path / "train")]
+    assert training.toolkit_command(image) == [str(tmp_path / "train")]
 
 
 def test_a_kill_leaves_no_job_behind(tmp_path):

@@ -6,7 +6,10 @@ import threading
 import time
 
 import pytest
-from mlops_workbench.sandbox.jobs import Images, JobFailed, JobStopped, run_transform
+
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
 INFERENCE = """
 import json, os

@@ -1,7 +1,8 @@
 """The JSONPath subset of DataProcessing, as SageMaker's guide has it."""
 
 import pytest
-from mlops_workbench.sandbox.jobs.filters import FilterError, parse
+
+from mlops_workbench.sandbox.services.sagemaker.jobs.filters import FilterError, parse
 
 RECORD = {"id": 7, "a": {"b": [1, 2, 3], "c": {"d": "x"}}, "SageMakerOutput": [{"label": "y"}]}
 

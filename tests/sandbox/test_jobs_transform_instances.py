@@ -7,8 +7,9 @@ import threading
 import time
 
 import pytest
-from mlops_workbench.sandbox.jobs import JobFailed, JobStopped, run_transform
 
+from mlops_workbench.sandbox.errors import JobFailed, JobStopped
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 from tests.sandbox.transform_support import json_lines, make_model, server_images, transform_request
 
 #: A JSON line for each: its text, how many were asked with it, and the process that answers.

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from mlops_workbench.sandbox.jobs import JobFailed
-from mlops_workbench.sandbox.jobs.joins import DataProcessing
-from mlops_workbench.sandbox.jobs.records import Request
+
+from mlops_workbench.sandbox.errors import JobFailed
+from mlops_workbench.sandbox.services.sagemaker.jobs.splitting import DataProcessing, Request
 
 
 def processing(kind="application/jsonlines", accept=None, assemble="Line", **given):

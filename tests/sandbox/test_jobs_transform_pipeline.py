@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox.jobs import Images
 
+from mlops_workbench.sandbox.images import Images
 from tests.sandbox.events_support import make_function, make_role, wait_for
 from tests.sandbox.transform_support import ROLE, server_images
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import pytest
 from botocore.exceptions import ClientError
+
 from mlops_workbench.sandbox import Sandbox
 
 MEBIBYTE = 1024 * 1024

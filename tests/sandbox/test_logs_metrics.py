@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, events
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function, make_role, wait_for
 
 GROUP = "/aws/sagemaker/Endpoints/e"

@@ -11,10 +11,10 @@ import urllib.request
 import zipfile
 
 import pytest
+
 from mlops_workbench.sandbox.cli import main
 from mlops_workbench.sandbox.organisation import following, foundation, record
-from mlops_workbench.sandbox.pipelines.journal import is_alive
-
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import is_alive
 from tests.sandbox.codepipeline_world import SOURCE, World, approval_stage, build_stage
 
 SHARED, PRODUCTION = "111111111111", "222222222222"

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, SandboxError
-from mlops_workbench.sandbox.server import current
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.session import current
 
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 

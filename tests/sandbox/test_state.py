@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, SandboxError
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.errors import SandboxError
 
 REGION = {"LocationConstraint": "ca-central-1"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 REGION, ROLE = "ca-central-1", "arn:aws:iam::111111111111:role/sandbox"
 #: Loads answer.py out of the model: ``answer(body, headers) -> bytes or (status, bytes)``.

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 # pytest imports tests without putting their folder on the path (import mode "importlib").
 sys.path.insert(0, str(Path(__file__).parent))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mlops_workbench.sandbox.pipelines.cache import cache_key, find_hit, output_uris
-from mlops_workbench.sandbox.pipelines.journal import ExecutionRecord, StepRecord
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import ExecutionRecord, StepRecord
+from mlops_workbench.sandbox.services.sagemaker.pipelines.policies import cache_key, find_hit, output_uris
 
 
 def execution(id_: str, **step: object) -> ExecutionRecord:

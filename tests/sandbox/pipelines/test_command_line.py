@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import mlops_workbench.sandbox
 import pytest
 from documents import (
     BUCKET,
@@ -32,6 +31,8 @@ from documents import (
     register,
     text,
 )
+
+import mlops_workbench.sandbox
 from mlops_workbench.sandbox.cli import main
 
 WRITE = "open('/opt/ml/processing/out/x.json', 'w').write('{\"value\": 1}')"
@@ -281,7 +282,9 @@ def test_ctrl_c_typed_at_a_terminal_does_the_same(cli: Cli) -> None:
     if pid == 0:  # pragma: no cover
         os.chdir(cli.folder)
         os.execve(
-            sys.executable, [sys.executable, "-m", "mlops_workbench.sandbox.cli", "run", definition], cli.environment
+            sys.executable,
+            [sys.executable, "-m", "mlops_workbench.sandbox.cli", "run", definition],
+            cli.environment,
         )
     children: list[int] = []
     limit = time.monotonic() + 60

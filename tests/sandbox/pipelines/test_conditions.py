@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from documents import compare
-from mlops_workbench.sandbox.pipelines.conditions import evaluate
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.conditions import evaluate
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import ExpressionError
 
 
 def holds(condition: dict[str, Any]) -> bool:

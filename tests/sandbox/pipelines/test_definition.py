@@ -21,7 +21,9 @@ from documents import (
     text,
     training,
 )
-from mlops_workbench.sandbox.pipelines import DefinitionError, parse
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.definition import parse
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import DefinitionError
 
 TRUE = compare("Equals", 1, 1)
 

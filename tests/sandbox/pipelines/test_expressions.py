@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 from documents import get, join, property_value
-from mlops_workbench.sandbox.pipelines.errors import ExpressionError
-from mlops_workbench.sandbox.pipelines.expressions import Unknown, lookup, parse_path, references, resolve
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.expressions import (
+    Unknown,
+    lookup,
+    parse_path,
+    references,
+    resolve,
+)
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import ExpressionError
 
 REPORT = {"metrics": {"accuracy": {"value": 0.9}, "per class": [{"f1": 0.5}]}, "a.b": 1}
 

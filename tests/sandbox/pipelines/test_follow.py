@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from documents import compare, condition, fail, parameter, pipeline, processing
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.follow import follow
-from mlops_workbench.sandbox.logs import Tail
-from mlops_workbench.sandbox.table import LiveView, PlainView, make_view
 from rich.console import Console
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.follow import Tail, follow
+from mlops_workbench.sandbox.table import LiveView, PlainView, make_view
 
 TWO = pipeline(
     processing("First", "print('hello'); print('world')", outputs={}),

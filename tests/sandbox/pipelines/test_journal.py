@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops_workbench.sandbox.pipelines.journal import (
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import (
     ExecutionRecord,
     Journal,
     StepRecord,

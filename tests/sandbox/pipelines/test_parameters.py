@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from documents import parameter, pipeline, processing, text
-from mlops_workbench.sandbox.pipelines import DefinitionError, parse
-from mlops_workbench.sandbox.pipelines.parameters import bind
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.definition import parse
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import DefinitionError, bind
 
 DEFINITION = parse(
     text(

@@ -5,8 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from mlops_workbench.sandbox.pipelines.model import RetryPolicy
-from mlops_workbench.sandbox.pipelines.policies import parse_duration, read_retries, retry_delay
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import RetryPolicy
+from mlops_workbench.sandbox.services.sagemaker.pipelines.policies import (
+    parse_duration,
+    read_retries,
+    retry_delay,
+)
 
 INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"
 

@@ -18,9 +18,10 @@ from documents import (
     text,
     training,
 )
-from mlops_workbench.sandbox.pipelines import parse
-from mlops_workbench.sandbox.pipelines.parameters import defaults
-from mlops_workbench.sandbox.pipelines.requests import MAX_NAME, job_name, preview_problems
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.definition import parse
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import defaults
+from mlops_workbench.sandbox.services.sagemaker.pipelines.requests import MAX_NAME, job_name, preview_problems
 
 
 def problems(*steps: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> list[str]:

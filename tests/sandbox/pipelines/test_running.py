@@ -22,6 +22,7 @@ from documents import (
     processing,
     training,
 )
+
 from mlops_workbench.sandbox import Sandbox
 
 INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from documents import compare, condition, fail, output_uri, pipeline, processing, text
-from mlops_workbench.sandbox.pipelines import parse
-from mlops_workbench.sandbox.pipelines.schedule import Schedule, State
+
+from mlops_workbench.sandbox.services.sagemaker.pipelines.definition import parse
+from mlops_workbench.sandbox.services.sagemaker.pipelines.graph import Schedule, State
 
 TRUE = compare("Equals", 1, 1)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from documents import BUCKET, IMAGE, ROLE
+
 from mlops_workbench.sandbox import Sandbox
 
 STORED = Path(__file__).with_name("sdk_3_27_0.json")

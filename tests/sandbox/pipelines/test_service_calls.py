@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from documents import BUCKET, ROLE, compare, condition, fail, get, parameter, pipeline, processing, text
+
 from mlops_workbench.sandbox import Sandbox
 
 #: Runs in milliseconds: no job in it.

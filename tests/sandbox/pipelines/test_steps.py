@@ -28,6 +28,7 @@ from documents import (
     register,
     training,
 )
+
 from mlops_workbench.sandbox import Sandbox
 
 FUNCTION = f"arn:aws:lambda:ca-central-1:{ACCOUNT}:function:pick"
