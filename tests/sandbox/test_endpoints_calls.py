@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.images import Images
-from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
+from mlops_workbench.sandbox.services.sagemaker.endpoints import running
 from tests.sandbox.access_world import refusal
 from tests.sandbox.endpoint_world import BUCKET, IMAGE, REGION, A, B, Endpoints, variant, wait_for
 
@@ -217,4 +217,4 @@ def test_a_limit_that_is_no_number_is_named_at_the_start(
 ) -> None:
     monkeypatch.setenv(variable, "many")
     with pytest.raises(SandboxError, match=f"{variable}: expected a whole number of at least 1, got .many"):
-        changes.start()
+        running.start()

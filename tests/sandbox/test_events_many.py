@@ -10,7 +10,7 @@ import pytest
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.services.sagemaker.pipelines import running as service
+from mlops_workbench.sandbox.services.sagemaker.pipelines import running
 from mlops_workbench.sandbox.state.store import Saver
 from tests.sandbox.events_support import ACCOUNT, REGION, make_function, make_role, make_rule, wait_for
 
@@ -121,7 +121,7 @@ def start_slow(tmp_path, images, monkeypatch):
     """Opens a sandbox of so many executions at a time and starts further ones of a slow pipeline."""
 
     def start(limit, count):
-        monkeypatch.setenv(service.SWITCH, str(limit))
+        monkeypatch.setenv(running.SWITCH, str(limit))
         sandbox = stack.enter_context(Sandbox(tmp_path / "s", images, accounts=(ACCOUNT,), region=REGION))
         step = {
             "Name": "wait",

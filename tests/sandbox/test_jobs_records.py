@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from mlops_workbench.sandbox.errors import JobFailed
-from mlops_workbench.sandbox.services.sagemaker.jobs.splitting import opened, requests
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_records import opened, requests
 
 MEBIBYTE = 1024 * 1024
 

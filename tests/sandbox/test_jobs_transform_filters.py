@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlops_workbench.sandbox.services.sagemaker.jobs.filters import FilterError, parse
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_filters import FilterError, parse
 
 RECORD = {"id": 7, "a": {"b": [1, 2, 3], "c": {"d": "x"}}, "SageMakerOutput": [{"label": "y"}]}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlops_workbench.sandbox.errors import JobFailed
-from mlops_workbench.sandbox.services.sagemaker.jobs.splitting import DataProcessing, Request
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_records import DataProcessing, Request
 
 
 def processing(kind="application/jsonlines", accept=None, assemble="Line", **given):

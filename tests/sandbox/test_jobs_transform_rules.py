@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox.errors import JobFailed
-from mlops_workbench.sandbox.services.sagemaker.jobs.rules import problems
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_rules import problems
 from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 from tests.sandbox.transform_support import transform_request
 

@@ -1,7 +1,12 @@
-"""A file of a transform job cut into requests, while it is read.
+"""The records of a transform job: how a file is cut into requests, and what DataProcessing makes of each.
 
-[read] in the API reference of TransformInput, TransformOutput and CreateTransformJob. At no time is more of a
-file in memory than one request, except where a request is the file: SplitType None, or no limit.
+[read] in the API reference of TransformInput, TransformOutput and CreateTransformJob. At no time is more
+of a file in memory than one request, except where a request is the file: SplitType None, or no limit.
+
+[read] SageMaker developer guide, "Associate Prediction Results with Input Records", and the API reference
+of DataProcessing: InputFilter chooses what the model gets; JoinSource Input puts the raw record and its
+answer together (JSON: the key SageMakerOutput; CSV: further columns); OutputFilter chooses what is written
+of that.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
 from mlops_workbench.sandbox.errors import JobFailed
-from mlops_workbench.sandbox.services.sagemaker.jobs.filters import Filter, FilterError, parse
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_filters import Filter, FilterError, parse
 
 MIB = 1024 * 1024
 #: What log and reason say of a payload that is too large, as the service does.
