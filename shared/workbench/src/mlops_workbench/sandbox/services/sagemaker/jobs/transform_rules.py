@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlops_workbench.sandbox.services.sagemaker.jobs import transform_records
 from mlops_workbench.sandbox.services.sagemaker.jobs.transform_filters import FilterError, parse
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_records import (
+    CSV,
+    FORMATS,
+    JSON_LINES,
+    media_type,
+)
 
 #: MB: the most of MaxPayloadInMB, also times MaxConcurrentTransforms.
 MAX_PAYLOAD = 100
@@ -69,20 +74,16 @@ def _formats(request: Mapping[str, Any]) -> Iterator[str]:
         "TransformOutput.Accept": answered.get("Accept") or "",
     }
     for key, kind in kinds.items():
-        if not _unknown(kind) and transform_records.media_type(kind) not in transform_records.FORMATS:
-            yield f"{key}: DataProcessing expects one of {', '.join(transform_records.FORMATS)}, got {kind or 'nothing'}"
+        if not _unknown(kind) and media_type(kind) not in FORMATS:
+            yield f"{key}: DataProcessing expects one of {', '.join(FORMATS)}, got {kind or 'nothing'}"
             return
     if any(map(_unknown, (*kinds.values(), split, assemble))):
         return
-    content, accept = (transform_records.media_type(kind) for kind in kinds.values())
-    if (content == transform_records.CSV) != (accept == transform_records.CSV):
+    content, accept = (media_type(kind) for kind in kinds.values())
+    if (content == CSV) != (accept == CSV):
         yield f"TransformOutput.Accept: DataProcessing of {content} expects the like, got {accept}"
     lines = (split, assemble) == ("Line", "Line")
-    if not lines and (
-        transform_records.JSON_LINES in (content, accept)
-        or content == transform_records.CSV
-        or split == "Line"
-    ):
+    if not lines and (JSON_LINES in (content, accept) or content == CSV or split == "Line"):
         yield (
             f"DataProcessing of {content} expects TransformInput.SplitType Line and "
             f"TransformOutput.AssembleWith Line, got {split} and {assemble}"
@@ -99,7 +100,7 @@ def _expressions(filters: Mapping[str, str], content: str) -> Iterator[str]:
         except FilterError as error:
             yield f"DataProcessing.{key}: {error}"
             continue
-        if content == transform_records.CSV and not found.indexed:
+        if content == CSV and not found.indexed:
             only = "CSV takes positions only, such as $[0] or $[1:]"
             yield f"DataProcessing.{key}: Invalid JsonPath: {text}: {only}"
 
