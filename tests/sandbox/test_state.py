@@ -201,7 +201,7 @@ def test_a_job_that_its_process_left_behind_has_failed(tmp_path):
     program = f"""
         import os, signal, sys, time
         from mlops_workbench.sandbox import Sandbox
-        from mlops_workbench.sandbox.jobs import Images
+        from mlops_workbench.sandbox.images import Images
         with Sandbox({str(tmp_path)!r}, Images.single(sys.executable)) as sandbox:
             sandbox.client("sagemaker").create_processing_job(
                 ProcessingJobName="sleeper", RoleArn="arn:aws:iam::111111111111:role/sandbox",
