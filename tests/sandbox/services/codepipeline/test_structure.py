@@ -1,4 +1,4 @@
-"""What CreatePipeline refuses before anything runs, and entry conditions: who is let in, what is told of it."""
+"""What CreatePipeline refuses before anything runs, and entry conditions: who is let in, who is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A definition is read whole, all that is wrong is said at once, and what the SageMaker Python SDK builds runs."""
+"""A definition is read whole, all that is wrong is said at once, and what the SDK builds runs."""
 
 from __future__ import annotations
 
