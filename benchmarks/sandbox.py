@@ -43,7 +43,7 @@ START = """
 import sys, time
 began, folder = time.time(), sys.argv[1]
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 images = Images.single(sys.executable)
 with Sandbox(folder, images, accounts=("111111111111",), region="ca-central-1") as sandbox:
     sandbox.client("s3").list_buckets()
