@@ -53,7 +53,7 @@ def test_its_help_lists_every_command(generated: Path, wheel: Path, bare: Path) 
     assert done.returncode == 0, done.stderr
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert listed == list(COMMANDS)
-    assert listed == ["register", "unregister", "publish", "status", "doctor", "cost", "sandbox"]
+    assert listed == ["register", "unregister", "publish", "status", "doctor", "cost", "tidy", "sandbox"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

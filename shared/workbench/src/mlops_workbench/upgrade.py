@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configuration.asking import agreed
+from configuration.command_line import agreed
 
 STATE = ".cruft.json"
 
@@ -36,8 +36,8 @@ Afterwards: git add --all && git commit. The exit status is 1 when something sto
 
 examples:
   make tidy
-  python -m mlops_workbench.upgrade                 the same where there is no make
-  python -m mlops_workbench.upgrade --from v1.2     beside this version of the template
+  make tidy ARGS="--from v1.2"                               beside this version of the template
+  python wheels/mlops_workbench-….whl/mlops_workbench tidy   where there is no make
 """
 
 
@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return tidy(options.root.resolve(), options.older, yes=options.yes)
     except UpgradeError as error:
-        print(f"upgrade: {error}", file=sys.stderr)
+        print(f"tidy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("upgrade: interrupted", file=sys.stderr)
+        print("tidy: interrupted", file=sys.stderr)
         return 1
 
 
@@ -297,7 +297,7 @@ def _where(path: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mlops_workbench.upgrade",
+        prog="python -m mlops_workbench tidy",
         description="Remove what an older template had and the one of the last `cruft update` has not.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

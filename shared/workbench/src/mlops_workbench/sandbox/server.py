@@ -19,7 +19,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mlops_workbench.sandbox import access, alarms, aws, clients, credentials, delivery, endpoints, events, state
+from mlops_workbench.sandbox import (
+    access,
+    alarms,
+    aws,
+    clients,
+    credentials,
+    delivery,
+    endpoints,
+    events,
+    state,
+)
 from mlops_workbench.sandbox.access import acting
 from mlops_workbench.sandbox.aws.sagemaker import jobs as registry
 from mlops_workbench.sandbox.aws.sagemaker import pipelines

@@ -14,7 +14,14 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_workbench.sandbox.organisation import alarms, builds, endpoints, executions, model_packages, pipelines
+from mlops_workbench.sandbox.organisation import (
+    alarms,
+    builds,
+    endpoints,
+    executions,
+    model_packages,
+    pipelines,
+)
 from mlops_workbench.sandbox.organisation.approvals import Approval, waiting
 from mlops_workbench.sandbox.organisation.record import Organisation
 from mlops_workbench.sandbox.organisation.times import iso

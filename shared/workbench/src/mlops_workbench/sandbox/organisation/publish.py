@@ -84,7 +84,9 @@ def publish(organisation: Organisation, commit: Commit, say: Say = print) -> Non
             check=False,
         )
         if done.returncode:
-            raise SandboxError(f"{commit.folder}: python -m mlops_workbench publish ended with {done.returncode}")
+            raise SandboxError(
+                f"{commit.folder}: python -m mlops_workbench publish ended with {done.returncode}"
+            )
         return
     body = io.BytesIO(_archive(commit))
     key = known.get("kms_key_arn")

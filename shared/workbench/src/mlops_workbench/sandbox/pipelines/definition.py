@@ -14,7 +14,14 @@ from typing import Any
 from mlops_workbench.sandbox.pipelines import checks
 from mlops_workbench.sandbox.pipelines.errors import DefinitionError, Problem, suggest
 from mlops_workbench.sandbox.pipelines.kinds import BRANCHES, EXECUTED, KEYS, REFUSED
-from mlops_workbench.sandbox.pipelines.model import CacheConfig, Definition, Parameter, PropertyFile, RetryPolicy, Step
+from mlops_workbench.sandbox.pipelines.model import (
+    CacheConfig,
+    Definition,
+    Parameter,
+    PropertyFile,
+    RetryPolicy,
+    Step,
+)
 from mlops_workbench.sandbox.pipelines.parameters import TYPES, value_problem
 from mlops_workbench.sandbox.pipelines.policies import read_cache, read_retries
 

@@ -8,8 +8,21 @@ from typing import Any
 from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.responses import ActionResult
 
-from mlops_workbench.sandbox.aws.codepipeline.requests import executions_of, find_execution, known, page, params_of
-from mlops_workbench.sandbox.delivery.executions import SUCCEEDED, ActionRun, Artifact, Execution, RuleRun, StageRun
+from mlops_workbench.sandbox.aws.codepipeline.requests import (
+    executions_of,
+    find_execution,
+    known,
+    page,
+    params_of,
+)
+from mlops_workbench.sandbox.delivery.executions import (
+    SUCCEEDED,
+    ActionRun,
+    Artifact,
+    Execution,
+    RuleRun,
+    StageRun,
+)
 
 
 def get_pipeline_execution(self: CodePipelineResponse) -> ActionResult:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mlops_workbench.sandbox.jobs import JobContext, JobFailed, JobStopped, run_processing, run_training, run_transform
+from mlops_workbench.sandbox.jobs import (
+    JobContext,
+    JobFailed,
+    JobStopped,
+    run_processing,
+    run_training,
+    run_transform,
+)
 from mlops_workbench.sandbox.pipelines.errors import StepFailed, StepStopped
 from mlops_workbench.sandbox.pipelines.requests import build
 from mlops_workbench.sandbox.pipelines.shapes import OPERATIONS
