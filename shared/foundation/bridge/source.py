@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
-# CodePipeline shows it as the summary of the source revision; 2048 characters at most, and one line is enough.
+# CodePipeline shows it as the summary of the source revision: 2048 characters at most; one line is enough.
 SUMMARY = "codepipeline-artifact-revision-summary"
 SUMMARY_CHARACTERS = 200
 COMMIT = "commit"

@@ -159,8 +159,8 @@ def verified(repository: str, body: bytes, header: str | None) -> WebhookSecret:
 def is_signed(secret: bytes, body: bytes, header: str | None) -> bool:
     """Tell whether the header signs the body, in a time that does not depend on where the two differ.
 
-    Bitbucket writes `X-Hub-Signature: sha256=<hex>`, HMAC-SHA256 of the raw body. No header, another algorithm
-    and another length are simply no match.
+    Bitbucket writes `X-Hub-Signature: sha256=<hex>`, HMAC-SHA256 of the raw body. No header, another
+    algorithm and another length are simply no match.
     """
     expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
     # Bytes: compare_digest refuses text that is not ASCII, and the header is whatever somebody sent.
