@@ -15,7 +15,7 @@ from mlops_workbench.cost.estimate import Estimate, as_data, estimate, in_words
 from mlops_workbench.cost.items import Item, Use, item
 from mlops_workbench.cost.prices import Quote, Table
 from mlops_workbench.cost.schedules import runs_a_month
-from watching.figures import CONFIDENCE, UNKNOWN, WORDS
+from watching.count import CONFIDENCE, UNKNOWN, WORDS
 
 from configuration.errors import UserError
 
