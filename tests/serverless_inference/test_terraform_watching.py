@@ -154,8 +154,8 @@ def deploy(here: Environment, version: int, **settings: Any) -> None:
     """Deploy as the build does, with the functions' code beside the record."""
     sys.path.insert(0, str(here.repository))
     try:
-        package = importlib.import_module("serverless_inference.package")
-        (here.repository / package.FILE).write_bytes(package.functions(here.repository))
+        record = importlib.import_module("serverless_inference.record")
+        (here.repository / record.WATCHING_FILE).write_bytes(record.watching_code(here.repository))
     finally:
         sys.path.remove(str(here.repository))
     here.deploy(version, **{"watching": WATCHING, **settings})

@@ -12,8 +12,7 @@ import pytest
 from execution import Execution
 
 from failure import StepError
-from matching import NO_ANSWER, OTHER_TARGETS
-from model_answers import ONE, Said, Target, reader, targets_of
+from model_answers import NO_ANSWER, ONE, OTHER_TARGETS, Said, Target, reader, targets_of
 
 SENTIMENT = {"label": "negative", "score": 0.875, "needs_review": False}
 TOPICS = {

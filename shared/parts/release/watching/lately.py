@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from .figures import CONFIDENCE, NO_LABEL, UNKNOWN, WORDS, bin_names
-from .metrics import NAMESPACE, dimension_value
+from .count import CONFIDENCE, NAMESPACE, NO_LABEL, UNKNOWN, WORDS, bin_names, dimension_value
 
 DAY = 86_400  # seconds
 MOST_QUERIES = 500  # [read] GetMetricData: MetricDataQueries

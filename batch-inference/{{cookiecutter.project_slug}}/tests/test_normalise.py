@@ -11,11 +11,11 @@ import pytest
 from execution import Execution
 
 import parts
-import texts
+from counts import KINDS, OTHER, REPORTED, Tally
 from failure import StepError
 from json_lines import DEEPEST
 from parts import target_size
-from tally import KINDS, OTHER, REPORTED, Tally
+from readers import is_empty
 
 FOLDERS = ("source", "request", "requests", "rows", "report")
 
@@ -101,7 +101,7 @@ def test_a_text_of_which_nothing_is_left_is_not_asked_and_not_bad(execution: Exe
 
 
 def test_a_character_that_is_whitespace_to_python_is_nothing() -> None:
-    nothing = [chr(code) for code in range(0x110000) if texts.is_empty(chr(code))]
+    nothing = [chr(code) for code in range(0x110000) if is_empty(chr(code))]
     assert set(filter(str.isspace, map(chr, range(0x110000)))) == set(nothing) - {"\0", "\u200b", "\ufeff"}
 
 

@@ -13,12 +13,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from watching import count, figures, metrics
-from watching.figures import Counts, binned, of_line, spread
+from watching import count
+from watching.count import Counts, binned, of_line, spread
+
+from tests.batch_inference.steps import step
 
 COLLECTION = Path(__file__).resolve().parents[2]
 STEPS = COLLECTION / "model-build/{{cookiecutter.project_slug}}/steps"
-BATCH = COLLECTION / "batch-inference/{{cookiecutter.project_slug}}/steps"
 LINE = {
     "version": 1,
     "texts": 3,
@@ -52,13 +53,9 @@ def values(documents: list[dict[str, Any]], metric: str) -> dict[tuple[str, ...]
 def test_the_model_the_batch_and_the_functions_count_in_the_same_bins_and_words() -> None:
     watch = module(STEPS / "watch.py")
     for name in ("MARKER", "VERSION", "NO_LABEL", "CONFIDENCE", "WORDS", "UNKNOWN"):
-        assert getattr(watch, name) == getattr(figures, name), name
-    sys.path.insert(0, str(BATCH))
-    try:
-        batch = module(BATCH / "watched.py")
-    finally:
-        sys.path.remove(str(BATCH))
-    assert (batch.VERSION, batch.NO_LABEL) == (figures.VERSION, figures.NO_LABEL)
+        assert getattr(watch, name) == getattr(count, name), name
+    batch = step("counts")
+    assert (batch.VERSION, batch.NO_LABEL) == (count.VERSION, count.NO_LABEL)
     text = "Où est le colis n° 12-345? " * 70
     words = batch.Words()
     words.add(text)
@@ -85,7 +82,7 @@ def test_what_cannot_be_read_adds_nothing(broken: dict[str, Any]) -> None:
 
 def test_lines_become_documents_of_which_each_dimension_has_one_value() -> None:
     counts = Counts().add(LINE).add(LINE)
-    found = metrics.documents(counts, "router-staging", "3")
+    found = count.documents(counts, "router-staging", "3")
     assert values(found, "Texts") == {(): 6}
     assert values(found, "Words") == {(): [4, 4, 5, 5, 1200, 1200]}
     assert values(found, "UnknownWords") == {(): [0, 0, 0, 0, 40, 40]}
@@ -97,7 +94,7 @@ def test_lines_become_documents_of_which_each_dimension_has_one_value() -> None:
     assert values(found, "TextsByUnknownWords") == {("0-0.02",): 4, ("0.4-",): 2}
     for document in found:
         assert (document["Name"], document["Version"]) == ("router-staging", "3")
-    assert metrics.documents(Counts(), "router-staging", "3") == []
+    assert count.documents(Counts(), "router-staging", "3") == []
 
 
 def test_of_many_values_a_hundred_stand_for_all() -> None:
@@ -109,7 +106,7 @@ def test_of_many_values_a_hundred_stand_for_all() -> None:
 
 def test_bins_begin_where_their_bounds_say() -> None:
     assert binned(Counter({0: 1, 4: 1, 5: 2, 249: 3, 250: 1}), [5, 250]) == [2, 5, 1]
-    assert figures.bin_names((5, 250)) == ["0-5", "5-250", "250-"]
+    assert count.bin_names((5, 250)) == ["0-5", "5-250", "250-"]
 
 
 def test_the_function_counts_a_batch_and_tells_of_lines_that_it_cannot_read(

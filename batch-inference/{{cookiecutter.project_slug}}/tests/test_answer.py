@@ -12,8 +12,7 @@ import pytest
 from execution import ARN, Execution
 
 from failure import StepError
-from matching import INCOMPLETE, NO_ANSWER
-from model_answers import ONE, Said, reader
+from model_answers import INCOMPLETE, NO_ANSWER, ONE, Said, reader
 
 FOLDERS = ("rows", "answers", "request", "report", "result")
 SOURCE = "id,text\na,Kind.\nb,\nc,Dear.\nd\ne,Slow.\n"

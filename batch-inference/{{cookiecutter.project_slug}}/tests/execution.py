@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import answer
 import normalise
 
-STEPS = Path(__file__).parents[2] / "steps"
+STEPS = Path(__file__).parents[1] / "steps"
 
 ARN = "arn:aws:sagemaker:ca-central-1:111111111111:model-package/survey/3"
 REQUEST = {
