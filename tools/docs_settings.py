@@ -103,8 +103,7 @@ def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
     try:
         model = getattr(importlib.import_module(file.module), file.model)
         words: dict[str, str] = {}
-        for module in ("configuration.project", f"{file.module.partition('.')[0]}.load"):
-            words |= getattr(importlib.import_module(module), "MEANINGS", {})
+        words |= importlib.import_module("configuration.project").MEANINGS
     finally:
         sys.path.remove(folder)
         for name, loaded in list(sys.modules.items()):

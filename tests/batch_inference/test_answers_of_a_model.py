@@ -170,7 +170,7 @@ def endpoint_answers(rows: list[tuple[str, str]], ask: Ask) -> list[Any]:
 
 def endpoint_code() -> ModuleType:
     """How serverless-inference reads an answer."""
-    spec = importlib.util.spec_from_file_location("answers", SERVERLESS / "serverless_inference/answers.py")
+    spec = importlib.util.spec_from_file_location("endpoint", SERVERLESS / "serverless_inference/endpoint.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -178,7 +178,7 @@ def endpoint_code() -> ModuleType:
 
 
 def test_a_file_s_answers_are_the_endpoint_s(trained: Path, container_python: Path, tmp_path: Path) -> None:
-    rows, read = texts(60), endpoint_code().read
+    rows, read = texts(60), endpoint_code().read_answer
     empty = [not (subject or body) for subject, body in rows]
     assert any(empty)
 

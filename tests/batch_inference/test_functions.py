@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import pytest
 from mlops_workbench.sandbox import Sandbox
-from watching.figures import CONFIDENCE, UNKNOWN, WORDS
+from watching.count import CONFIDENCE, UNKNOWN, WORDS
 
 pytestmark = pytest.mark.slow
 

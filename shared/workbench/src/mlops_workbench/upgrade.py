@@ -36,8 +36,8 @@ Afterwards: git add --all && git commit. The exit status is 1 when something sto
 
 examples:
   make tidy
-  python -m mlops_workbench tidy                 the same where there is no make
-  python -m mlops_workbench tidy --from v1.2     beside this version of the template
+  make tidy ARGS="--from v1.2"                               beside this version of the template
+  python wheels/mlops_workbench-….whl/mlops_workbench tidy   where there is no make
 """
 
 
@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return tidy(options.root.resolve(), options.older, yes=options.yes)
     except UpgradeError as error:
-        print(f"upgrade: {error}", file=sys.stderr)
+        print(f"tidy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("upgrade: interrupted", file=sys.stderr)
+        print("tidy: interrupted", file=sys.stderr)
         return 1
 
 
@@ -313,3 +313,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,12 @@
-"""boto3 clients for the sandbox, made from one session.
+"""Access keys of the sandbox's accounts, and boto3 clients that use keys.
 
-A session reads botocore's data files and each client its service's model: about a third of a second for each
-session, a hundredth for a further client of the same. Making a client is not safe in two threads at once;
-using one is.
+moto takes the account of a request from the owner of its access key, so each account gets an IAM user with
+a key of its own, one administrator's. The keys are the same in every sandbox: they open nothing but a
+server on this machine.
+
+Clients are made from one boto3 session. A session reads botocore's data files and each client its
+service's model: about a third of a second for each session, a hundredth for a further client of the same.
+Making a client is not safe in two threads at once; using one is.
 """
 
 from __future__ import annotations

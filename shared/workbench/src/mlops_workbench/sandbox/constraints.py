@@ -1,6 +1,7 @@
 """The service's own description of its requests, and what botocore's ParamValidator leaves to it.
 
-That is enums, patterns and upper limits. They are in the same service model, so a bad instance type, role ARN or tag is found before anything runs.
+That is enums, patterns and upper limits. They are in the same service model, so a bad instance type, role
+ARN or tag is found before anything runs.
 """
 
 from __future__ import annotations

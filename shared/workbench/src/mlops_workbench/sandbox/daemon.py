@@ -26,7 +26,7 @@ from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import process
 
 #: Seconds between two snapshots; one is written at the end as well, so only `kill -9` loses as much as this.
 SAVE_INTERVAL = 30.0
-logger = logging.getLogger("mlops_workbench.sandbox.organisation")
+logger = logging.getLogger("mlops_workbench.sandbox.daemon")
 
 
 def main(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The errors that several parts of the sandbox raise and catch. A job's ``kind`` is what retry policies look at."""
+"""The errors that several parts of the sandbox raise and catch."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 result = follow(boto3.client("sagemaker"), execution_arn)
 sys.exit(result.status != "Succeeded")
+
+The lines of its jobs are read from ``jobs/<name>/log.txt`` while they are written.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Sandbox(Session):
         images: which Python environment stands for which container image.
         accounts: 12 digits each; the first is the default of ``environment`` and ``client``.
         region: the default region of clients; the others work too.
-        enforce_iam: whether roles may do only what their policies allow; see ``access``.
+        enforce_iam: whether roles may do only what their policies allow; see ``iam``.
         notices: what a person should know about the state that was restored, a line each.
     """
 

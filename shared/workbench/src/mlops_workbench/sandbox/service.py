@@ -1,4 +1,4 @@
-"""What a service is: the one protocol behind which each of them stands; ``server`` goes through their list."""
+"""What a service is: the protocol behind which each of them stands; ``server`` goes through their list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Service:
     """An AWS service of the sandbox: moto's, with what moto lacks. Every method may be left out."""
 
     def install(self) -> None:
-        """Patch moto, once for the process: only what moto has not, or answers wrongly for the templates' use."""
+        """Patch moto, once for the process: what it has not, or answers wrongly for the templates' use."""
 
     def start(self, session: Session) -> None:
         """Begin with an open sandbox, whose server answers: settle what an earlier process left behind.

@@ -65,7 +65,7 @@ class Work:
             self._start(name, run, lasting)
 
     def enqueue(self, lane: Lane, name: str, job: Job) -> None:
-        """Run a job in a thread of a lane, when its turn has come; once the sandbox is closing, do nothing."""
+        """Run a job in a thread of a lane when its turn has come; once the sandbox is closing, do nothing."""
 
         def run() -> None:
             while True:

@@ -1,7 +1,12 @@
-"""The page as one document, and the overview as JSON.
+"""What the page shows: itself as one document, the overview as JSON, logs as lines, and objects of S3.
 
-Style and script are in files of their own for who reads them, and inside the page for the browser: it loads
-nothing else, and the policy allows exactly these two texts.
+Style and script are in files of their own for who reads them, and inside the page for the browser: it
+loads nothing else, and the policy allows exactly these two texts.
+
+An object is a report that somebody is asked to look at before an answer. What a build has written is not
+the page's own: it is shown as a document of an origin of its own that runs no script, loads nothing and
+sends no form (``sandbox`` of the Content-Security-Policy). A type that a browser does not show by itself
+is offered as a file.
 """
 
 from __future__ import annotations

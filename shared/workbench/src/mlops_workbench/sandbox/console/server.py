@@ -1,4 +1,8 @@
-"""The page's server: a few addresses, GET only, to this machine only."""
+"""The page's server: a few addresses, GET only, to this machine only.
+
+A page of the open internet may send requests to loopback, or rebind a name of its own to it. So the name
+that is asked for must be loopback's, a foreign origin is refused, and only reading is answered.
+"""
 
 from __future__ import annotations
 

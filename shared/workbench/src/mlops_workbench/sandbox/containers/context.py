@@ -1,4 +1,8 @@
-"""What a job is given by whoever starts it."""
+"""What runs in containers: what it is given by whoever starts it, and where its lines go.
+
+The lines of a job go into its file and to whoever follows it; the last few are kept for the report of a
+failure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Lambda functions: the code that moto keeps, run as a process, with its role and its lines in CloudWatch Logs.
+"""Lambda functions: the code that moto keeps, run as a process, for whoever calls them.
+
+It has its role, and its lines go to CloudWatch Logs.
 
 The Python is the one that ``sandbox.toml`` declares for the runtime's base image,
 ``public.ecr.aws/lambda/python:3.12``; where none is declared it is the sandbox's own, which has boto3, as

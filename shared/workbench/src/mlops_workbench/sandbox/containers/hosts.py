@@ -1,10 +1,11 @@
-"""The container's file system without a container: the job's own ``/opt/ml`` and ``/etc/hosts``.
+"""The machines of a job: a process tree each, with an ``/opt/ml`` and a clean environment of its own.
 
 Linux lets an ordinary user make a mount namespace within a user namespace. In it, a tmpfs covers ``/opt``,
-what was in ``/opt`` is bound again, and the job's folder is bound to ``/opt/ml``: unmodified scripts use
-the fixed paths, side by side, and nothing is left on the host. Where the kernel, an administrator or an
-outer container refuses this (or there is no ``/opt`` to cover), ``Paths`` rewrites ``/opt/ml`` in the
-command and the environment instead. ``MLOPS_SANDBOX_NAMESPACE=off`` asks for the latter.
+what was in ``/opt`` is bound again, and the job's folder is bound to ``/opt/ml``, ``/etc/hosts`` likewise:
+unmodified scripts use the fixed paths, side by side, and nothing is left on the host. Where the kernel, an
+administrator or an outer container refuses this (or there is no ``/opt`` to cover), ``Paths`` rewrites
+``/opt/ml`` in the command and the environment instead. ``MLOPS_SANDBOX_NAMESPACE=off`` asks for the
+latter.
 """
 
 from __future__ import annotations

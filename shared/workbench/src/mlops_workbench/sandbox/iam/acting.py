@@ -1,4 +1,11 @@
-"""Services that act as a role (CodeBuild, Lambda, SageMaker, event targets): temporary keys, and clients with them."""
+"""Services that act as a role: temporary keys, and clients with them.
+
+They are CodeBuild, CodePipeline, Lambda, event targets, and SageMaker. Of SageMaker also whose keys a job
+has, and what a pipeline needs to start one. A pipeline's steps make no requests of their own here, so what
+CreateTrainingJob and its like would ask of the pipeline's role is asked in ``check_start``. Only with
+``enforce_iam``: without it jobs act as their account, and the roles that a definition names need not
+exist.
+"""
 
 from __future__ import annotations
 

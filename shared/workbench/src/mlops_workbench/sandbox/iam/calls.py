@@ -1,4 +1,8 @@
-"""A request, read as a call: which operation of which service, with which parameters, signed by whom."""
+"""A request, read as a call: which operation of which service, with which parameters, signed by whom.
+
+The IAM action of an operation is ``service:Operation``, but where AWS's service authorization reference
+has another name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""Which roles a call hands to a service: each needs ``iam:PassRole``."""
+"""Whether a call is allowed: every permission that it needs, against every policy that speaks to it.
+
+A call that hands a role to a service needs ``iam:PassRole`` for it as well.
+
+A service that acts without a role is admitted by the resource's own policy: EventBridge into a queue, API
+Gateway into a function. That is asked always, also where the permissions of roles are not enforced: a
+forgotten statement is the most common reason why nothing arrives.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +15,19 @@ from typing import Any
 from urllib.parse import unquote
 
 from mlops_workbench.sandbox.errors import AccessDenied, PolicyError
-from mlops_workbench.sandbox.iam import keys, policies, resources
-from mlops_workbench.sandbox.iam import policies as attached
-from mlops_workbench.sandbox.iam import policies as principals
+from mlops_workbench.sandbox.iam import keys, resources
 from mlops_workbench.sandbox.iam.calls import Call, action_of
 from mlops_workbench.sandbox.iam.context import Values, context, plain_context, service_context
 from mlops_workbench.sandbox.iam.evaluator import Principal, Request, evaluate
-from mlops_workbench.sandbox.iam.policies import Identity, account_of
+from mlops_workbench.sandbox.iam.policies import (
+    ADMINISTRATOR,
+    Identity,
+    account_of,
+    exists,
+    owner_of,
+    policies_of,
+    principal_of_role,
+)
 from mlops_workbench.sandbox.iam.resources import resources_of
 
 #: service -> the principal that gets the role, the calls, and where in their parameters roles are.
@@ -118,7 +131,7 @@ def check(call: Call, identity: Identity, *, enforce: bool) -> None:
     for need in needs(call, account):
         if need.action in _FREE:
             continue
-        foreign = attached.owner_of(need.resource) not in (None, account)
+        foreign = owner_of(need.resource) not in (None, account)
         if need.foreign_only and not foreign:
             continue
         _check_one(call, identity, need, enforce)
@@ -177,7 +190,7 @@ def check_role(
     Raises:
         AccessDenied: there is no such role, or its policies do not allow it.
     """
-    identity = principals.principal_of_role(role_arn, session_name)
+    identity = principal_of_role(role_arn, session_name)
     keys_of_call = plain_context(identity, region, resource, more)
     request = Request(identity.principal, action, resource, keys_of_call)
     _decide(identity, request, enforce=True, admitted=admitted)
@@ -194,19 +207,19 @@ def _decide(identity: Identity, request: Request, *, enforce: bool, admitted: bo
     resource, action = request.resource, request.action
     # The name of a new bucket may be somebody else's, whom the caller need not ask.
     owned = None if action == "s3:CreateBucket" else resource
-    policies = attached.policies_of(owned, action) if owned else []
+    policies = policies_of(owned, action) if owned else []
     assuming = action.startswith("sts:AssumeRole")
     principal = request.principal if enforce or assuming else replace(request.principal, whole_account=True)
     request = replace(
         request,
         principal=principal,
-        resource_account=None if admitted else attached.owner_of(owned),
+        resource_account=None if admitted else owner_of(owned),
         delegated=assuming or (bool(policies) and action.startswith("kms:")),
     )
     if enforce:
         decision = evaluate(request, identity.policies, identity.boundary, policies, identity.session)
     else:
-        decision = evaluate(request, [principals.ADMINISTRATOR], None, policies)
+        decision = evaluate(request, [ADMINISTRATOR], None, policies)
     if not decision.allowed:
         # STS does not say why.
         reason = "" if assuming else decision.reason
@@ -239,7 +252,7 @@ def refusal(arn: str, service: str, action: str, source_arn: str, source_account
         source_arn: for which resource the service acts, such as a rule: ``aws:SourceArn``.
         source_account: whose that is: ``aws:SourceAccount``.
     """
-    if not policies.exists(arn):
+    if not exists(arn):
         return f"{arn} does not exist"
 
     def refused(action: str, resource: str, shown: str) -> str:
@@ -266,7 +279,7 @@ def _refused(resource: str, service: str, action: str, source_arn: str, source_a
     context = service_context(service, resource, source_arn, source_account)
     request = Request(Principal(service, service=service), action, resource, context, delegated=True)
     try:
-        decision = evaluate(request, [], None, policies.policies_of(resource, action))
+        decision = evaluate(request, [], None, policies_of(resource, action))
     except PolicyError as error:
         return str(error)
     return decision.reason

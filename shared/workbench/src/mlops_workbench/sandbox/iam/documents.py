@@ -1,4 +1,9 @@
-"""Policy documents, read into statements whose elements are always lists."""
+"""Policies as data, and what their wildcards, variables and conditions say of a request.
+
+The elements of a statement are always lists. Condition operators are those of IAM's reference of condition
+elements: a key that the request does not have fails a positive operator and meets a negated one;
+``...IfExists`` and ``ForAllValues:`` are met by its absence, ``ForAnyValue:`` is not.
+"""
 
 from __future__ import annotations
 

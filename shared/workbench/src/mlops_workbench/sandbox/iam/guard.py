@@ -1,6 +1,7 @@
 """The door of the server: what a principal may not do does not reach moto.
 
-A call on a resource of another account that is allowed is answered by that account's state.
+It is refused in the protocol of the service that was called. A call on a resource of another account that
+is allowed is answered by that account's state.
 """
 
 from __future__ import annotations

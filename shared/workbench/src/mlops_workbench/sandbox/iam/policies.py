@@ -1,4 +1,4 @@
-"""Roles: whether one exists, and whom its trust policy admits."""
+"""The policies that there are: of roles and whom they trust, of resources, and of who signs a request."""
 
 from __future__ import annotations
 

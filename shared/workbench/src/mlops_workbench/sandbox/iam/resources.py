@@ -1,4 +1,10 @@
-"""Parts of ARNs that a call does not hold as they are: paths of roles, ids of keys, suffixes of secrets."""
+"""The ARN of the resource that a call is about, by its parameters.
+
+For a service in ``RESOURCES`` the ARN is computed from the first parameter of its list that the call has;
+a call without any of them, and a call of a service that is not in the table, is checked by its action
+only. A parameter that holds an ARN already is taken as it is. What a call does not hold as it is in the
+ARN (paths of roles, ids of keys, suffixes of secrets) is looked up.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601 in UTC, to the second."""
+"""What goes on in an account: alarms, builds, endpoints, and pipeline executions with their steps."""
 
 from __future__ import annotations
 

@@ -25,8 +25,7 @@ from mlops_workbench.sandbox.organisation import (
     start,
     tables,
 )
-from mlops_workbench.sandbox.organisation import overview as history
-from mlops_workbench.sandbox.organisation.overview import Overview, collect
+from mlops_workbench.sandbox.organisation.overview import Overview, ask_events, collect
 from mlops_workbench.sandbox.organisation.record import Organisation
 from mlops_workbench.sandbox.table import make_console
 
@@ -215,7 +214,7 @@ def logs(folder: Path, name: str | None) -> int:
 
 
 def _overview(organisation: Organisation) -> Overview:
-    return collect(organisation, lambda: history.ask_events(organisation))
+    return collect(organisation, lambda: ask_events(organisation))
 
 
 def _open(page: str) -> bool:

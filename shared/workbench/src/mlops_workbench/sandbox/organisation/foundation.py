@@ -1,6 +1,7 @@
-"""Applying the organisation's foundation, the real Terraform, to the sandbox.
+"""Applying the organisation's foundation, and putting a commit where its pipelines take it from.
 
-Terraform's state and its working files are in the sandbox's folder; the foundation's own stays as it is.
+The foundation is the real Terraform. Its state and its working files are in the sandbox's folder; the
+foundation's own stays as it is. Publishing a commit is what a push to Bitbucket leads to.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the organisation looks like at one moment, asked for over the AWS APIs as anybody would.
 
 A call that the sandbox does not have, or that fails, leaves its part empty and a line in ``notices``: what
-can be shown is shown.
+can be shown is shown. EventBridge's latest events are in no API: the process of the sandbox remembers
+them, and its page hands them out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,12 @@
-"""Links to the S3 console, as addresses of the sandbox's page, which can show the object.
+"""Where the organisation of a folder is: ``background/organisation.json``, written when it is ready.
+
+Every other process finds the endpoint here. The file stays after the end: the next start takes the same
+ports. What a generated repository says of its organisation is in config/project.yaml, as far as it is read
+here.
 
 ``https://ca-central-1.console.aws.amazon.com/s3/object/BUCKET?region=…&prefix=KEY`` leads a person who has
-an AWS account to an object. The sandbox's objects are not there, but under ``/objects/ACCOUNT/BUCKET/KEY`` of
-its page.
+an AWS account to an object. The sandbox's objects are not there, but under ``/objects/ACCOUNT/BUCKET/KEY``
+of its page.
 """
 
 from __future__ import annotations

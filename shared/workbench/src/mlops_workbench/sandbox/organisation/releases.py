@@ -1,4 +1,4 @@
-"""Model packages: approval, and the metrics that were registered with them."""
+"""What is on its way to production: CodePipeline's pipelines, and model packages with their metrics."""
 
 from __future__ import annotations
 

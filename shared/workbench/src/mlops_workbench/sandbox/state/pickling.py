@@ -1,7 +1,14 @@
-"""The bytes of S3 objects: one file for each different content, named by its SHA-256.
+"""moto's state as bytes and back.
 
-A model of 90 MB is written once, however many snapshots, keys and versions refer to it, and a restored
-sandbox reads it from there instead of holding it in memory.
+moto has no snapshots of its own. Its backends are plain Python objects, though, and pickle keeps them
+whole, with every attribute and shared reference, for every service, at 20 lines where a service-by-service
+export over the API would lose what the API does not show (version ids, creation times, keys of assumed
+roles). The price is that a snapshot fits one version of moto and Python only; ``store`` sees to that.
+
+Some objects get care: backends (a reference to the live one instead of a copy), what pickle refuses, and
+the bytes of S3 objects. These are in one file for each different content, named by its SHA-256: a model of
+90 MB is written once, however many snapshots, keys and versions refer to it, and a restored sandbox reads
+it from there instead of holding it in memory.
 """
 
 from __future__ import annotations

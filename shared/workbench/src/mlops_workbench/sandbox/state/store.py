@@ -1,7 +1,7 @@
-"""The snapshot's files: written atomically, checked before they are read.
+"""The snapshot's files, written atomically and checked before they are read; and when one is written.
 
 state/snapshot      one line of JSON (format, versions, checksum), then the pickles
-state/objects/      the bytes of S3 objects, see ``objects``
+state/objects/      the bytes of S3 objects, see ``pickling``
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.state import pickling
 from mlops_workbench.sandbox.state.pickling import Objects
 
-#: Raise it when the classes of this package that end up in a snapshot change.
-FORMAT = 2
+#: Raise it when the classes of the sandbox that end up in a snapshot, or their modules, change.
+FORMAT = 3
 logger = logging.getLogger("mlops_workbench.sandbox.state")
 #: Seconds between two snapshots, at the least; and the part of the time that they may take, as 1 / _SHARE.
 _LEAST, _SHARE = 1.0, 10
@@ -78,6 +78,8 @@ class Store:
             return [self._set_aside("damaged", "it has no readable header")]
         if written_with != _versions():
             theirs = f"moto {written_with['moto']}, Python {written_with['python']}"
+            if written_with["format"] != FORMAT:
+                theirs = f"another version of the sandbox (format {written_with['format']}, not {FORMAT})"
             return [self._set_aside("old", f"it was written with {theirs}")]
         if hashlib.sha256(payload).hexdigest() != checksum:
             return [self._set_aside("damaged", "its checksum does not match")]

@@ -1,6 +1,11 @@
-"""Stages: UpdateStage, and their tags.
+"""HTTP APIs: their stages, and the requests to them, which are given to a function and logged.
 
 moto 5.2.5 has no UpdateStage, knows no address for the tags of a stage, and keeps them in the stage alone.
+
+An API answers at ``https://<id>.execute-api.<region>.amazonaws.com`` on AWS. Here the same name in
+``Host`` reaches it, or ``http://127.0.0.1:PORT/_execute-api/<id>/<path>``. The function of a route is
+called if its policy admits the API. The access log has its format with ``$context`` variables, and its log
+group. An API's throttling is not applied.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Which route of an HTTP API takes a request.
+"""Which route takes a request, what its function receives, and what the client receives of the function.
 
-[read] API Gateway developer guide, "Routing API requests": a full match with its method, then with ANY, then
-a greedy variable, then $default.
+[read] API Gateway developer guide, "Routing API requests": a full match with its method, then with ANY,
+then a greedy variable, then $default; "Create AWS Lambda proxy integrations for HTTP APIs": payload format
+2.0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Alarms: what cannot be evaluated is refused, and they have a state and a history.
+"""CloudWatch's calls: alarms that have a state and a history, and metrics with percentiles.
 
-moto 5.2.5 begins with the state OK, forgets it when an alarm is changed, tells nobody of SetAlarmState, and
-has no DescribeAlarmHistory. ``mlops_workbench.sandbox.alarms`` does the evaluation.
+moto 5.2.5 begins with the state OK, forgets it when an alarm is changed, tells nobody of SetAlarmState,
+has no DescribeAlarmHistory, and takes what cannot be evaluated. It answers percentiles with nothing, and
+ListMetrics names a metric as often as it has data.
 """
 
 from __future__ import annotations

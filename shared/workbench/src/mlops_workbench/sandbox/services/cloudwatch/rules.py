@@ -1,7 +1,12 @@
-"""What a metric was in a period of time, from the data that moto keeps.
+"""What a metric was in a period of time, and which state an alarm has by that: pure functions.
 
 As in CloudWatch a metric is a namespace, a name and exactly these dimensions. Percentiles are of single
 values; CloudWatch has none of what was published as statistics, unless all of it is one value.
+
+[read] in "Configuring how CloudWatch alarms treat missing data" and "Evaluating an alarm": N datapoints
+are evaluated, M of which must breach. More periods than N are looked at, so that a datapoint that is late
+or missing is replaced by an older one; how many more depends on the alarm in AWS, and is two here, as in
+the documentation's examples. Where there are fewer than N, what is missing counts as the alarm says.
 """
 
 from __future__ import annotations

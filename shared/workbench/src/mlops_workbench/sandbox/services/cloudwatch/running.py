@@ -1,7 +1,11 @@
-"""Looks at the alarms: soon after data have arrived, and every few seconds.
+"""Looks at the alarms, and tells of a change: in its history, by an event, in messages to topics.
 
-CloudWatch looks once a minute, at periods that are over. Here the period that has begun counts as the newest,
-so that what somebody tries out is seen at once; a sum that is to be large enough looks too small meanwhile.
+CloudWatch looks once a minute, at periods that are over. Here alarms are looked at soon after data have
+arrived, and every few seconds, and the period that has begun counts as the newest, so that what somebody
+tries out is seen at once; a sum that is to be large enough looks too small meanwhile.
+
+[read] in "Alarm events and EventBridge" and, of the message to a topic, in its examples. CloudWatch acts
+as itself: a topic is asked by its policy, and by that of its key, with the alarm as the source.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ from mlops_workbench.sandbox.services.cloudwatch.definition import AlarmError, D
 from mlops_workbench.sandbox.services.cloudwatch.rules import time_of
 from mlops_workbench.sandbox.session import current
 
-logger = logging.getLogger("mlops_workbench.sandbox.alarms")
+logger = logging.getLogger("mlops_workbench.sandbox.services.cloudwatch")
 
 INTERVAL = 2.0  # seconds
 PRINCIPAL = "cloudwatch.amazonaws.com"

@@ -1,7 +1,7 @@
-"""Zip archives: what a build leaves, and what the next action unpacks.
+"""What a build begins with (sources, buildspec, variables) and what it leaves, in S3.
 
-How patterns are read is [read] in the buildspec reference: ``*`` stays in a folder, ``**/*`` goes down into
-all.
+Archives are zips: what a build leaves, and what the next action unpacks. How patterns are read is [read]
+in the buildspec reference: ``*`` stays in a folder, ``**/*`` goes down into all.
 """
 
 from __future__ import annotations

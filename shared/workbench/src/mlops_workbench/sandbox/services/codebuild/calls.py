@@ -1,7 +1,8 @@
-"""Projects: create, update, delete, BatchGetProjects.
+"""CodeBuild's calls: projects as they were given, and builds.
 
 moto 5.2.5 rejects sources of CODEPIPELINE and NO_SOURCE, drops what it does not know (so that Terraform
-finds a difference for ever), writes times under names that the API has not, and has no UpdateProject.
+finds a difference for ever), writes times under names that the API has not, and has no UpdateProject. It
+has no processes: its builds are Succeeded when they are looked at.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs a buildspec's commands. A script of its own: ``python -I -S phases.py PLAN MARK``.
 
-It is the build's main process, under ``jobs/supervisor.py``. PLAN is a JSON file: shell, phases (name,
+It is the build's main process, under ``containers/supervisor.py``. PLAN is a JSON file: shell, phases (name,
 commands, finally, on_failure), exported (names), source (a folder), state (a folder of its own). Each
 command runs in a shell of its own that starts with the environment and in the folder that the one before it
 left, so that ``exit`` ends the command with its code and no more: CodeBuild's agent does the same ([seen]

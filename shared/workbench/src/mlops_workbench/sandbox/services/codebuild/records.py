@@ -1,4 +1,8 @@
-"""What a build is asked to do: its project, with this start's overrides, and a pipeline's artifacts."""
+"""What a build is asked to do, and what BatchGetBuilds answers for it, kept up to date while it runs.
+
+It is asked for its project, with this start's overrides, and a pipeline's artifacts. The records live on
+moto's CodeBuild backend, so that snapshots keep them.
+"""
 
 from __future__ import annotations
 

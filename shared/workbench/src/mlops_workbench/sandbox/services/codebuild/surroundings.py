@@ -1,4 +1,8 @@
-"""What a build finds around it: its variables, and a Python that it can change without changing anyone's."""
+"""What a build finds around it: its variables, a Python of its own, its log.
+
+It can change that Python without changing anyone's. Its lines go to CloudWatch Logs with the build's own
+role; secret values do not reach a log.
+"""
 
 from __future__ import annotations
 

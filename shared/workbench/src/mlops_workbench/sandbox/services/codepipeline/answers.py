@@ -1,4 +1,4 @@
-"""What is known of executions: GetPipelineExecution, and the lists of executions, actions and rules."""
+"""What is known of pipelines and executions: GetPipelineState, GetPipelineExecution, and the lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What the calls of CodePipeline have in common: requests, errors, pages."""
+"""CodePipeline's calls: pipelines, the start and stop of executions, and answers to actions that wait.
+
+moto 5.2.5 gives times as text, which Terraform's provider cannot read, trips over trust policies with
+conditions or lists of principals, and checks nothing of a pipeline's structure. Tags are moto's. What no
+template uses is refused.
+"""
 
 from __future__ import annotations
 

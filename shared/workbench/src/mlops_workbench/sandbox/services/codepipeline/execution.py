@@ -1,7 +1,8 @@
-"""Which execution is in which stage of a pipeline, and who comes next.
+"""One execution from its first stage to its end.
 
-[read] in "How pipeline executions work", mode SUPERSEDED: a stage holds one execution at a time, and of those
-that wait for it only the newest stays.
+The actions of a stage run in the order of runOrder, those of equal order side by side. [read] in "How
+pipeline executions work", mode SUPERSEDED: a stage holds one execution at a time, and of those that wait
+for it only the newest stays.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from mlops_workbench.sandbox.services.codepipeline.structure import UnknownVaria
 
 Entry = Literal["entered", "superseded", "stopped"]
 _POLL = 0.1  # seconds: a stop wakes no one
-logger = logging.getLogger("mlops_workbench.sandbox.delivery")
+logger = logging.getLogger("mlops_workbench.sandbox.services.codepipeline")
 
 #: What the codes of refused calls have in common; SNS says AuthorizationError.
 _DENIED = ("Denied", "AuthorizationError")

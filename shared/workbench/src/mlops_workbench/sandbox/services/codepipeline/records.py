@@ -1,4 +1,8 @@
-"""What is known of executions: records on moto's CodePipeline backend, so that snapshots keep them."""
+"""What is known of executions, and their events.
+
+The records are on moto's CodePipeline backend, so that snapshots keep them. The events go to the default
+bus. [read] in "Monitoring CodePipeline events".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,19 @@
-"""The error that a pipeline's structure gives."""
+"""The structure of a pipeline, checked as CreatePipeline checks it, and its entry conditions.
+
+[read] in "CodePipeline pipeline structure reference" and in the action reference of each provider. What
+AWS finds only when the pipeline runs (an input that no action makes) it finds here too, before anything
+runs.
+
+Entry conditions of stages are rules that let an execution in, fail the stage or skip it: [read] in "How do
+stage conditions work?", "Configure conditions for a stage" and "VariableCheck". A stage has at most one
+entry condition; it holds while all of its rules do, else its result FAIL or SKIP is engaged. Of the
+providers of rules the sandbox has VariableCheck. The rules are looked at when the stage is free, before
+any action.
+
+Not documented is what becomes of a rule whose variable nobody has made (its action was in a skipped stage,
+or the build did not export it). Here the condition counts as Errored and the stage fails, also with the
+result SKIP, so that a misspelt name does not pass for a decision.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An event in a few words, for a list that people read."""
+"""Event buses: an event is compared with every enabled rule and goes to the targets of those that match.
+
+What became of it is remembered, with the event in a few words, for people to look at.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Event patterns: what EventBridge refuses, and lists of objects.
+"""EventBridge's calls: PutEvents, PutTargets, and what patterns match.
 
-moto lets an operator that does not exist match everything, so that a misspelt one is found on AWS only; it
-does not look into lists of objects; and its wildcard stops at the end of a line, which a key may hold.
+moto delivers within PutEvents, to some targets, and answers 500 for the others; here deliveries go on in
+threads, to those of ``targets``. It lets an operator that does not exist match everything, so that a
+misspelt one is found on AWS only; it does not look into lists of objects; and its wildcard stops at the
+end of a line, which a key may hold. It does not look at the limits of a pipeline's parameters: an
+underscore in a name is taken by CreatePipeline and by StartPipelineExecution, and refused by EventBridge.
 """
 
 from __future__ import annotations

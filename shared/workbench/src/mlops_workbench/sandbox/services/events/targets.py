@@ -1,7 +1,11 @@
-"""What a target receives: the event, a part of it, a constant, or a template filled in.
+"""Delivering to a target: what it receives, with the permissions that EventBridge would have.
 
-[read] Amazon EventBridge user guide, "Input transformation": an unquoted variable becomes JSON, with quotes
-if it is a text; within a quoted text it is put in as it is; a path that is not there gives no text.
+It receives the event, a part of it, a constant, or a template filled in. [read] Amazon EventBridge user
+guide, "Input transformation": an unquoted variable becomes JSON, with quotes if it is a text; within a
+quoted text it is put in as it is; a path that is not there gives no text.
+
+A target with a role is called as that role. Queues, topics, functions and log groups are asked by their
+own policies. One attempt each: EventBridge tries for up to a day, which here only hides the mistake.
 """
 
 from __future__ import annotations

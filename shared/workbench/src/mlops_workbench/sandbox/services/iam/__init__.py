@@ -1,4 +1,4 @@
-"""IAM: what moto's lacks, which is to decide on requests; how is in ``mlops_workbench.sandbox.access``."""
+"""IAM: what moto's lacks, which is to decide on requests; how is in ``mlops_workbench.sandbox.iam``."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 moto 5.2.5 refuses DescribeKey for any Deny in the key's policy that names the action, whoever it is for and
 whatever its condition. Here key policies are decided on before a call reaches moto, for every call, and a
-call on another account's key is answered by that account; see ``mlops_workbench.sandbox.access``.
+call on another account's key is answered by that account; see ``mlops_workbench.sandbox.iam``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,14 @@
-"""What GetFunction returns as it was given.
+"""AWS Lambda's calls: functions as they were given, Invoke, and event source mappings.
 
-moto 5.2.5 drops these settings, or keeps the first ones for ever: Terraform would change them at every apply.
+moto 5.2.5 drops some settings, or keeps the first ones for ever: Terraform would change them at every
+apply. It runs functions in Docker, and within the call; here they are processes, and events can wait.
+
+An asynchronous invocation (``InvocationType=Event``) that fails is tried again as often as the function's
+event configuration says, twice unless it does, and then goes to the function's dead-letter queue or topic.
+AWS waits one and two minutes between the attempts; ``retry_delays`` is shorter.
+
+For a queue that is mapped to a function, moto calls the function within SendMessage, one message at a
+time. Here ``queues`` reads the queue, as Lambda does.
 """
 
 from __future__ import annotations
@@ -21,7 +29,7 @@ from mlops_workbench.sandbox.services.lambda_ import queues
 from mlops_workbench.sandbox.session import current
 
 _KEPT = ("LoggingConfig", "DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "TracingConfig")
-logger = logging.getLogger("mlops_workbench.sandbox.events")
+logger = logging.getLogger("mlops_workbench.sandbox.services.lambda_")
 
 #: Seconds before the second and the third attempt.
 retry_delays = (1.0, 2.0)

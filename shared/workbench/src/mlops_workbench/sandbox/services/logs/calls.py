@@ -1,9 +1,16 @@
-"""Subscription filters: lines of a log group go to a Lambda function, in batches.
+"""Amazon CloudWatch Logs: lines that go to functions, and lines that become metrics.
 
-moto 5.2.5 sends every line, whatever the pattern says, within PutLogEvents, and never asks whether CloudWatch
-Logs may call the function. Here, as [read] in "Log group-level subscription filters": only lines that match;
-asynchronously; and a function whose policy does not let ``logs.amazonaws.com`` in for the group is refused.
-Patterns are terms (a word, or text in quotation marks); those of JSON and of fields are refused.
+Subscription filters: moto 5.2.5 sends every line, whatever the pattern says, within PutLogEvents, and
+never asks whether CloudWatch Logs may call the function. Here, as [read] in "Log group-level subscription
+filters": only lines that match; asynchronously; and a function whose policy does not let
+``logs.amazonaws.com`` in for the group is refused. Patterns are terms (a word, or text in quotation
+marks); those of JSON and of fields are refused.
+
+CloudWatch's embedded metric format (EMF), which moto has not: [read] "Specification: Embedded metric
+format": a line that is a JSON object whose ``_aws.CloudWatchMetrics`` lists directives. A directive has a
+namespace, sets of dimensions (names of members, whose values are texts; at most 30) and metrics (names of
+members, whose values are numbers, or up to 100 of them). A document that breaks a rule is a line like any
+other: there are no metrics, and nobody is told.
 """
 
 from __future__ import annotations

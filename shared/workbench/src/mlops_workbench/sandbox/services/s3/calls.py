@@ -1,8 +1,17 @@
-"""Events of buckets: "Object Created" and "Object Deleted" on EventBridge, and GetBucketNotification.
+"""Amazon S3: events, bucket policies, and what moto 5.2.5 answers wrongly of objects.
 
-moto sends constants for most of an event's detail, within the call and before the object has its metadata;
-it sends none for delete markers and single versions; and it does not return the EventBridge setting, so that
-Terraform would set it at every apply.
+Events ("Object Created", "Object Deleted" on EventBridge): moto sends constants for most of an event's
+detail, within the call and before the object has its metadata; it sends none for delete markers and single
+versions; and it does not return the EventBridge setting, so that Terraform would set it at every apply.
+
+Objects: moto answers 500 to DeleteObjects for a key whose history holds a delete marker: it disposes of
+every version, and a delete marker has no ``dispose``. It reads the whole object for each range of it.
+boto3 fetches a large object in parts of 8 MB, ten at a time: one of 500 MB would be read sixty times, and
+be in memory ten times.
+
+Policies of buckets for anonymous requests: moto evaluates them by action and resource only; a Deny under a
+condition (TLS only, one encryption key only) denies everything. Signed requests are decided on before they
+reach moto.
 """
 
 from __future__ import annotations

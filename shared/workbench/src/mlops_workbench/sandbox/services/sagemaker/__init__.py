@@ -25,21 +25,21 @@ class SageMaker(Service):
 
     def start(self, session: Session) -> None:
         """Say of the jobs that a killed process left that they failed, and go on with the endpoints."""
-        from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
-        from mlops_workbench.sandbox.services.sagemaker.jobs import running
+        from mlops_workbench.sandbox.services.sagemaker.endpoints import running as endpoints
+        from mlops_workbench.sandbox.services.sagemaker.jobs import running as jobs
 
-        running.fail_interrupted()
-        changes.start()
+        jobs.fail_interrupted()
+        endpoints.start()
 
     def stop(self, session: Session) -> None:
         """End executions, jobs and instances."""
-        from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
-        from mlops_workbench.sandbox.services.sagemaker.jobs import running
+        from mlops_workbench.sandbox.services.sagemaker.endpoints import running as endpoints
+        from mlops_workbench.sandbox.services.sagemaker.jobs import running as jobs
         from mlops_workbench.sandbox.services.sagemaker.pipelines import calls as pipelines
 
         pipelines.close(session)
-        running.stop_all()
-        changes.stop(session)
+        jobs.stop_all()
+        endpoints.stop(session)
 
     def runtime(self, application: Application) -> Application:
         """Take the requests to endpoints."""

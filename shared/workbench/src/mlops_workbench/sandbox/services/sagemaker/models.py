@@ -1,5 +1,9 @@
-"""A model's archive, fetched as its execution role, with the messages that SageMaker gives when it cannot be.
+"""Models: what was given comes back, and what a model is made of is settled when it is made.
 
+moto drops a container's Environment and more, which the AWS provider takes for a change. It also takes any
+model package; the service takes one that exists, that the caller may use, and that is approved.
+
+The archive is fetched as the execution role, with the messages that SageMaker gives when it cannot be:
 [read] in reports of these messages by users of CreateModel and CreateEndpoint.
 """
 

@@ -1,7 +1,9 @@
-"""A resource of SageMaker as its Describe call returns it.
+"""A resource of SageMaker as its Describe call returns it, and what all its calls have in common.
 
-moto's own classes take the parameters they know and drop or invent the rest. A record keeps what was given,
-under the names of the API. It lives in moto's dictionaries, so that tags and Search find it.
+moto's own classes take the parameters they know and drop or invent the rest. A record keeps what was
+given, under the names of the API. It lives in moto's dictionaries, so that tags and Search find it. A
+request is held against the service's own model: types, enums, patterns and limits. List* calls share
+filters, order and pages.
 """
 
 from __future__ import annotations

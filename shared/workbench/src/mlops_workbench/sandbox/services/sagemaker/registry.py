@@ -1,8 +1,9 @@
-"""The model registry: model packages, versioned in their groups.
+"""The model registry: model packages, versioned in their groups, and the groups' policies.
 
-moto numbers versions by counting, lower-cases names in ARNs, forgets customer metadata on every update, drops
-what it does not know (a model card, for one), and cannot delete. These calls return what was given, as the
-service does.
+moto numbers versions by counting, lower-cases names in ARNs, forgets customer metadata on every update,
+drops what it does not know (a model card, for one), and cannot delete. These calls return what was given,
+as the service does. Of groups moto replaces one of the same name without a word, cannot delete, and has no
+policies: a policy lets another account in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""S3 URIs and listings."""
+"""S3 as jobs and endpoints use it: URIs, listings, transfers, and ``.tar.gz`` archives."""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""A model's own serving image: pulled from the sandbox's ECR, its server run as a process.
+"""A server for one model: its archive is fetched and unpacked, the image's server is started on loopback.
 
-An image of an account that this sandbox has was pushed by a build here (``delivery/docker.py``), and has what
-its Dockerfile copies. There are no containers: its entry point runs with the Python that ``sandbox.toml``
-declares for the image, which brings packages of its own.
+``inside/serve.py`` stands in for the server of SageMaker's images, which is written in Java.
+
+An image of an account that this sandbox has was pushed by a build here (``codebuild/docker.py``), and has
+what its Dockerfile copies. It is pulled from the sandbox's ECR and its own server is run as a process.
+There are no containers: its entry point runs with the Python that ``sandbox.toml`` declares for the image,
+which brings packages of its own.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from mlops_workbench.sandbox.iam import decide
 from mlops_workbench.sandbox.iam.acting import as_account
 from mlops_workbench.sandbox.session import current
 
-logger = logging.getLogger("mlops_workbench.sandbox.events")
+logger = logging.getLogger("mlops_workbench.sandbox.services.sns")
 
 PRINCIPAL = "sns.amazonaws.com"
 _ACTIONS = {"sqs": "sqs:SendMessage", "lambda": "lambda:InvokeFunction"}

@@ -1,8 +1,8 @@
-"""Attributes of queues, in the form in which SQS returns them.
+"""Amazon SQS: attributes of queues, in the form in which SQS returns them.
 
-The service gives a redrive policy without blanks: with moto's blanks Terraform waits for a value that never
-comes, and then wants to change it. moto 5.2.5 keeps a redrive allow policy but returns none, and forgets a
-queue's policy at every SetQueueAttributes that does not name it.
+The service gives a redrive policy without blanks: with moto's blanks Terraform waits for a value that
+never comes, and then wants to change it. moto 5.2.5 keeps a redrive allow policy but returns none, and
+forgets a queue's policy at every SetQueueAttributes that does not name it.
 """
 
 from __future__ import annotations

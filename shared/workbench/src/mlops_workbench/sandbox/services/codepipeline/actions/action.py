@@ -1,4 +1,7 @@
-"""A pipeline's artifact store: zips in its bucket, encrypted with its key."""
+"""What an action works with: its record, its execution, its role, and the pipeline's artifact store.
+
+The store's artifacts are zips in its bucket, encrypted with its key.
+"""
 
 from __future__ import annotations
 

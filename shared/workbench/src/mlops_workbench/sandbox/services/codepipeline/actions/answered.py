@@ -1,6 +1,8 @@
-"""Manual approval: waits for PutApprovalResult, and tells a topic so.
+"""Actions that wait for an answer: a person's (manual approval) and a function's (Lambda).
 
-The message's form is [read] in "JSON data format for manual approval notifications".
+A manual approval waits for PutApprovalResult, and tells a topic so; the message's form is [read] in "JSON
+data format for manual approval notifications". A function gets a job and answers by PutJobSuccessResult or
+PutJobFailureResult; the event's form is [read] in "Invoke an AWS Lambda function in a pipeline".
 """
 
 from __future__ import annotations

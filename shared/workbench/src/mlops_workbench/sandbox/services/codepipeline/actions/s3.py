@@ -1,4 +1,7 @@
-"""S3 source: one object of a versioned bucket. [read] in "Amazon S3 source action reference"."""
+"""S3: one object of a versioned bucket as a source, and an artifact put into a bucket, as it is or unpacked.
+
+[read] in "Amazon S3 source action reference" and "Amazon S3 deploy action reference".
+"""
 
 from __future__ import annotations
 

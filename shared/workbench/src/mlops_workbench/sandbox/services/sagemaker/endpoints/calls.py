@@ -1,8 +1,11 @@
-"""Endpoint configurations of one serverless variant, with the service's rules for these.
+"""Endpoint configurations and endpoints: their calls; ``running`` does what they ask for.
 
-[read] Amazon SageMaker developer guide, "Create an endpoint configuration" and "Deploy models with Amazon
-SageMaker Serverless Inference", feature exclusions; API reference of ProductionVariantServerlessConfig.
-Variants on instances are refused: nothing here stands for an instance type.
+A configuration has one serverless variant. [read] Amazon SageMaker developer guide, "Create an endpoint
+configuration" and "Deploy models with Amazon SageMaker Serverless Inference", feature exclusions; API
+reference of ProductionVariantServerlessConfig. Variants on instances are refused: nothing here stands for
+an instance type.
+
+moto calls every endpoint InService at once, cannot update one, and describes what was not given.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
 from mlops_workbench.sandbox.services.sagemaker import serving
-from mlops_workbench.sandbox.services.sagemaker.endpoints import changes
+from mlops_workbench.sandbox.services.sagemaker.endpoints import running
 from mlops_workbench.sandbox.services.sagemaker.endpoints.records import (
     Deployment,
     Endpoint,
@@ -236,7 +239,7 @@ def create_endpoint(self: SageMakerResponse) -> ActionResult:
     endpoint = Endpoint(endpoint_arn, described, tags, current=None, pending=deployment)
     endpoints[name] = endpoint
     endpoint_changed(endpoint)
-    changes.begin(endpoint)
+    running.begin(endpoint)
     return ActionResult({"EndpointArn": endpoint_arn})
 
 
@@ -253,7 +256,7 @@ def update_endpoint(self: SageMakerResponse) -> ActionResult:
     deployment = _deployment(self, name)
     pending = {
         "EndpointConfigName": name,
-        "ProductionVariants": changes.summaries(deployment),
+        "ProductionVariants": running.summaries(deployment),
         "StartTime": now(),
     }
     _update(endpoint, deployment, PendingDeploymentSummary=pending)
@@ -282,8 +285,8 @@ def update_endpoint_weights_and_capacities(self: SageMakerResponse) -> ActionRes
         provisioned = config.get("ProvisionedConcurrency") or wanted.provisioned
         check_concurrency(maximum, provisioned)
         wanted = replace(wanted, max_concurrency=maximum, provisioned=provisioned)
-    variants = changes.summaries(current)
-    variants[0]["DesiredServerlessConfig"] = changes.serverless_config(wanted)
+    variants = running.summaries(current)
+    variants[0]["DesiredServerlessConfig"] = running.serverless_config(wanted)
     _update(endpoint, wanted, ProductionVariants=variants)
     return ActionResult({"EndpointArn": endpoint.arn})
 
@@ -308,7 +311,7 @@ def delete_endpoint(self: SageMakerResponse) -> ActionResult:
     _check_idle(endpoint)
     endpoint.update(EndpointStatus="Deleting", LastModifiedTime=now())
     endpoint_changed(endpoint)
-    changes.begin(endpoint)
+    running.begin(endpoint)
     return EmptyResult()
 
 
@@ -351,7 +354,7 @@ def _deployment(response: SageMakerResponse, config_name: str) -> Deployment:
         raise ValidationError(f'Could not find model "{model_arn}".')
     serverless = variant["ServerlessConfig"]
     return Deployment(
-        id=changes.new_id(),
+        id=running.new_id(),
         config=config_name,
         variant=variant["VariantName"],
         container=model.container,
@@ -368,7 +371,7 @@ def _update(endpoint: Endpoint, deployment: Deployment, **described: Any) -> Non
     times = {"EndpointStatus": "Updating", "LastModifiedTime": now()}
     endpoint.description = {**kept, **described, **times}
     endpoint_changed(endpoint)
-    changes.begin(endpoint)
+    running.begin(endpoint)
 
 
 def _install_endpoints() -> None:

@@ -1,7 +1,13 @@
 """What serves behind every endpoint of the open sandbox: its pool of instances, and the threads that keep it.
 
-The state knows endpoints (``deployment.Endpoint``); this knows their processes. An endpoint of a restored
+The state knows endpoints (``records.Endpoint``); this knows their processes. An endpoint of a restored
 state gets its pool with its first request.
+
+What an endpoint tells CloudWatch is [read] in the Amazon SageMaker developer guide, "Alarms and logs for
+tracking metrics from serverless endpoints", whose list is exhaustive (InvocationModelErrors is not on it),
+and "Monitor Amazon SageMaker AI with Amazon CloudWatch". A request that is throttled reaches no model, so
+none of the counts has it: ServerlessConcurrentExecutionsUtilization, a fraction of MaxConcurrency, is 1
+then.
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ from mlops_workbench.sandbox.services.sagemaker.endpoints.pool import Ended, Poo
 from mlops_workbench.sandbox.services.sagemaker.endpoints.records import Deployment, Endpoint, idle_seconds
 from mlops_workbench.sandbox.session import current
 
-logger = logging.getLogger("mlops_workbench.sandbox.endpoints")
+logger = logging.getLogger("mlops_workbench.sandbox.services.sagemaker.endpoints")
 
 _TICK = 0.5  # seconds
 _AFTER_FAILURE = 30.0  # seconds

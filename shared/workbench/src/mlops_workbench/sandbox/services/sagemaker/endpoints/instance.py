@@ -1,4 +1,10 @@
-"""One instance of an endpoint: a process tree with the image's server and a copy of the model of its own."""
+"""One instance of an endpoint: a process tree with the image's server and a copy of the model of its own.
+
+Its lines go to CloudWatch Logs, written as the model's execution role. [read] "CloudWatch Logs for Amazon
+SageMaker AI": the group is ``/aws/sagemaker/Endpoints/NAME``. Without the permission an endpoint works all
+the same and has no log there; the sandbox's folder has it always. How much memory it holds is read from
+/proc.
+"""
 
 from __future__ import annotations
 

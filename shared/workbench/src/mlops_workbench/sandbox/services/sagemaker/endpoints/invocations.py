@@ -2,6 +2,10 @@
 
 [read] API reference of InvokeEndpoint; developer guide, "Deploy models with Amazon SageMaker Serverless
 Inference": 4 MB and 60 seconds. The seconds are the model's: the start of an instance is not among them.
+
+Requests are taken before they reach moto (which answers all of them with the same text) and outside the
+gate: one may take a minute and hundreds come at a time, and none holds up a snapshot. What it changes in
+the state (metrics) takes the gate by itself.
 """
 
 from __future__ import annotations
@@ -21,8 +25,14 @@ from mlops_workbench.sandbox.errors import JobStopped
 from mlops_workbench.sandbox.gate import STATE
 from mlops_workbench.sandbox.iam import guard
 from mlops_workbench.sandbox.service import EXECUTE_API, Application, StartResponse
-from mlops_workbench.sandbox.services.sagemaker.endpoints import fleet as metrics
-from mlops_workbench.sandbox.services.sagemaker.endpoints.fleet import Fleet, Serving, tell_memory
+from mlops_workbench.sandbox.services.sagemaker.endpoints.fleet import (
+    Fleet,
+    Invocation,
+    Serving,
+    invoked,
+    tell_memory,
+    throttled,
+)
 from mlops_workbench.sandbox.services.sagemaker.endpoints.instance import Instance, StartFailed, group_of
 from mlops_workbench.sandbox.services.sagemaker.endpoints.pool import Ended, Lease, Throttled
 from mlops_workbench.sandbox.services.sagemaker.endpoints.records import Endpoint
@@ -112,7 +122,7 @@ def invoke(request: Request) -> Result:
     except LookupError:
         raise _invalid(f"Endpoint {request.endpoint} of account {request.account} not found.") from None
     except Throttled:
-        metrics.throttled(endpoint, endpoint.current)  # type: ignore[arg-type]  # something serves it
+        throttled(endpoint, endpoint.current)  # type: ignore[arg-type]  # something serves it
         limit = endpoint.current.max_concurrency if endpoint.current else 0
         raise InvocationError(
             "ThrottlingException",
@@ -171,8 +181,8 @@ def _find(request: Request) -> Endpoint:
 
 def _tell(serving: Serving, status: int | None, times: _Times, concurrent: int) -> None:
     whole = time.monotonic() - times.began
-    told = metrics.Invocation(status, times.model, whole - times.model, times.setup, concurrent)
-    metrics.invoked(serving.endpoint, serving.deployment, told)
+    told = Invocation(status, times.model, whole - times.model, times.setup, concurrent)
+    invoked(serving.endpoint, serving.deployment, told)
 
 
 def _no_answer(

@@ -14,7 +14,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from mlops_workbench.sandbox.containers.context import JobContext
 from mlops_workbench.sandbox.errors import AccessDenied, JobFailed, JobStopped
 from mlops_workbench.sandbox.iam import acting
-from mlops_workbench.sandbox.services.sagemaker.jobs import rules
+from mlops_workbench.sandbox.services.sagemaker.jobs import transform_rules
 from mlops_workbench.sandbox.services.sagemaker.jobs.processing import run_processing
 from mlops_workbench.sandbox.services.sagemaker.jobs.running import (
     FINAL,
@@ -47,7 +47,7 @@ def _transform_request(params: Mapping[str, Any]) -> dict[str, Any]:
         ValidationError: with every problem.
     """
     request = checked("CreateTransformJob", params)
-    if problems := rules.problems(request):
+    if problems := transform_rules.problems(request):
         raise ValidationError("; ".join(problems))
     return request
 

@@ -1,4 +1,8 @@
-"""The three kinds of jobs, and what their calls name differently."""
+"""A job from Create to the end, the same for every kind: its record, its folder and its log.
+
+moto calls every job Completed at once and answers with invented metrics. Here a job is a record that
+whoever runs it keeps up to date.
+"""
 
 from __future__ import annotations
 

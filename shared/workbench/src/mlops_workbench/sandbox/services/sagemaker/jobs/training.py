@@ -2,7 +2,13 @@
 
 The contract is [read] in AWS's "Run Your Training Container": /opt/ml/input/config/*.json, a folder for
 each channel below /opt/ml/input/data, the command ``train``, and what is left in /opt/ml/model,
-/opt/ml/output/data and /opt/ml/output/failure.
+/opt/ml/output/data and /opt/ml/output/failure. Figures that a job prints are collected with the request's
+regular expressions.
+
+What an image runs as ``train`` is the real toolkit if its environment has it, else ``inside/train.py``.
+The toolkit of SageMaker's images, ``sagemaker-training``, comes as source with a C extension and twenty
+dependencies: a laptop without a compiler cannot install it. Where it is installed it is used; where not, a
+script of the standard library keeps the same contract. A test runs both and compares.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """Batch transform: every object under a prefix goes through the model's servers, the answers to ``KEY.out``.
 
 Each of TransformResources.InstanceCount instances is a server of its own, and an object is answered by one
-of them: SageMaker shares out objects, not lines. What an instance does is in ``transform_instance``.
+of them: SageMaker shares out objects, not lines.
+
+An object comes from S3 into a file, is cut into requests while it is read, and its answers go into a file
+in their order, so that memory holds a few requests and no more, however large the object is.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ from botocore.exceptions import ClientError
 from mlops_workbench.sandbox.containers.context import JobContext
 from mlops_workbench.sandbox.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.services.sagemaker import s3
-from mlops_workbench.sandbox.services.sagemaker.jobs import channels, rules, splitting
+from mlops_workbench.sandbox.services.sagemaker.jobs import channels, transform_records, transform_rules
 from mlops_workbench.sandbox.services.sagemaker.jobs.running import Job, running
-from mlops_workbench.sandbox.services.sagemaker.jobs.splitting import DataProcessing
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform_records import DataProcessing
 from mlops_workbench.sandbox.services.sagemaker.serving import Container, ModelServer, fleet
 
 _TIMEOUT, _RETRIES = 600, 3  # the defaults of ModelClientConfig
@@ -51,7 +54,7 @@ def run_transform(request: dict[str, Any], context: JobContext) -> dict[str, Any
         JobStopped: ``context.stop`` was set.
     """
     with running("transform", request, context) as job:
-        if problems := rules.problems(request):
+        if problems := transform_rules.problems(request):
             raise JobFailed(f"ClientError: {'; '.join(problems)}")
         container = _container(job, request["ModelName"])
         plan = Plan.of(job)
@@ -62,7 +65,7 @@ def run_transform(request: dict[str, Any], context: JobContext) -> dict[str, Any
         _tell_settings(job, count)
         with contextlib.ExitStack() as stack:
             drivers = stack.enter_context(_pool(count))
-            pools = [stack.enter_context(_pool(rules.concurrency(request))) for _ in range(count)]
+            pools = [stack.enter_context(_pool(transform_rules.concurrency(request))) for _ in range(count)]
             # Ended first, so that no thread waits for an answer that nobody wants any more.
             servers = stack.enter_context(fleet(job, container, count))
             failures = _answer(plan, drivers, pools, servers, items)
@@ -83,7 +86,7 @@ def _answer(
     driven = []
     try:
         for number, (server, pool) in enumerate(zip(servers, pools, strict=True)):
-            instance = Instance(plan, server, pool, rules.concurrency(plan.job.request))
+            instance = Instance(plan, server, pool, transform_rules.concurrency(plan.job.request))
             driven.append(drivers.submit(instance.answer, items[number::count]))
         done, _ = wait(driven, return_when=FIRST_EXCEPTION)
         for each in done:
@@ -107,8 +110,8 @@ def _tell_settings(job: Job, count: int) -> None:
     """Log what SageMaker logs first, and on how many instances."""
     single = job.request.get("BatchStrategy") == "SingleRecord"
     settings = {
-        "MaxConcurrentTransforms": rules.concurrency(job.request),
-        "MaxPayloadInMB": rules.payload(job.request),
+        "MaxConcurrentTransforms": transform_rules.concurrency(job.request),
+        "MaxPayloadInMB": transform_rules.payload(job.request),
         "BatchStrategy": "SINGLE_RECORD" if single else "MULTI_RECORD",
         "instances": count,
     }
@@ -266,7 +269,7 @@ class Instance:
                 if future.done():  # a TimeoutError of the work itself
                     raise
 
-    def _answered(self, name: str, request: splitting.Request) -> bytes:
+    def _answered(self, name: str, request: transform_records.Request) -> bytes:
         """Return what is written for a request; runs in a thread of the pool."""
 
         def invoke(body: bytes) -> bytes:
@@ -276,7 +279,7 @@ class Instance:
             return invoke(request.body())
         return self._plan.processing.answer(name, request, invoke)
 
-    def _invoke(self, name: str, request: splitting.Request, body: bytes) -> bytes:
+    def _invoke(self, name: str, request: transform_records.Request, body: bytes) -> bytes:
         """Send a request, again after a server's fault or a time-out; a refusal ends the object."""
         given = self._plan.job.request
         config = given.get("ModelClientConfig") or {}
@@ -309,18 +312,18 @@ class Instance:
 
 
 @contextmanager
-def _opened(plan: Plan, item: channels.Item) -> Iterator[Iterator[splitting.Request]]:
+def _opened(plan: Plan, item: channels.Item) -> Iterator[Iterator[transform_records.Request]]:
     """Fetch an object; the block gets its requests, cut as they are taken."""
     taken = plan.job.request["TransformInput"]
     with tempfile.NamedTemporaryFile(dir=plan.job.folder, prefix="in-") as fetched:
         s3.download(plan.client, item.bucket, item.key, fetched.name)
         compression = taken.get("CompressionType") or "None"
-        with splitting.opened(Path(fetched.name), compression=compression, name=item.key) as file:
-            yield splitting.requests(
+        with transform_records.opened(Path(fetched.name), compression=compression, name=item.key) as file:
+            yield transform_records.requests(
                 file,
                 split=taken.get("SplitType") or "None",
                 strategy=plan.job.request.get("BatchStrategy") or "MultiRecord",
-                max_payload_mb=rules.payload(plan.job.request),
+                max_payload_mb=transform_rules.payload(plan.job.request),
                 name=item.key,
             )
 

@@ -1,7 +1,9 @@
-"""Pipelines: a definition is checked when it is created or changed. Executions: ``pipeline_executions``.
+"""Pipelines, whose definition is checked when it is created or changed, and executions, which really run.
 
-moto 5.2.5 keeps pipelines, but takes any text for a definition, parses one that is in S3 into something that
-is no text, and answers ValidationException where the service says ResourceNotFound.
+moto 5.2.5 keeps pipelines, but takes any text for a definition, parses one that is in S3 into something
+that is no text, and answers ValidationException where the service says ResourceNotFound. It calls every
+execution Succeeded at once, has no steps, no stop and no pages; what is known of executions here comes
+from the journal.
 """
 
 from __future__ import annotations
@@ -333,7 +335,7 @@ def known(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_times(params: dict[str, Any]) -> dict[str, Any]:
-    """Return a request with CreatedAfter and CreatedBefore under the names that ``listing.page`` reads."""
+    """Return a request with CreatedAfter and CreatedBefore under the names that ``records.page`` reads."""
     names = {"CreatedAfter": "CreationTimeAfter", "CreatedBefore": "CreationTimeBefore"}
     return {names.get(key, key): value for key, value in params.items()}
 

@@ -1,7 +1,7 @@
-"""Reading a pipeline definition: its structure, then (``checks``) how its steps refer to each other.
+"""Reading a pipeline definition: its structure, then how its steps refer to each other.
 
 Every problem is reported at once. The rules are the service's: CreatePipeline refuses unknown properties,
-duplicate names, and references that lead nowhere.
+duplicate names, and references that lead nowhere; cycles, and branches that exclude each other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""The values of expressions while an execution runs."""
+"""Running one execution: a thread that schedules, and a thread for each running step.
+
+The rules are the service's: independent steps run side by side, up to ParallelismConfiguration; after a
+failure the running steps finish and no other starts; a stop reaches the running steps. Expressions get
+their values as the steps that they name end.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +44,7 @@ from mlops_workbench.sandbox.services.sagemaker.pipelines.steps import RUNNERS, 
 MAX_STEP_REASON = 1024
 MAX_EXECUTION_REASON = 1300
 
-logger = logging.getLogger("mlops_workbench.sandbox.pipelines")
+logger = logging.getLogger("mlops_workbench.sandbox.services.sagemaker.pipelines")
 
 
 def timestamp(seconds: float) -> str:

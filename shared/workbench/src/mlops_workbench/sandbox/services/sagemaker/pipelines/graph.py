@@ -1,8 +1,8 @@
-"""Which step waits for which.
+"""Which step waits for which, and which may start next: without threads, clocks or jobs.
 
-A step waits for the steps that it refers to, for those in DependsOn, and for the condition steps around it. A
-DependsOn on a Condition step waits for the taken branch's steps as well: a step after the fork runs when the
-whole fork is done.
+A step waits for the steps that it refers to, for those in DependsOn, and for the condition steps around
+it. A DependsOn on a Condition step waits for the taken branch's steps as well: a step after the fork runs
+when the whole fork is done.
 """
 
 from __future__ import annotations

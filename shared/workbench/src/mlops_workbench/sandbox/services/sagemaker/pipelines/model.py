@@ -1,4 +1,9 @@
-"""How a definition can be wrong, and how a step can end without success."""
+"""A pipeline definition as data: what ``definition.parse`` returns and everything else reads.
+
+With it, how a definition can be wrong and how a step can end without success; the step types of SageMaker
+Pipelines, which of them are executed here and which keys each may carry; and the parameters' types and
+values.
+"""
 
 from __future__ import annotations
 

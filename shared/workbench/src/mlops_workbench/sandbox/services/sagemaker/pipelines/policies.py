@@ -1,7 +1,13 @@
-"""Reading ``RetryPolicies`` and ``CacheConfig``, and the arithmetic of retries.
+"""A step's policies: ``RetryPolicies`` with the arithmetic of retries, and ``CacheConfig`` with its cache.
 
 The limits are those of sagemaker 3.27.0 (``mlops/workflow/retry.py``) and of AWS's page "Retry Policy for
-Pipeline Steps"; durations follow "Turn on step caching", which also has them without the P, as in "30dT5h".
+Pipeline Steps"; durations follow "Turn on step caching", which also has them without the P, as in
+"30dT5h".
+
+A step with the same arguments as an earlier, successful run takes that run's result. What counts as the
+same is the service's rule (AWS, "Default cache key attributes by pipeline step type"): where a step reads
+from and what it runs, not where it writes to. So an output path with the execution's id does not spoil a
+hit, and the properties after a hit are those of the earlier run.
 """
 
 from __future__ import annotations

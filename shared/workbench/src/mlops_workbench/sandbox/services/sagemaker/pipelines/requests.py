@@ -1,7 +1,8 @@
-"""Resolving a definition before anything runs: what is not known yet is an ``Unknown`` of the right kind.
+"""The Create* request of each step, and what is wrong with any of them before anything runs.
 
-Every reference is judged on the way: parameters and variables must exist, steps must exist, have that
-property and that output, and property files must be declared.
+What is not known yet is an ``Unknown`` of the right kind. Every reference is judged on the way: parameters
+and variables must exist, steps must exist, have that property and that output, and property files must be
+declared.
 """
 
 from __future__ import annotations

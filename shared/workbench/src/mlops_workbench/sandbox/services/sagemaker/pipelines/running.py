@@ -1,4 +1,7 @@
-"""The executions of a sandbox: starting, stopping and finding them."""
+"""The executions of a sandbox: starting, stopping and finding them, and telling of their changes.
+
+[read] Amazon SageMaker developer guide, "Events that Amazon SageMaker AI sends to Amazon EventBridge".
+"""
 
 from __future__ import annotations
 

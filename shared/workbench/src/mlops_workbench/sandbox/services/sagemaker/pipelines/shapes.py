@@ -1,7 +1,9 @@
-"""The service's own description of its requests and answers: botocore's model of SageMaker.
+"""Judging a step's request and properties by the service's own shapes: botocore's model of SageMaker.
 
 A step of a pipeline carries the arguments of a Create* call, and its properties are the answer of the
-matching Describe* call (AWS, "Step properties"). Both shapes are read from botocore, and are as new as that.
+matching Describe* call (AWS, "Step properties"). Both shapes are read from botocore, and are as new as
+that. A request is held against botocore's ParamValidator, then against ``constraints``; values that are
+known only when the pipeline runs take part as stand-ins of the right type.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from botocore.validate import ParamValidator
 from mlops_workbench.sandbox import constraints
 from mlops_workbench.sandbox.constraints import answer_shape, request_shape
 from mlops_workbench.sandbox.errors import suggest
-from mlops_workbench.sandbox.services.sagemaker.jobs import rules
+from mlops_workbench.sandbox.services.sagemaker.jobs import transform_rules
 from mlops_workbench.sandbox.services.sagemaker.pipelines.expressions import Unknown
 from mlops_workbench.sandbox.services.sagemaker.pipelines.model import ExpressionError
 
@@ -96,7 +98,7 @@ def request_problems(operation: Operation, request: Mapping[str, Any]) -> list[s
         f"{operation.create}: {path}: {message}" for path, message in constraints.problems(shape, filled)
     ]
     if operation.create == "CreateTransformJob" and not messages:
-        messages = [f"{operation.create}: {message}" for message in rules.problems(filled)]
+        messages = [f"{operation.create}: {message}" for message in transform_rules.problems(filled)]
     return messages
 
 

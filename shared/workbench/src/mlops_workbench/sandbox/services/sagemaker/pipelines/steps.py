@@ -1,4 +1,8 @@
-"""What the engine needs from the sandbox around it, for one account and region."""
+"""What a step of each type does, given its resolved arguments and the sandbox around it.
+
+Processing, Training and Transform steps are jobs, run to their end; a Lambda step invokes a function;
+Model and RegisterModel steps are plain calls to SageMaker; Condition and Fail steps ask nobody.
+"""
 
 from __future__ import annotations
 
