@@ -82,7 +82,7 @@ def _form(acceptance: Any) -> str:
     return "[of each target]" if deeper else "[of the target]"
 
 
-# The tags are part of an error's place, where configuration/load.py leaves out what is in brackets.
+# The tags are part of an error's place, where configuration/files.py leaves out what is in brackets.
 Acceptance = Annotated[
     Annotated[Thresholds, Tag("[of the target]")]
     | Annotated[dict[Name, Thresholds], Tag("[of each target]")],
