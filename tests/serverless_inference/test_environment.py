@@ -1,4 +1,4 @@
-"""tools/environment.py of a generated repository: when an environment is made anew, and what is in it then."""
+"""tools/environment.py of a generated repository: when an environment is made anew, and with what."""
 
 import hashlib
 import subprocess
