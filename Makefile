@@ -20,7 +20,7 @@ PYTHON_CODE := hooks */checkout.py shared tests tools benchmarks '$(TEMPLATE)/mo
 	'$(BATCH)/batch_inference' '$(BATCH)/examples' '$(BATCH)/functions' '$(BATCH)/steps' '$(BATCH)/tests'
 
 # where the parts are that a template gets when it is generated
-export MYPYPATH = $(abspath shared/parts/everywhere):$(abspath shared/parts/release):$(abspath shared/parts/pipeline):$(abspath shared/workbench/src)
+export MYPYPATH = $(abspath shared/parts/everywhere):$(abspath shared/parts/release):$(abspath shared/parts/pipeline):$(abspath shared/parts/pipeline/steps):$(abspath shared/workbench/src)
 # caches stay out of the template, whose files are copied
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
 MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)

@@ -6,10 +6,7 @@ A rule for an answer that a template does not ask for is idle there.
 from __future__ import annotations
 
 import re
-
-TYPE_CHECKING = False  # what typing's constant is when a program runs
-if TYPE_CHECKING:
-    from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 # S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html. The reserved suffixes
 # cannot occur, because our names end in a Region.
@@ -28,20 +25,22 @@ CLOUD = "https://bitbucket.org"
 JINJA_OPENINGS = ("{{", "{%", "{#")
 
 
-class Rule:
+class Rule(NamedTuple):
     """What one answer must be like; `expected` and `example` go on from "expected" and "such as"."""
 
-    def __init__(self, key: str, expected: str, example: str, accepts: Callable[[Any], bool]) -> None:
-        """Keep them."""
-        self.key, self.expected, self.example, self.accepts = key, expected, example, accepts
+    key: str
+    expected: str
+    example: str
+    accepts: Callable[[Any], bool]
 
 
-class Problem:
+class Problem(NamedTuple):
     """One answer that breaks a rule."""
 
-    def __init__(self, key: str, expected: str, example: str, got: str) -> None:
-        """Keep them."""
-        self.key, self.expected, self.example, self.got = key, expected, example, got
+    key: str
+    expected: str
+    example: str
+    got: str
 
     def __str__(self) -> str:
         """The line that a person reads."""

@@ -12,13 +12,17 @@ import io
 import re
 import zipfile
 from pathlib import Path
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
 
 COLLECTION = Path(__file__).resolve().parents[1]
 PARTS = COLLECTION / "shared/parts"
+# What each template gets of them; what is below a part goes to the same place in the repository.
+PARTS_OF = {
+    "model-build": ("everywhere", "pipeline"),
+    "serverless-inference": ("everywhere", "release"),
+    "batch-inference": ("everywhere", "release", "pipeline"),
+}
+FOR_BITBUCKET_CLOUD = "cloud"
 WORKBENCH = COLLECTION / "shared/workbench"
 PACKAGE = "mlops_workbench"
 # Part of the wheel as data: what the sandbox applies, and what a platform engineer may read.
@@ -26,54 +30,94 @@ FOUNDATION = COLLECTION / "shared/foundation"
 
 REQUIREMENT = "requirements/workbench.txt"
 REQUIREMENT_TEXT = """\
-# What a laptop needs and AWS does not: the sandbox, doctor, cost, and what registers and publishes this repository.
-# It is source text, packed; `make read-tools` unpacks it. It never travels to AWS (.gitattributes: export-ignore).
+# What a laptop needs and AWS does not: the sandbox, doctor, cost, and what registers and publishes.
+# It is source text, packed; `make read-tools` unpacks it. It never travels to AWS (.gitattributes).
 ./wheels/{name} --hash=sha256:{digest}
 """
-# Not among the parts: `git archive` writes the commit into it (.gitattributes: export-subst), and an archive of this
-# collection would have the collection's commit there.
+# Not among the parts: `git archive` writes the commit into it (.gitattributes: export-subst), and an archive
+# of this collection would have the collection's commit there.
 COMMIT, COMMIT_TEXT = ".commit", "$Format:%H$\n"
 OWNERS = ".bitbucket/CODEOWNERS"
 OWNERS_TEXT = """\
-# Who is asked to review what. Bitbucket Data Center (8.14 and newer) and Bitbucket Cloud both read this file, here, from
-# the branch that a pull request goes to; an owner is an e-mail address in both. The last line that fits a file decides.
+# Who is asked to review what. Bitbucket Data Center (8.14 and newer) and Bitbucket Cloud both read this file,
+# here, from the branch that a pull request goes to; an owner is an e-mail address in both. The last line that
+# fits a file decides.
 *  {owner}
 """
 
 # What tools and operating systems leave beside sources.
-LITTER = ("__pycache__", ".*_cache", ".DS_Store", "*.egg-info", "*.pyc", ".terraform*", "*.tfstate*", "*.tfvars", "build")
+LITTER = (
+    "__pycache__",
+    ".*_cache",
+    ".DS_Store",
+    "*.egg-info",
+    "*.pyc",
+    ".terraform*",
+    "*.tfstate*",
+    "*.tfvars",
+    "build",
+)
 
 
 class AssemblyError(Exception):
     """The collection is not complete; one sentence for a person."""
 
 
+def parts(template: str, answers: dict[str, Any]) -> list[Path]:
+    """The folders whose files a repository gets beside its template's own.
+
+    Args:
+        template: the folder of the template.
+        answers: what the person said.
+
+    Raises:
+        AssemblyError: one is missing.
+    """
+    names = [*PARTS_OF[template], *([FOR_BITBUCKET_CLOUD] if answers["bitbucket_hosting"] == "cloud" else [])]
+    folders = [PARTS / name for name in names]
+    for folder in folders:
+        expect(folder)
+    return folders
+
+
+def expect(folder: Path) -> None:
+    """Nothing, where the folder is.
+
+    Raises:
+        AssemblyError: it is not.
+    """
+    if not folder.is_dir():
+        raise AssemblyError(f"{folder}: expected a folder of the collection, found none")
+
+
 def add_wheel(project: Path) -> None:
-    """Writes the workbench into the folder of a new repository.
+    """Writes the workbench into the folder of a repository, in the place of another version of it.
 
     Raises:
         AssemblyError: the checkout is not complete.
         OSError: something could not be read or written.
     """
+    for other in (project / "wheels").glob(f"{PACKAGE}-*.whl"):
+        other.unlink()
     write(project / "wheels" / wheel_name(), wheel_content())
 
 
-def add_parts(project: Path, parts: Iterable[str], owner: str) -> None:
+def add_parts(project: Path, folders: Iterable[Path], owner: str) -> None:
     """Writes what templates share beside a template's own files.
 
     Args:
         project: the folder of the new repository.
-        parts: folders of shared/parts; what is below each goes to the same place in the repository.
+        folders: the parts; what is below each goes to the same place in the repository.
         owner: the e-mail address of who reviews changes.
 
     Raises:
         AssemblyError: the checkout is not complete.
         OSError: something could not be read or written.
     """
-    for part in parts:
-        for source in files(PARTS / part):
+    for folder in folders:
+        for source in files(folder):
             # not the mode: a zip has lost it
-            write(project / source.relative_to(PARTS / part), source.read_bytes())
+            write(project / source.relative_to(folder), source.read_bytes())
     digest = hashlib.sha256((project / "wheels" / wheel_name()).read_bytes()).hexdigest()
     write(project / REQUIREMENT, REQUIREMENT_TEXT.format(name=wheel_name(), digest=digest).encode())
     write(project / COMMIT, COMMIT_TEXT.encode())
@@ -92,8 +136,7 @@ def files(folder: Path) -> Iterator[Path]:
     Raises:
         AssemblyError: there is no such folder.
     """
-    if not folder.is_dir():
-        raise AssemblyError(f"{folder}: expected a folder of the collection, found none")
+    expect(folder)
     for child in sorted(folder.iterdir(), key=lambda path: path.name):
         if any(child.match(pattern) for pattern in LITTER):
             continue
@@ -110,6 +153,7 @@ def version() -> str:
         AssemblyError: it does not.
     """
     source = WORKBENCH / "src" / PACKAGE / "__init__.py"
+    expect(source.parent)
     found = re.search(r'^__version__ = "(.+)"$', source.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
         raise AssemblyError(f"{source}: expected __version__, found none")
@@ -136,8 +180,12 @@ def wheel_content() -> bytes:
     entries[f"{info}/METADATA"] = (
         f"Metadata-Version: 2.1\nName: {PACKAGE.replace('_', '-')}\nVersion: {version()}\nRequires-Python: >=3.11\n"
     ).encode()
-    entries[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: collection\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    entries[f"{info}/entry_points.txt"] = f"[console_scripts]\nmlops-sandbox = {PACKAGE}.sandbox.cli:main\n".encode()
+    entries[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: collection\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    entries[f"{info}/entry_points.txt"] = (
+        f"[console_scripts]\nmlops-sandbox = {PACKAGE}.sandbox.cli:main\n".encode()
+    )
     record = "".join(f"{name},sha256={digest(data)},{len(data)}\n" for name, data in entries.items())
     entries[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     made = io.BytesIO()
@@ -153,3 +201,7 @@ def wheel_content() -> bytes:
 def digest(data: bytes) -> str:
     """A SHA-256 as wheels write it: base64 for URLs, without padding."""
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+if __name__ == "__main__":  # the hash that the release's notes carry: python -m hooks.assembly
+    print(f"{wheel_name()}  SHA-256 {hashlib.sha256(wheel_content()).hexdigest()}")

@@ -14,13 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-
-TYPE_CHECKING = False  # what typing's constant is when a program runs
-if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, List
-
-    Git = Callable[[List[str]], "Result"]
-    Register = Callable[[], "Result"]
+from typing import Any, Callable, Iterable, List, NamedTuple
 
 BRANCH = "main"
 FIRST_COMMIT = "First commit, as generated"
@@ -41,12 +35,16 @@ FOR_THIS_COMMIT = (
     "core.safecrlf=false",
 )
 
-class Result:
+
+class Result(NamedTuple):
     """How a command ended, and what it printed."""
 
-    def __init__(self, ok: bool, output: str) -> None:
-        """Keep both."""
-        self.ok, self.output = ok, output
+    ok: bool
+    output: str
+
+
+Git = Callable[[List[str]], Result]
+Register = Callable[[], Result]
 
 
 def run_git(arguments: list[str]) -> Result:
@@ -183,7 +181,7 @@ def register(run: Register, wanted: bool, committed: bool, somebody_there: bool)
 
 def under_cruft(answers: dict[str, Any]) -> bool:
     """Whether cruft runs this, and not cookiecutter, which says where it writes."""
-    return "_commit" in answers and "_output_dir" not in answers
+    return "_output_dir" not in answers
 
 
 def in_temporary_folder(folder: str) -> bool:

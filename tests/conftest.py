@@ -93,12 +93,14 @@ def generate(template_repository: Path) -> Callable[..., Path]:
         into: Path,
         template: str | None = None,
         directory: str = TEMPLATE,
+        checkout: str | None = None,
         overwrite_if_exists: bool = False,
         **answers: object,
     ) -> Path:
         made = cookiecutter(
             template or str(template_repository),
             directory=directory,
+            checkout=checkout,
             output_dir=str(into),
             overwrite_if_exists=overwrite_if_exists,
             no_input=True,
@@ -135,27 +137,24 @@ def load() -> Callable[[Path], ModuleType]:
 
 @pytest.fixture(scope="session")
 def render() -> Callable[[Path, dict[str, object]], str]:
-    """Renders a file the way cookiecutter does."""
+    """Renders a file of a template the way cookiecutter does."""
 
     def run(path: Path, answers: dict[str, object]) -> str:
-        context = {"cookiecutter": answers}
-        return (
-            create_env_with_context(context).from_string(path.read_text(encoding="utf-8")).render(**context)
-        )
+        template = COLLECTION / path.relative_to(COLLECTION).parts[0]
+        context = {"cookiecutter": {**answers, "_extensions": ["checkout.Checkout"]}}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(template)
+            environment = create_env_with_context(context)
+        return environment.from_string(path.read_text(encoding="utf-8")).render(**context)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def pre_gen(load: Callable[[Path], ModuleType]) -> ModuleType:
-    """The hook that checks answers; rendering it changes `read_answers` only."""
-    return load(COLLECTION / "hooks/pre_gen_project.py")
 
 
 @pytest.fixture(scope="session")
 def answers() -> dict[str, object]:
     """The default answers of model-build, as cookiecutter gives them to a template."""
     context = generate_context(str(COLLECTION / TEMPLATE / "cookiecutter.json"))
+    del context["cookiecutter"]["_extensions"]  # which no question uses
     return {key: value for key, value in prompt_for_config(context, no_input=True).items() if key[0] != "_"}
 
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.images import Images
 
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED, apply_together, open_roots
 from tests.model_build.conftest import set_model
@@ -82,7 +83,7 @@ class Organisation:
 
     def register(self, repository: Path) -> None:
         """`make register` without Bitbucket."""
-        done = self.run("mlops_workbench.delivery", "register", "--yes", "--no-bitbucket", repository=repository)
+        done = self.run("mlops_workbench", "register", "--yes", "--no-bitbucket", repository=repository)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr
 
     def push(self, subject: str, repository: Path | None = None) -> None:
@@ -90,7 +91,7 @@ class Organisation:
         folder = repository or self.server
         self.git(folder, "add", "--all")
         self.git(folder, "commit", "--quiet", "--allow-empty", "--message", subject)
-        done = self.run("mlops_workbench.delivery", "publish", repository=folder)
+        done = self.run("mlops_workbench", "publish", repository=folder)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def configure(self, **values: object) -> None:

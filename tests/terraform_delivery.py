@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from mlops_workbench.sandbox.server import Sandbox
 
+from mlops_workbench.sandbox.server import Sandbox
 from tests.terraform_environment import cli_environment
 
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"
 SOURCE_BUCKET = f"mlops-source-{SHARED}-{REGION}"
 BOUNDARY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-COLLECTION = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -72,13 +70,6 @@ def make_foundation(
     }
     sandbox.client("ssm").put_parameter(Name="/mlops/foundation", Type="String", Value=json.dumps(parameter))
     return Foundation(key, topic, boundary_arn)
-
-
-def add_modules(repository: Path) -> Path:
-    """Put the shared modules as they are now where `make sync` puts them; returns the root's folder."""
-    for source in ("shared/parts/everywhere", "shared/parts/release"):
-        shutil.copytree(COLLECTION / source / "terraform", repository / "terraform", dirs_exist_ok=True)
-    return repository / "terraform/delivery"
 
 
 def edit_yaml(path: Path, **values: object) -> None:
@@ -158,11 +149,10 @@ def applied(
         boundary: the organisation's permissions boundary, if it has one.
         targets: what is applied, with what it needs; nothing for all.
     """
-    root = add_modules(repository)
     accounts = (SHARED,) if production == SHARED else (SHARED, production)
     with Sandbox(folder, accounts=accounts) as sandbox:
         foundation = make_foundation(sandbox, production=production, boundary=boundary)
-        terraform = Terraform(root, sandbox.environment())
+        terraform = Terraform(repository / "terraform/delivery", sandbox.environment())
         terraform("init", "-no-color")
         terraform.apply(*(f"-target={target}" for target in targets))
         yield World(repository, sandbox, foundation, terraform)

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_workbench.sandbox.access import role_environment
+from mlops_workbench.sandbox.iam.acting import role_environment
 from mlops_workbench.sandbox.server import Sandbox
-
-from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Terraform, add_modules, make_foundation
+from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Terraform, make_foundation
 
 COLLECTION = Path(__file__).resolve().parents[1]
 GROUP = "email-router"
@@ -196,8 +195,8 @@ def make_registry(
 ) -> Registry:
     """The group, the bucket and the key of a model-build repository, with the policies that it gives them."""
     make_foundation(sandbox, production=production)
-    root = add_modules(generate(folder, single_account=production == SHARED))
-    terraform = Terraform(root, sandbox.environment())
+    repository = generate(folder, single_account=production == SHARED)
+    terraform = Terraform(repository / "terraform/delivery", sandbox.environment())
     terraform("init", "-no-color")
     targets = [
         "module.bucket.aws_s3_bucket_policy.this",
@@ -240,8 +239,8 @@ def make_deployment(
     applied.apply(*(f"-var={key}={value}" for key, value in variables.items()))
 
     copy = folder / f"{name}-{slug}"
-    shutil.copytree(repository, copy)
-    add_modules(copy)
+    # not what `terraform init` has left there: a link to the provider would be copied as its 700 MB
+    shutil.copytree(repository, copy, ignore=shutil.ignore_patterns(".terraform"))
     terraform = Terraform(copy / "terraform" / root, build_credentials(sandbox, slug, name))
     terraform("init", "-no-color")
     return Deployment(name, account, copy, terraform, registry)

@@ -1,12 +1,8 @@
-"""How the tests call Terraform: which provider plug-ins it finds, and none of a person's own settings.
-
-``MLOPS_TERRAFORM_PLUGINS`` names a folder that holds ``registry.terraform.io/…`` (a filesystem mirror), for
-machines that cannot reach the public registry. Without it Terraform is left to TF_CLI_CONFIG_FILE,
-TF_PLUGIN_CACHE_DIR, or the public registry.
-"""
+"""How the tests call Terraform: which provider plug-ins it finds, and none of a person's own settings."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -15,8 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-VARIABLE = "MLOPS_TERRAFORM_PLUGINS"
+import terraform_plugins
 
 
 @cache
@@ -24,17 +19,9 @@ def cli_environment() -> dict[str, str]:
     """Environment variables for every call of Terraform; skips the test where Terraform is not installed."""
     if shutil.which("terraform") is None:
         pytest.skip("Terraform is not installed: https://developer.hashicorp.com/terraform/install")
-    quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
-    mirror = os.environ.get(VARIABLE)
-    if mirror:
-        folder = Path(tempfile.mkdtemp(prefix="terraform-"))
-        config = folder / "terraform.tfrc"
-        config.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-        )
-        return {**quiet, "TF_CLI_CONFIG_FILE": str(config)}
-    own = os.environ.get("TF_CLI_CONFIG_FILE")
-    return quiet if own is None or Path(own).is_file() else {**quiet, "TF_CLI_CONFIG_FILE": os.devnull}
+    folder = tempfile.mkdtemp(prefix="terraform-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return terraform_plugins.environment(Path(folder), os.environ)
 
 
 def terraform(folder: Path, environment: dict[str, str], *arguments: str) -> str:

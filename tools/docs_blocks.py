@@ -1,6 +1,6 @@
 """Looks up every command that a page or a README tells people to type: targets, commands, options, paths.
 
-    python tools/docs_blocks.py      # prints what does not exist; also a test (tests/docs/test_commands.py)
+    python tools/docs_blocks.py      # prints what does not exist; also a test (tests/docs/test_pages.py)
 
 A tutorial's commands are executed by a test; those of all other pages are at least looked up here.
 """
@@ -87,7 +87,7 @@ def problems(command: Command) -> Iterator[str]:
         yield from (f"{where}: {problem}" for problem in _program("mlops_workbench.sandbox.cli", arguments))
     elif name.startswith("python") and arguments[:1] == ["-m"] and len(arguments) > 1:
         module = arguments[1]
-        if any(module == program.module for program in PROGRAMS):
+        if any(module == program.module.split()[0] for program in PROGRAMS):
             yield from (f"{where}: {problem}" for problem in _program(module, arguments[2:]))
         elif module not in OTHER_MODULES:
             yield f"{where}: no module {module}"
@@ -131,9 +131,10 @@ def _helps(module: str) -> dict[str, str]:
     """Command -> its --help, in all templates that have it; "" is the program's own."""
     found: dict[str, str] = {}
     for program in PROGRAMS:
-        if program.module == module:
+        if program.module.split()[0] == module:
             (_, own), *rest = docs_commands.helps(program)
-            for name, text in [("", own), *((prog.rsplit(" ", 1)[-1], text) for prog, text in rest)]:
+            alone = "" if rest else " ".join(program.module.split()[1:])
+            for name, text in [(alone, own), *((prog.rsplit(" ", 1)[-1], text) for prog, text in rest)]:
                 found[name] = found.get(name, "") + text
     return found
 
@@ -144,11 +145,11 @@ def _runs(makefile: Path, target: str) -> str:
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n?)+)", text, re.MULTILINE)
     called = re.search(r"\$\((\w+)\) ([a-z]+)", recipe[1]) if recipe else None
     module = re.search(rf"^{called[1]} .*-m ([\w.]+)$", text, re.MULTILINE) if called else None
-    if called and module and any(module[1] == program.module for program in PROGRAMS):
+    if called and module and any(module[1] == program.module.split()[0] for program in PROGRAMS):
         return _helps(module[1]).get(called[2], "")
-    direct = re.search(r"-m ([\w.]+)( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
-    if direct and any(direct[1] == program.module for program in PROGRAMS):
-        return _helps(direct[1])[""]
+    direct = re.search(r"(?:-m |/)([\w.]+)(?: ([a-z]+))?( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
+    if direct and any(direct[1] == program.module.split()[0] for program in PROGRAMS):
+        return _helps(direct[1])[direct[2] or ""]
     script = re.search(r"\b(?:examples|tools|benchmarks)/\w+\.py", recipe[1]) if recipe else None
     if script:
         return (makefile.parent / script[0]).read_text(encoding="utf-8")

@@ -33,13 +33,13 @@ def show(parser, *arguments, **named):
     print(json.dumps(helps))
     sys.exit()
 argparse.ArgumentParser.parse_known_args = show
-runpy.run_module(sys.argv[1], run_name="__main__", alter_sys=True)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
 @dataclass(frozen=True)
 class Program:
-    """A command line: the module that is run, and the template whose repository has it; None in the collection."""
+    """A command line: the module (and command) that is run; the template whose repository has it, or None."""
 
     module: str
     template: str | None
@@ -57,10 +57,10 @@ PROGRAMS = (
         Program(template.replace("-", "_"), template, f"In a repository of the template {template}.")
         for template in TEMPLATES
     ),
-    Program("mlops_workbench.delivery", "model-build", "In every repository."),
-    Program("mlops_workbench.doctor", "model-build", "In every repository, as `make doctor`."),
+    Program("mlops_workbench register", "model-build", "In every repository."),
+    Program("mlops_workbench doctor", "model-build", "In every repository, as `make doctor`."),
     *(
-        Program("mlops_workbench.cost", template, f"In a repository of {template}, as `make cost`.")
+        Program("mlops_workbench cost", template, f"In a repository of {template}, as `make cost`.")
         for template in TEMPLATES
     ),
     Program("mlops_workbench.sandbox.cli", "model-build", "Installed by every repository, as `mlops-sandbox`."),
@@ -88,7 +88,7 @@ def helps(program: Program) -> list[tuple[str, str]]:
         RuntimeError: the program has ended before it read its arguments; with what it said.
     """
     done = subprocess.run(
-        [sys.executable, "-B", "-c", _PARSERS, program.module],
+        [sys.executable, "-B", "-c", _PARSERS, *program.module.split()],
         cwd=program.folder,
         env={**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": f".{os.pathsep}{COLLECTION / 'shared/workbench/src'}"},
         capture_output=True,

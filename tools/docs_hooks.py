@@ -92,12 +92,14 @@ def _rewrite(link: re.Match[str], here: Path, page: Page) -> str:
 
 @event_priority(-200)  # type: ignore[untyped-decorator]  # after the plug-in that writes the index for file://
 def on_post_build(config: MkDocsConfig) -> None:
-    """Refuse a site that fetches anything from elsewhere, or that cannot be searched.
+    """Refuse a site that fetches anything from elsewhere, or that cannot be searched; make llms.txt lead to its pages.
 
     Raises:
         PluginError: it does; each place is named.
     """
     site = Path(config.site_dir)
+    overview = site / "llms.txt"
+    overview.write_text(overview.read_text(encoding="utf-8").replace(".md)", ".html)"), encoding="utf-8")
     found = [
         f"{path.relative_to(site)}: {match[0][:120]}"
         for path in sorted(site.rglob("*.html"))

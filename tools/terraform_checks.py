@@ -1,7 +1,8 @@
 """`make check-terraform`: is every Terraform root formatted, valid, without unexplained findings of checkov?
 
-Nothing is written beside the sources: each root is checked in a copy. An exception from a check of checkov
-stands in the Terraform, in the resource it is for, with its reason: `#checkov:skip=CKV_AWS_18:why`.
+Nothing is written beside the sources: the foundation is checked in a copy, a template in a repository that is
+generated from it. An exception from a check of checkov stands in the Terraform, in the resource it is for,
+with its reason: `#checkov:skip=CKV_AWS_18:why`.
 """
 
 from __future__ import annotations
@@ -16,20 +17,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from cookiecutter.main import cookiecutter
+import terraform_plugins
+from generated import repository
 
 COLLECTION = Path(__file__).resolve().parents[1]
+FOUNDATION = COLLECTION / "shared/foundation"
 PROJECT = "{{cookiecutter.project_slug}}"
-#: A person's folder with registry.terraform.io/… in it, where the public registry is out of reach.
-PLUGINS = "MLOPS_TERRAFORM_PLUGINS"
 SKIP = re.compile(r"checkov:skip=\w+(?P<reason>:\s*\S.*)?")
-
-
-def roots() -> list[Path]:
-    """The folders that `terraform apply` is run in, relative to the collection."""
-    found = [path.parent for path in (COLLECTION / "shared/foundation").glob("*/versions.tf")]
-    found += [path.parent for path in COLLECTION.glob(f"*/{PROJECT}/terraform/*/versions.tf")]
-    return sorted(path.relative_to(COLLECTION) for path in found if path.parent.name != "modules")
 
 
 def main() -> int:
@@ -47,57 +41,34 @@ def main() -> int:
         print(f"{reasonless}: a skipped check needs its reason: #checkov:skip=ID:reason")
         wrong += 1
     with tempfile.TemporaryDirectory(prefix="terraform-checks-") as name:
-        copy = Path(name) / "collection"
-        environment = {**os.environ, **terraform_environment(Path(name))}
-        for top in sorted({Path(*root.parts[:-1]) for root in roots()}):
-            target = copy / top
-            shutil.copytree(
-                COLLECTION / top, target, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
-            )
-            wrong += run(["terraform", "fmt", "-check", "-diff", "-recursive"], target, environment)
-            if PROJECT in top.parts:
-                add_configuration(top.parts[0], copy)
-        for root in roots():
-            target = copy / root
-            invalid = run(
-                ["terraform", "init", "-backend=false", "-input=false"], target, environment, quiet=True
-            )
-            invalid += run(["terraform", "validate", "-no-color"], target, environment, quiet=True)
-            print(f"{root.as_posix()}: {'see above' if invalid else 'valid'}")
-            wrong += invalid
-            if options.checkov:
-                wrong += run(checkov(options.checkov, target), copy, environment, quiet=True)
+        environment = {**os.environ, **terraform_plugins.environment(Path(name), os.environ)}
+        for what, folder in folders(Path(name)):
+            wrong += run(["terraform", "fmt", "-check", "-diff", "-recursive"], folder, environment)
+            for root in roots(folder):
+                invalid = run(
+                    ["terraform", "init", "-backend=false", "-input=false"], root, environment, quiet=True
+                )
+                invalid += run(["terraform", "validate", "-no-color"], root, environment, quiet=True)
+                print(f"{what}/{root.name}: {'see above' if invalid else 'valid'}")
+                wrong += invalid
+                if options.checkov:
+                    wrong += run(checkov(options.checkov, root), folder, environment, quiet=True)
     return 1 if wrong else 0
 
 
-def add_configuration(template: str, copy: Path) -> None:
-    """Put config/*.yaml where a template's Terraform reads it, as default answers give it."""
-    with tempfile.TemporaryDirectory() as folder:
-        generated = cookiecutter(
-            str(COLLECTION),
-            directory=template,
-            output_dir=folder,
-            no_input=True,
-            default_config=True,
-            accept_hooks=False,
-        )
-        shutil.copytree(Path(generated, "config"), copy / template / PROJECT / "config")
+def folders(below: Path) -> Iterator[tuple[str, Path]]:
+    """What is checked, as a repository of its own has it: a name, and the folder with roots and modules."""
+    copy = below / "foundation"
+    unwanted = shutil.ignore_patterns("build", "__pycache__", ".terraform*", "*.tfstate*", "*.tfvars")
+    yield "foundation", Path(shutil.copytree(FOUNDATION, copy, ignore=unwanted))
+    for project in sorted(COLLECTION.glob(f"*/{PROJECT}/terraform")):
+        template = project.relative_to(COLLECTION).parts[0]
+        yield template, repository(template) / "terraform"
 
 
-def terraform_environment(folder: Path) -> dict[str, str]:
-    """Where Terraform finds plug-ins, beside a person's own settings; they are kept once for all roots."""
-    environment = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
-    if mirror := os.environ.get(PLUGINS):
-        config = folder / "terraform.tfrc"
-        config.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-        )
-        environment["TF_CLI_CONFIG_FILE"] = str(config)
-    elif "TF_PLUGIN_CACHE_DIR" not in os.environ:
-        cache = folder / "plugins"
-        cache.mkdir()
-        environment["TF_PLUGIN_CACHE_DIR"] = str(cache)
-    return environment
+def roots(folder: Path) -> list[Path]:
+    """The folders that `terraform apply` is run in: those with Terraform that are no modules."""
+    return sorted({path.parent for path in folder.glob("*/*.tf")})
 
 
 def checkov(command: Path, folder: Path) -> list[str]:
@@ -108,7 +79,7 @@ def checkov(command: Path, folder: Path) -> list[str]:
 
 def skips_without_reason() -> Iterator[str]:
     """Places where a check is skipped and nobody says why."""
-    for folder in {COLLECTION / Path(*root.parts[:-1]) for root in roots()}:
+    for folder in (COLLECTION / "shared", *COLLECTION.glob(f"*/{PROJECT}/terraform")):
         for path in sorted(folder.rglob("*.tf")):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 found = SKIP.search(line)

@@ -1,26 +1,18 @@
-"""Checks the answers: the collection's hooks/ does it."""
+"""Before the files are rendered: hooks/generation.py of the collection checks the answers."""
 
 import json
 import sys
 
-sys.dont_write_bytecode = True
-sys.path.insert(
-    0,
-    json.loads(
-        r"""
-{{ collection | tojson }}
+call = json.loads(
+    r"""
+{{ (checkout() if checkout is defined else {}) | tojson }}
 """
-    ),
 )
+if not call:
+    sys.exit("Nothing is generated, because these answers are an older template's: answer again, without --replay")
+sys.dont_write_bytecode = True
+sys.path.insert(0, call["collection"])
 
 from hooks import generation  # noqa: E402 - found by the path above
 
-# Without where the template came from: it may hold a password, and this file stays in the temporary folder.
-status = generation.before(
-    json.loads(
-        r"""
-{{ dict(cookiecutter.items() | rejectattr(0, "in", ["_template", "_repo_dir"])) | tojson }}
-"""
-    )
-)
-sys.exit(status)
+sys.exit(generation.before(call["template"], call["answers"]))

@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox.services import events
 
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED
 from tests.terraform_deployment import GROUP, Deployment, Registry, make_deployment
 
 Found = TypeVar("Found")
-TEMPLATE = Path(__file__).resolve().parents[2] / "batch-inference/{{cookiecutter.project_slug}}"
+COLLECTION = Path(__file__).resolve().parents[2]
+TEMPLATE = COLLECTION / "batch-inference/{{cookiecutter.project_slug}}"
+PARTS = COLLECTION / "shared/parts"
 SLUG = "survey-batch"
 OVER = frozenset({"Succeeded", "Failed", "Stopped"})
 
@@ -228,7 +230,9 @@ def archive(files: Mapping[str, str]) -> bytes:
 def make_repository(folder: Path, production: str = PRODUCTION) -> Path:
     """What Terraform reads of a generated repository: its roots and its configuration."""
     repository = folder / SLUG
-    shutil.copytree(TEMPLATE / "terraform", repository / "terraform")
+    for source in (TEMPLATE, PARTS / "everywhere", PARTS / "release"):
+        unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*")
+        shutil.copytree(source / "terraform", repository / "terraform", ignore=unwanted, dirs_exist_ok=True)
     project = {
         "name": "Survey Batch",
         "slug": SLUG,

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.batch_inference.terraform_batch import SLUG, Environment, make_environment
 from tests.foundation.terraform_roots import may
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Case, case_name

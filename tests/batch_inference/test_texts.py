@@ -11,7 +11,7 @@ COLLECTION = Path(__file__).resolve().parents[2]
 
 
 def texts_of_model_build() -> ModuleType:
-    path = COLLECTION / "model-build/{{cookiecutter.project_slug}}/steps/texts.py"
+    path = COLLECTION / "model-build/{{cookiecutter.project_slug}}/steps/serving/texts.py"
     spec = importlib.util.spec_from_file_location("texts_of_model_build", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -14,6 +14,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hooks import answers as rules
+
 PROJECT = Path(__file__).resolve().parents[2] / "model-build/{{cookiecutter.project_slug}}"
 Render = Callable[[Path, dict[str, object]], str]
 
@@ -40,10 +42,10 @@ def line(longest: int) -> st.SearchStrategy[str]:
 @settings(deadline=None, max_examples=150)
 @given(name=line(80), description=line(255))
 def test_names_and_descriptions_that_are_accepted_arrive_unchanged(
-    pre_gen: ModuleType, render: Render, answers: dict[str, object], name: str, description: str
+    render: Render, answers: dict[str, object], name: str, description: str
 ) -> None:
     given_answers = answers | {"project_name": name, "description": description}
-    if pre_gen.problems(given_answers):
+    if rules.problems(given_answers):
         return
     project = yaml.safe_load(render(PROJECT / "config/project.yaml", given_answers))
     assert (project["name"], project["description"]) == (name, description)
@@ -64,7 +66,6 @@ def test_names_and_descriptions_that_are_accepted_arrive_unchanged(
     url=st.from_regex(r"https://[a-z.-]{1,9}(:[0-9]{1,5})?(/[a-z.~]{1,3}){0,2}", fullmatch=True),
 )
 def test_what_the_hook_accepts_the_generated_repository_accepts(
-    pre_gen: ModuleType,
     render: Render,
     config: ModuleType,
     answers: dict[str, object],
@@ -86,7 +87,7 @@ def test_what_the_hook_accepts_the_generated_repository_accepts(
         "prefix": prefix,
         "bitbucket_url": url,
     }
-    if pre_gen.problems(given_answers):
+    if rules.problems(given_answers):
         return
     text = yaml.safe_load(render(PROJECT / "config/project.yaml", given_answers))
     project = config.ProjectConfig.model_validate(text)

@@ -25,14 +25,18 @@ PACKAGES = {
 }
 LAPTOP = [
     "hooks",
-    *(f"shared/parts/everywhere/{name}" for name in ("configuration", "cost", "delivery", "doctor", "tools")),
+    *(f"{template}/{name}" for template in PACKAGES for name in ("checkout.py", "hooks")),
+    *(f"shared/parts/everywhere/{name}" for name in ("configuration", "tools")),
+    *(
+        f"shared/workbench/src/mlops_workbench/{name}"
+        for name in ("__main__.py", "upgrade.py", "cost", "delivery", "doctor")
+    ),
     *(f"shared/parts/release/{name}" for name in ("release", "watching")),
-    "shared/parts/pipeline/pipeline_sdk",
+    *(f"shared/parts/pipeline/{name}" for name in ("pipeline_sdk", "steps")),
     *(f"{template}/{PROJECT}/{package}" for template, package in PACKAGES.items()),
     *(f"{template}/{PROJECT}/examples" for template in ("serverless-inference", "batch-inference")),
     f"batch-inference/{PROJECT}/steps",  # submit reads the head of a file with some of them
     f"batch-inference/{PROJECT}/functions",
-    "tools/sync.py",
 ]
 """What runs on laptops. Not the sandbox, other steps, and the collection's own tools, which need bash."""
 
@@ -240,10 +244,10 @@ def test_the_commands_work_with_a_code_page(repository: tuple[Path, str]) -> Non
         (package, "--help"),
         (package, "check"),
         (package, "schema"),
-        ("mlops_workbench.delivery", "--help"),
-        ("mlops_workbench.cost",),
+        ("mlops_workbench", "--help"),
+        ("mlops_workbench", "cost"),
     ]
-    commands += [("mlops_workbench.delivery", "register", "--help"), ("mlops_workbench.doctor", "--help")]
+    commands += [("mlops_workbench", "register", "--help"), ("mlops_workbench", "doctor", "--help")]
     commands += [(package, "describe")] if package == "model_build" else [(package, "status", "--help")]
     for command in commands:
         done = with_code_page(folder, "-m", *command)

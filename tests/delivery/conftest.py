@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter
-from mlops_workbench.sandbox import Sandbox
 
 from mlops_workbench.delivery import cli
+from mlops_workbench.sandbox import Sandbox
 from tests.terraform_environment import cli_environment
 
 ACCOUNT, OTHER_ACCOUNT, REGION = "111111111111", "222222222222", "ca-central-1"
@@ -181,7 +181,7 @@ def repository(make_repository: Callable[[str], Path], bitbucket: BitbucketDataC
 
 @pytest.fixture
 def delivery(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Runs a command of the package, as `python -m mlops_workbench.delivery` does."""
+    """Runs a command of the package, as `python -m mlops_workbench register` does."""
     monkeypatch.delenv("MLOPS_REGISTER_YES", raising=False)
 
     def run(*arguments: str) -> Outcome:

@@ -9,8 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from mlops_workbench.delivery.bitbucket import CLOUD_API, ROLE_VARIABLE, Cloud
-from mlops_workbench.delivery.http_json import RequestFailed
+from mlops_workbench.delivery.bitbucket import CLOUD_API, ROLE_VARIABLE, Cloud, RequestFailed
 from mlops_workbench.delivery.project import Project
 
 ROLE = "arn:aws:iam::111111111111:role/mlops-publisher"

@@ -1,6 +1,7 @@
-"""`python -m mlops_workbench.doctor`: what it finds, in the sandbox, without a network, and with nothing installed."""
+"""`python -m mlops_workbench doctor`: in the sandbox, without a network, and with nothing installed."""
 
 import ast
+import hashlib
 import json
 import os
 import socket
@@ -15,10 +16,22 @@ import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter
 from botocore.exceptions import ClientError
-from mlops_workbench.doctor import cli, configuration, credentials, machine, network, organisation, programs
-from mlops_workbench.doctor.finding import PROBLEM, Finding, Part, as_data, from_data, in_words, note, ok, problem
 
+from mlops_workbench import __version__
 from mlops_workbench.delivery.project import Project, load
+from mlops_workbench.doctor import cli, credentials, machine, network, organisation, programs
+from mlops_workbench.doctor.looking import (
+    PROBLEM,
+    Finding,
+    Part,
+    as_data,
+    from_data,
+    in_words,
+    note,
+    ok,
+    problem,
+)
+from mlops_workbench.doctor.repository import configuration, package, workbench
 from tests.delivery.conftest import (
     ACCOUNT,
     OTHER_ACCOUNT,
@@ -30,7 +43,8 @@ from tests.delivery.conftest import (
     project_document,
 )
 
-DOCTOR = Path(__file__).resolve().parents[2] / "shared/workbench/src/mlops_workbench/doctor"
+COLLECTION = Path(__file__).resolve().parents[2]
+WORKBENCH = COLLECTION / "shared/workbench/src/mlops_workbench"
 NO_TOKEN = "BITBUCKET_TOKEN"
 
 
@@ -83,7 +97,7 @@ def run_in(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     away = {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [str(python), "-m", "mlops_workbench.doctor", *arguments],
+        [str(python), "-m", "mlops_workbench", "doctor", *arguments],
         cwd=repository,
         env={**kept, **away, **environment},
         capture_output=True,
@@ -123,24 +137,54 @@ def test_a_mistake_in_the_configuration_is_a_problem_with_its_place(
     repository = generate(tmp_path)
     file = repository / "config/model.yaml"
     file.write_text(file.read_text().replace("epochs: 8 ", "epochs: many "))
-    findings = configuration.findings(repository, with_aws=False)
+    findings = configuration(repository, with_aws=False)
     wrong = [finding for finding in findings if finding.state == PROBLEM]
     assert [finding.text for finding in wrong] == [
         'config/model.yaml: training.epochs: expected a whole number, got "many"'
     ]
 
 
+def test_the_wheel_is_the_one_that_is_named_or_a_problem(
+    generate: Callable[..., Path], tmp_path: Path
+) -> None:
+    repository = generate(tmp_path)
+    (wheel,) = (repository / "wheels").iterdir()
+    content = wheel.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    good = workbench(repository)
+    assert good.state == "ok" and good.fix is None
+    assert good.text.startswith(f"workbench {__version__}: wheels/{wheel.name}, SHA-256 {digest}")
+
+    wheel.write_bytes(content[:-1] + b"!")
+    other = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    changed = workbench(repository)
+    assert changed.state == PROBLEM and f"expected SHA-256 {digest}" in changed.text
+    assert changed.text.endswith(f"got {other}")
+    wheel.write_bytes(content)
+
+    second = wheel.with_name("mlops_workbench-9.9.9-py3-none-any.whl")
+    second.write_bytes(content)
+    assert workbench(repository).text.endswith(f"got {wheel.name}, {second.name}")
+    second.unlink()
+    wheel.unlink()
+    missing = workbench(repository)
+    assert missing.state == PROBLEM and missing.text.endswith("got none")
+    assert missing.fix == "git checkout HEAD -- wheels requirements/workbench.txt"
+    (repository / "requirements/workbench.txt").write_text("# nothing\n")
+    assert "to name a wheel and its SHA-256, got none" in workbench(repository).text
+
+
 @pytest.mark.parametrize(
-    ("template", "package"),
+    ("template", "name"),
     [
         ("model-build", "model_build"),
         ("serverless-inference", "serverless_inference"),
         ("batch-inference", "batch_inference"),
     ],
 )
-def test_each_template_s_check_is_found(collection: Path, template: str, package: str) -> None:
+def test_each_template_s_check_is_found(collection: Path, template: str, name: str) -> None:
     root = collection / template / "{{cookiecutter.project_slug}}"
-    assert configuration.package(root) == package
+    assert package(root) == name
     assert "\ndoctor:  ## " in (root / "Makefile").read_text(encoding="utf-8")
 
 
@@ -156,7 +200,7 @@ def test_without_a_foundation_it_says_who_makes_one(sandbox: object, project: Pr
     (finding,) = looked(project)
     assert finding.state == PROBLEM
     assert finding.text.startswith("foundation: expected the parameter /mlops/foundation in ca-central-1")
-    assert finding.fix is not None and "sandbox/foundation/README.md" in finding.fix
+    assert finding.fix is not None and "foundation/README.md" in finding.fix
 
 
 def test_a_foundation_of_another_version_or_with_other_values_is_a_problem(
@@ -332,9 +376,12 @@ def test_the_exit_status_and_json_say_how_many_problems_there_are() -> None:
     assert in_words(parts[:1]).splitlines()[-1] == "No problem was found."
 
 
-def test_it_imports_nothing_that_only_some_systems_have() -> None:
+def test_it_is_in_old_python_s_syntax_and_imports_nothing_that_only_some_systems_have() -> None:
     missing_somewhere = {"fcntl", "grp", "posix", "pwd", "resource", "signal", "termios", "msvcrt"}
-    for file in DOCTOR.glob("*.py"):
+    configuration = COLLECTION / "shared/parts/everywhere/configuration"
+    files = [WORKBENCH / "__main__.py", *(WORKBENCH / "doctor").glob("*.py"), *configuration.glob("[ce]*.py")]
+    assert {"__main__.py", "cli.py", "command_line.py", "errors.py"} <= {file.name for file in files}
+    for file in files:
         names = {
             alias.name
             for each in ast.walk(ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 8)))
@@ -346,5 +393,5 @@ def test_it_imports_nothing_that_only_some_systems_have() -> None:
 
 def test_it_says_what_is_needed_where_there_is_no_project_file(tmp_path: Path) -> None:
     assert cli.main(["--aws", "--root", str(tmp_path)]) == 1
-    assert [finding.state for finding in configuration.findings(tmp_path, with_aws=False)] == [PROBLEM]
+    assert [finding.state for finding in configuration(tmp_path, with_aws=False)] == [PROBLEM]
     assert (ACCOUNT, REGION) == ("111111111111", "ca-central-1")

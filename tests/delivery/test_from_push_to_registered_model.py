@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter, Delivery
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.images import Images
 
 from tests.foundation.terraform_roots import (
     NO_CHANGES,
@@ -63,14 +64,14 @@ class Organisation:
         return self.sandbox.client(service, SHARED)
 
     def delivery(self, *arguments: str, token: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `python -m mlops_workbench.delivery …` in the repository, as a person of the shared services account."""
+        """Run `python -m mlops_workbench …` in the repository, as a person of the shared services account."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
         signed_in = {
             "BITBUCKET_TOKEN": self.bitbucket.token,
             "BITBUCKET_CA_FILE": str(self.bitbucket.ca_file),
         }
         return subprocess.run(
-            [sys.executable, "-m", "mlops_workbench.delivery", *arguments],
+            [sys.executable, "-m", "mlops_workbench", *arguments],
             cwd=self.repository,
             env={
                 **kept,

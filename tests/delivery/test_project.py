@@ -7,19 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
+from configuration.errors import UserError
 from mlops_workbench.delivery import project
-from mlops_workbench.delivery.errors import DeliveryError
 
 
 @pytest.fixture
-def write(
-    tmp_path: Path, collection: Path, render: Callable[..., str], answers: dict[str, object]
-) -> Callable[..., Path]:
+def write(tmp_path: Path, generated: Path) -> Callable[..., Path]:
     """Writes the file as generated, with changes by dotted name."""
 
     def run(**changes: object) -> Path:
-        template = collection / "model-build/{{cookiecutter.project_slug}}/config/project.yaml"
-        document: dict[str, Any] = yaml.safe_load(render(template, answers))
+        document: dict[str, Any] = yaml.safe_load((generated / "config/project.yaml").read_text())
         for name, value in changes.items():
             *parents, last = name.split("__")
             place = document
@@ -67,13 +64,13 @@ def test_bitbucket_org_with_a_workspace_is_the_cloud(write: Callable[..., Path])
     ],
 )
 def test_a_wrong_value_is_named(write: Callable[..., Path], changes: dict[str, object], line: str) -> None:
-    with pytest.raises(DeliveryError) as error:
+    with pytest.raises(UserError) as error:
         project.load(write(**changes))
     assert any(one.startswith(f"config/project.yaml: {line}") for one in str(error.value).splitlines())
 
 
 def test_all_problems_come_at_once(write: Callable[..., Path]) -> None:
-    with pytest.raises(DeliveryError) as error:
+    with pytest.raises(UserError) as error:
         project.load(write(prefix="", region="", bitbucket__repository="a/b"))
     assert len(str(error.value).splitlines()) == 3
 
@@ -85,5 +82,5 @@ def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path, text: str | None,
     (tmp_path / "config").mkdir()
     if text is not None:
         (tmp_path / "config/project.yaml").write_text(text)
-    with pytest.raises(DeliveryError, match=words):
+    with pytest.raises(UserError, match=words):
         project.load(tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bitbucket_data_center import BitbucketDataCenter, sign
+
 from mlops_workbench.sandbox import Sandbox
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"

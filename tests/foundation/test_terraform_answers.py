@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.foundation.terraform_roots import (
     CLOUD,
     DATA_CENTER,

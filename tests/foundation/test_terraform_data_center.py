@@ -6,8 +6,8 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.foundation.deployment_access import Case, admitted, of_deployments, of_service_roles
 from tests.foundation.deployment_environment import (
     INLINE_POLICIES,

@@ -21,7 +21,7 @@ from typing import Any
 import boto3
 import pytest
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 from tests.foundation.terraform_roots import may
 from tests.model_build.conftest import set_model
@@ -31,7 +31,6 @@ from tests.terraform_delivery import (
     REGION,
     SHARED,
     Terraform,
-    add_modules,
     edit_yaml,
     make_foundation,
 )
@@ -112,7 +111,7 @@ def world(
     folder = tmp_path_factory.mktemp("accounts") / "sandbox"
     with Sandbox(folder, images, accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
         make_foundation(sandbox)
-        terraform = Terraform(add_modules(repository), sandbox.environment())
+        terraform = Terraform(repository / "terraform/delivery", sandbox.environment())
         terraform("init", "-no-color")
         terraform.apply(*(f"-target={target}" for target in TARGETS))
         yield World(repository, sandbox, terraform)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox.services import events
 
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
 from tests.model_build.conftest import set_model
@@ -284,7 +284,7 @@ def test_rejecting_the_only_one_removes_nothing_and_alarms(organisation: Organis
 
 
 def test_an_environment_that_is_not_enabled_is_taken_down(organisation: Organisation) -> None:
-    refused = organisation.run("mlops_workbench.delivery", "unregister", "--yes", "--no-bitbucket", "--delete-data")
+    refused = organisation.run("mlops_workbench", "unregister", "--yes", "--no-bitbucket", "--delete-data")
     assert refused.returncode == 1 and "deployed to production and staging" in refused.stderr
     organisation.configure(staging__enabled=False, production__enabled=False)
     with organisation.watching("taken down in staging"):
@@ -293,7 +293,7 @@ def test_an_environment_that_is_not_enabled_is_taken_down(organisation: Organisa
         assert organisation.run("serverless_inference", "promote", "--yes").returncode == 0
     assert [organisation.live_version(name) for name in ENDPOINTS] == [None, None]
     began = time.monotonic()
-    done = organisation.run("mlops_workbench.delivery", "unregister", "--yes", "--no-bitbucket", "--delete-data")
+    done = organisation.run("mlops_workbench", "unregister", "--yes", "--no-bitbucket", "--delete-data")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     organisation.seconds["unregistered"] = time.monotonic() - began
     for account in (SHARED, PRODUCTION):

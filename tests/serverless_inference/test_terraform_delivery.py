@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from mlops_workbench.sandbox.aws.events.patterns import matches
+from mlops_workbench.sandbox.services.events.calls import matches
 from moto.events.models import EventPattern
 
 from tests.terraform_delivery import (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox.server import current
+from mlops_workbench.sandbox.session import current
 
 from tests.foundation.terraform_roots import may
 from tests.promotion import SAGEMAKER, TARGETS, common_cases, role_arn

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 from tests.serverless_inference.terraform_endpoint import SLUG, add_model, make_environment
-from tests.terraform_delivery import SHARED, Terraform, add_modules
+from tests.terraform_delivery import SHARED, Terraform
 from tests.terraform_deployment import make_registry
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ def test_in_a_single_account_the_delivery_and_both_endpoints_lie_side_by_side(
     with Sandbox(tmp_path / "sandbox", images, accounts=(SHARED,), enforce_iam=True) as sandbox:
         registry = make_registry(generate, tmp_path, sandbox, production=SHARED)
         version = add_model(registry)
-        delivery = Terraform(add_modules(repository), sandbox.environment())
+        delivery = Terraform(repository / "terraform/delivery", sandbox.environment())
         delivery("init", "-no-color")
         delivery.apply(
             "-target=module.promotion.module.build", "-target=module.promotion.module.pipeline_role"

@@ -51,7 +51,7 @@ def values(documents: list[dict[str, Any]], metric: str) -> dict[tuple[str, ...]
 
 
 def test_the_model_the_batch_and_the_functions_count_in_the_same_bins_and_words() -> None:
-    watch = module(STEPS / "watch.py")
+    watch = module(STEPS / "serving/watch.py")
     for name in ("MARKER", "VERSION", "NO_LABEL", "CONFIDENCE", "WORDS", "UNKNOWN"):
         assert getattr(watch, name) == getattr(count, name), name
     batch = step("counts")

@@ -96,7 +96,10 @@ def fill_plugin_cache(foundation: Path, own: Path, variables: Mapping[str, str])
     print("fetching Terraform's AWS provider, once", flush=True)
     folder = own / "provider"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(foundation / "production/versions.tf", folder / "versions.tf")
+    root = (foundation / "production/main.tf").read_text("utf-8")
+    wanted = re.search(r"^terraform \{.*?^\}$", root, re.MULTILINE | re.DOTALL)
+    assert wanted is not None
+    (folder / "versions.tf").write_text(wanted[0], "utf-8")
     done = subprocess.run(
         ["terraform", f"-chdir={folder}", "init", "-backend=false"], env=dict(variables), check=False
     )

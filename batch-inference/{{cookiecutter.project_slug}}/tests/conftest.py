@@ -40,8 +40,10 @@ canary: {file: examples/canary.csv, label_column: sentiment}
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A folder with the configuration that tests change."""
+    # what `terraform init` leaves links to a provider of 700 MB, which a copy would hold
+    unwanted = shutil.ignore_patterns(".terraform", "__pycache__")
     for folder in ("config", "examples", "functions", "steps", "terraform", "watching"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=unwanted)
     (tmp_path / "config/transform.yaml").write_text(CONFIGURATION, encoding="utf-8")
     (tmp_path / ".commit").write_text("0" * 40 + "\n")
     return tmp_path

@@ -3,35 +3,24 @@
 import getpass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import botocore.exceptions
+from typing import Any
 
 from configuration.command_line import agreed
 from configuration.errors import UserError
 
-from . import versions
-from .assets import split_uri
-from .aws_errors import explained
-from .beside import shown
+from . import aws, registry
+from .aws import Clients
 from .config import Settings
-from .local import report_folder
-from .versions import APPROVED, PENDING, REJECTED, Version
+from .registry import APPROVED, PENDING, REJECTED, Version
+from .results import beside, report_folder
 
 LONGEST = 1024  # characters of an ApprovalDescription
-
-
-class Clients(NamedTuple):
-    """What reaches AWS, or the sandbox."""
-
-    sagemaker: Any
-    s3: Any
 
 
 def compare(settings: Settings, clients: Clients, number: int | None) -> int:
     """Show a version beside the live one; the exit status."""
     project = settings.project
-    version = versions.find(project, clients.sagemaker, number)
+    version = registry.find(project, clients.sagemaker, number)
     show(settings, clients, version)
     return 0
 
@@ -40,8 +29,8 @@ def approve(
     settings: Settings, clients: Clients, number: int | None, *, who: str, comment: str, yes: bool
 ) -> int:
     """Show a version, say what follows, ask, approve it; the exit status."""
-    version = versions.find(settings.project, clients.sagemaker, number)
-    _refuse_to_approve(version, versions.approved_numbers(settings.project, clients.sagemaker))
+    version = registry.find(settings.project, clients.sagemaker, number)
+    _refuse_to_approve(version, registry.approved(settings.project, clients.sagemaker))
     show(settings, clients, version)
     print(
         f"\nApproving version {version.number} starts the deployment of every repository that follows this "
@@ -57,15 +46,13 @@ def reject(
     settings: Settings, clients: Clients, number: int | None, *, who: str, reason: str, yes: bool
 ) -> int:
     """Show a version, say what follows, ask, reject it; the exit status."""
-    version = versions.find(settings.project, clients.sagemaker, number)
+    version = registry.find(settings.project, clients.sagemaker, number)
     if version.status == REJECTED:
         raise UserError(
             f"version {version.number} is rejected already: {version.decision or 'no reason was given'}"
         )
     show(settings, clients, version)
-    print(
-        f"\n{_what_rejecting_does(version, versions.approved_numbers(settings.project, clients.sagemaker))}"
-    )
+    print(f"\n{_what_rejecting_does(version, registry.approved(settings.project, clients.sagemaker))}")
     if not agreed(f"Reject version {version.number} ({reason})? [y/N] ", yes=yes):
         return 1
     _decide(clients.sagemaker, version, REJECTED, who, reason)
@@ -74,27 +61,11 @@ def reject(
 
 def show(settings: Settings, clients: Clients, version: Version) -> None:
     """Print what is known about a version, and where its report is."""
-    live = next(iter(versions.approved_numbers(settings.project, clients.sagemaker)), None)
-    evaluation = versions.read_json(clients.s3, version.evaluation_uri) if version.evaluation_uri else None
-    print("\n".join(shown(version, evaluation, live)))
+    live = next(iter(registry.approved(settings.project, clients.sagemaker)), None)
+    evaluation = aws.read_json(clients.s3, version.evaluation_uri) if version.evaluation_uri else None
+    print("\n".join(beside(version, evaluation, live)))
     report = _fetch_report(settings.root, clients.s3, version)
     print(f"\nReport: {report or 'not there any more'}")
-
-
-def caller(session: Any, account: str) -> str:
-    """Who decides: whose credentials these are.
-
-    Raises:
-        UserError: they are of another account, or none.
-    """
-    with explained("AWS credentials"):
-        found = session.client("sts").get_caller_identity()
-    if found["Account"] != account:
-        raise UserError(
-            f"AWS credentials: expected account {account} (shared services), got account {found['Account']} "
-            f"({found['Arn']}); choose other credentials, for example with AWS_PROFILE"
-        )
-    return str(found["Arn"]).rsplit(":", 1)[-1]
 
 
 def this_user() -> str:
@@ -111,7 +82,7 @@ def description(status: str, who: str, reason: str) -> str:
 
 def _decide(sagemaker: Any, version: Version, status: str, who: str, reason: str) -> None:
     text = description(status, who, reason)
-    with explained(f"version {version.number}"):
+    with aws.explained(f"version {version.number}"):
         sagemaker.update_model_package(
             ModelPackageArn=version.arn, ModelApprovalStatus=status, ApprovalDescription=text
         )
@@ -164,15 +135,10 @@ def _fetch_report(root: Path, s3: Any, version: Version) -> Path | None:
     uri = version.metadata.get("report_uri")
     if not uri:
         return None
-    folder = report_folder(root, version.execution_arn or f"version-{version.number}")
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "report.html"
-    bucket, key = split_uri(uri)
-    with explained(uri):
-        try:
-            target.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        except botocore.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "NoSuchBucket"):
-                return None
-            raise
+    content = aws.read(s3, uri)
+    if content is None:
+        return None
+    target = report_folder(root, version.execution_arn or f"version-{version.number}") / "report.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
     return target.relative_to(root) if target.is_relative_to(root) else target

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import arguments, assets, base_model, card, images, interpreters, live, requests, source, wheels
+from . import arguments, assets, card, images, registry, requests, wheels
 from .assets import Asset
 from .config import ModelConfig, Settings, is_s3
 from .images import Images
+from .load import base_model, commit
 from .requests import Request
 from .targets import Threshold
 
@@ -76,7 +77,7 @@ def build(
 
     data_uri = locate("data", model.data.source)
     test_uri = locate("test data", model.data.test_source) if model.data.test_source else None
-    base = base_model.resolve(model.model.base, settings.root)
+    base = base_model(model.model.base, settings.root)
     base_uri = base.s3_uri
     if base.folder is not None:
         asset = assets.base_model(project.bucket, base.folder)
@@ -88,12 +89,12 @@ def build(
         "config", f"s3://{project.bucket}/config/{config_digest[:16]}", {"model.yaml": config_text}
     )
     settings_asset = _settings_asset(project.bucket, model.model_dump(mode="json"))
-    no_live_model = live.placeholder(project.bucket)
+    no_live_model = registry.placeholder(project.bucket)
     uploads += [config_asset, settings_asset, no_live_model]
     image = images.of(settings)
     training_code = code
     if model.serving.runtime == "onnx":
-        interpreter = interpreters.of_the_job(image, environment, python_of)
+        interpreter = images.interpreter_of_the_job(image, environment, python_of)
         found = wheels.fetch(settings.root, interpreter, say)
         training_code = assets.training_code(project.bucket, code, found)
         uploads.append(training_code)
@@ -103,7 +104,7 @@ def build(
         "TrainingInstanceType": model.compute.train.instance_type,
         "ProcessingInstanceType": model.compute.preprocess.instance_type,
         "Epochs": str(model.training.epochs),
-        **live.defaults(no_live_model.uri),
+        **registry.live_defaults(no_live_model.uri),
     }
     definition = _graph(
         settings,
@@ -114,7 +115,7 @@ def build(
         test_uri=test_uri,
         base_uri=base_uri,
         hub_id=base.hub_id,
-        commit=source.commit(settings.root, environment),
+        commit=commit(settings.root, environment),
         metadata={
             "config_uri": f"{config_asset.uri}/model.yaml",
             "config_sha256": config_digest,
@@ -208,7 +209,7 @@ def _graph(
             model_uri,
             preprocess.output_uri("test"),
             {"report": preprocess.output_uri("report"), "settings": metadata["settings_uri"]},
-            {name: parameters[name] for name in live.PARAMETERS},
+            {name: parameters[name] for name in registry.LIVE_PARAMETERS},
             run_output("evaluate"),
             parameters["ProcessingInstanceType"],
         ),

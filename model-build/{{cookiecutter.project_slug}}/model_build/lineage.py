@@ -13,11 +13,10 @@ from typing import Any
 
 from configuration.errors import UserError
 
-from . import live, versions
-from .aws_errors import explained
+from . import aws, registry
+from .aws import Clients, explained
 from .config import Settings
-from .decide import Clients
-from .versions import WORDS, Version
+from .registry import WORDS, Version
 
 ENDPOINT = "endpoint:"
 _COLUMN = (
@@ -40,7 +39,6 @@ def trace(settings: Settings, clients: Clients, subject: str | None) -> dict[str
     version = _version(settings, clients.sagemaker, subject)
     described, metadata = version.described, version.metadata
     properties = described.get("MetadataProperties", {})
-    container = described["InferenceSpecification"]["Containers"][0]
     report_uri = metadata.get("data_report_uri", "")
     return {
         "asked": subject or "the live version",
@@ -51,8 +49,8 @@ def trace(settings: Settings, clients: Clients, subject: str | None) -> dict[str
             "status": version.status,
             "decision": version.decision,
             "registered": version.created.isoformat(),
-            "model": container.get("ModelDataUrl", ""),
-            "image": container["Image"],
+            "model": version.container.get("ModelDataUrl", ""),
+            "image": version.container["Image"],
         },
         "source": {
             "commit": metadata.get("git_commit", properties.get("CommitId", "")),
@@ -91,28 +89,25 @@ def tree(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-# --- which version --------------------------------------------------------------------------------
-
-
 def _version(settings: Settings, sagemaker: Any, subject: str | None) -> Version:
     project = settings.project
     if subject is None:
-        found = live.package(project, sagemaker)
-        if found is None:
+        live = registry.live(project, sagemaker)
+        if live is None:
             raise UserError(
                 f"model package group {project.model_package_group}: no version is approved, none is live; "
                 "say which one is meant: `make lineage ARGS=1`"
             )
-        return Version(found)
+        return live
     if subject.isdecimal():
-        return versions.find(project, sagemaker, int(subject))
+        return registry.find(project, sagemaker, int(subject))
     if subject.startswith("arn:"):
         return _ours(settings, sagemaker, subject)
     if subject.startswith(ENDPOINT):
         return _ours(settings, sagemaker, _of_endpoint(sagemaker, subject.removeprefix(ENDPOINT)))
     carried = of_file(Path(subject))
     if isinstance(carried, int):
-        return versions.find(project, sagemaker, carried)
+        return registry.find(project, sagemaker, carried)
     return _ours(settings, sagemaker, carried)
 
 
@@ -120,7 +115,7 @@ def _ours(settings: Settings, sagemaker: Any, arn: str) -> Version:
     group = settings.project.model_package_group
     if f":model-package/{group}/" not in arn:
         raise UserError(f"{arn}: expected a version of {group}; ask in the repository that made it")
-    return versions.describe(sagemaker, arn)
+    return registry.describe(sagemaker, arn)
 
 
 def _of_endpoint(sagemaker: Any, name: str) -> str:
@@ -180,9 +175,6 @@ def _of_table(text: str) -> Any:
     return int(next(csv.DictReader(text.splitlines(keepends=True)))[_COLUMN])
 
 
-# --- what it was made from ------------------------------------------------------------------------
-
-
 def _tried(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What was found, or why it was not: one part that is gone must not hide the others."""
     try:
@@ -193,7 +185,7 @@ def _tried(look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _data(s3: Any, report_uri: str) -> dict[str, Any]:
     def look() -> dict[str, Any]:
-        report = versions.read_json(s3, report_uri)
+        report = aws.read_json(s3, report_uri)
         if report is None:
             return {"not_readable": "the report is not there any more"}
         return {
@@ -241,7 +233,7 @@ def _execution(sagemaker: Any, arn: str) -> dict[str, Any]:
 
 def _evaluation(s3: Any, version: Version) -> dict[str, Any]:
     def look() -> dict[str, Any]:
-        content = versions.read_json(s3, version.evaluation_uri)
+        content = aws.read_json(s3, version.evaluation_uri)
         if content is None:
             return {"not_readable": "it is not there any more"}
         compared = content.get("comparison", {}).get("live", {})

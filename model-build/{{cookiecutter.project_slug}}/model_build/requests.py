@@ -8,36 +8,18 @@ Values may be pipeline variables of the SDK wherever the service takes them.
 
 from typing import Any
 
+from evaluation.metrics import METRIC_DEFINITIONS
 from pipeline_sdk import has_own_storage
 
 from . import arguments, card
 from .assets import CODE_ARCHIVE
 from .config import Processing, ProjectConfig, Settings
 from .images import Images
-from .live import COMMIT as LIVE_COMMIT
-from .live import MODEL as LIVE_MODEL
-from .live import PACKAGE as LIVE_PACKAGE
-from .live import REPORT as LIVE_REPORT
-from .live import SETTINGS as LIVE_SETTINGS
+from .registry import LIVE_COMMIT, LIVE_MODEL, LIVE_PACKAGE, LIVE_REPORT, LIVE_SETTINGS
 
 Request = dict[str, Any]
 
-# steps/train.py prints `validation:macro_f1=0.8123;` after each epoch.
-METRICS = (
-    "train:loss",
-    "validation:loss",
-    "validation:accuracy",
-    "validation:macro_f1",
-    "validation:weighted_f1",
-)
-_NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
-
 CONTENT_TYPES = ["application/json", "application/jsonlines", "text/csv"]
-
-
-def metric_definitions() -> list[dict[str, str]]:
-    """How SageMaker finds the metrics in the training log."""
-    return [{"Name": name, "Regex": f"{name}={_NUMBER};"} for name in METRICS]
 
 
 def preprocess(
@@ -87,7 +69,7 @@ def evaluate(
         model_uri: of the new model's archive.
         test_uri: of the test set.
         beside: what else is read about the new model: input name -> S3 URI.
-        live: the parameters of live.py by their names.
+        live: the parameters that say what is live (registry.py), by their names.
         runs: gives the S3 URI of an output.
         instance_type: of the machine.
     """
@@ -138,7 +120,7 @@ def train(
         "AlgorithmSpecification": {
             "TrainingImage": images.steps,
             "TrainingInputMode": "File",
-            "MetricDefinitions": metric_definitions(),
+            "MetricDefinitions": METRIC_DEFINITIONS,
         },
         "RoleArn": project.role_arn,
         "HyperParameters": {**toolkit, **hyperparameters},
@@ -218,10 +200,10 @@ def register(
 
 
 def _service(settings: Settings) -> dict[str, str]:
-    """With ONNX Runtime, what starts a worker without the toolkit's imports (steps/mms_service.py)."""
+    """With ONNX Runtime, what starts a worker without the toolkit's imports: serving/mms_service.py."""
     if settings.model.serving.runtime == "torch":
         return {}
-    return {"MMS_DEFAULT_SERVICE_HANDLER": "mms_service:handle"}
+    return {"MMS_DEFAULT_SERVICE_HANDLER": "serving.mms_service:handle"}
 
 
 def _processing(

@@ -16,8 +16,9 @@ from typing import Any
 
 from configuration.errors import UserError
 
-from .aws_errors import explained
+from . import aws
 from .config import ProjectConfig
+from .load import load
 
 FOLDER = "serving_image"
 PINS = f"{FOLDER}/requirements.txt"
@@ -99,7 +100,7 @@ def publish(project: ProjectConfig, root: Path, ecr: Any, run: Run, say: Say) ->
     """
     image = uri(project, root)
     name, wanted = repository(project), image.rpartition(":")[2]
-    with explained(f"ECR repository {name}"):
+    with aws.explained(f"ECR repository {name}"):
         try:
             ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": wanted}])
         except ecr.exceptions.ImageNotFoundException:
@@ -139,13 +140,10 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def main() -> int:
     """Publish the image of the repository in this folder."""
-    import boto3
-
-    from .load import load
-
     try:
         project = load(Path.cwd()).project
-        publish(project, Path.cwd(), boto3.client("ecr", region_name=project.region), subprocess.run, print)
+        ecr = aws.session(project.region).client("ecr")
+        publish(project, Path.cwd(), ecr, subprocess.run, print)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

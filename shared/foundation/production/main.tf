@@ -1,6 +1,17 @@
 # What deployments to production stand on: the role that deploys, the key, the notifications, the state.
 # With one account for everything, this root is applied to it after ../shared-services; no name occurs in both.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
 provider "aws" {
   region              = var.region
   allowed_account_ids = [var.production_account_id]
@@ -70,4 +81,51 @@ module "deployment" {
   state_key_arn              = local.state_key_arn
   log_retention_days         = var.log_retention_days
   permissions_boundary_arn   = var.permissions_boundary_arn
+}
+
+output "foundation" {
+  description = "What the parameter tells the deployments."
+  value       = module.deployment.foundation
+}
+
+output "parameter_name" {
+  description = "Name of the SSM parameter that the deployments read."
+  value       = module.deployment.parameter_name
+}
+
+output "backend_config" {
+  description = "The backend block that moves this root's state into the state bucket."
+  value       = <<-EOT
+    terraform {
+      backend "s3" {
+        bucket       = "${local.state_bucket}"
+        key          = "foundation/production.tfstate"
+        region       = "${var.region}"
+        encrypt      = true
+        kms_key_id   = "${local.state_key_arn}"
+        use_lockfile = true
+      }
+    }
+  EOT
+}
+
+# Where these were before staging had them too: nothing is made anew, and a boundary that roles have cannot be.
+moved {
+  from = aws_iam_role.deployment
+  to   = module.deployment.aws_iam_role.deployment
+}
+
+moved {
+  from = aws_iam_role_policy.deployment
+  to   = module.deployment.aws_iam_role_policy.deployment
+}
+
+moved {
+  from = aws_iam_policy.boundary
+  to   = module.deployment.aws_iam_policy.boundary
+}
+
+moved {
+  from = aws_ssm_parameter.foundation
+  to   = module.deployment.aws_ssm_parameter.foundation
 }

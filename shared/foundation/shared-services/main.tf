@@ -1,5 +1,16 @@
 # What the repositories of an organisation share: where Terraform's state and the sources lie, the key, the
-# notifications. What Bitbucket needs is in bridge.tf (Data Center) or cloud.tf (Cloud).
+# notifications. What Bitbucket needs is in bridge.tf (Data Center) or publish.tf (Cloud).
+
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
 
 provider "aws" {
   region              = var.region
@@ -85,4 +96,59 @@ resource "aws_ssm_parameter" "foundation" {
   description = "What the repositories need to know about the foundation, as JSON"
   type        = "String"
   value       = jsonencode(local.foundation)
+}
+
+# Staging: this account has the endpoints that a person looks at before production gets the same. Deployments to it
+# have a role and limits of their own, as in ../production.
+module "staging" {
+  source = "../modules/deployment"
+
+  environment                = "staging"
+  prefix                     = var.prefix
+  region                     = var.region
+  account_id                 = local.account_id
+  shared_services_account_id = var.shared_services_account_id
+  production_account_id      = var.production_account_id
+  kms_key_arn                = module.key.arn
+  notifications_topic_arn    = module.notifications.arn
+  state_bucket               = module.state_bucket.name
+  state_key_arn              = module.key.arn
+  log_retention_days         = var.log_retention_days
+  permissions_boundary_arn   = var.staging_permissions_boundary_arn
+}
+
+output "foundation" {
+  description = "What the parameter tells the repositories."
+  value       = local.foundation
+}
+
+output "parameter_name" {
+  description = "Name of the SSM parameter that the repositories read."
+  value       = aws_ssm_parameter.foundation.name
+}
+
+output "publish_policy_arn" {
+  description = "Policy that lets a CI server's role or user put sources, and nothing else."
+  value       = aws_iam_policy.publish.arn
+}
+
+output "token_secret_name" {
+  description = "Data Center: the secret that takes Bitbucket's HTTP access token."
+  value       = local.is_data_center ? aws_secretsmanager_secret.token[0].name : null
+}
+
+output "backend_config" {
+  description = "The backend block that moves this root's state into the state bucket."
+  value       = <<-EOT
+    terraform {
+      backend "s3" {
+        bucket       = "${module.state_bucket.name}"
+        key          = "foundation/shared-services.tfstate"
+        region       = "${var.region}"
+        encrypt      = true
+        kms_key_id   = "${module.key.arn}"
+        use_lockfile = true
+      }
+    }
+  EOT
 }

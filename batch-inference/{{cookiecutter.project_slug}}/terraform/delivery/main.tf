@@ -1,6 +1,36 @@
 # What a push needs to become pipelines that answer files: everything here is read from config/*.yaml and from what the
 # organisation's foundation says about itself. To change something, edit the YAML and apply again.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+
+  # `terraform init` is given the rest (make register does it):
+  #   bucket = <prefix>-terraform-state-<account>-<region>, key = delivery/<slug>.tfstate, use_lockfile = true
+  backend "s3" {}
+}
+
+provider "aws" {
+  region              = local.project.region
+  allowed_account_ids = [local.account] # credentials of another account stop here, before anything is made
+
+  default_tags {
+    tags = local.tags
+  }
+}
+
+variable "delete_data" {
+  description = "Whether destroying also deletes the bucket's records of deployments and reports; otherwise a bucket that is not empty stays."
+  type        = bool
+  default     = false
+}
+
 data "aws_partition" "current" {}
 
 data "aws_ssm_parameter" "foundation" {
@@ -56,4 +86,53 @@ locals {
   }
 
   tags = merge({ project = local.name, "managed-by" = "terraform" }, local.project.tags)
+}
+
+# What each build may do besides deploying and keeping records, which every build of a promotion does.
+data "aws_iam_policy_document" "staging" {
+  statement {
+    sid       = "SeeWhetherAModelIsApproved" # without one no file can be answered, and none is tried
+    actions   = ["sagemaker:DescribeModelPackage", "sagemaker:DescribeModelPackageGroup", "sagemaker:ListModelPackages"]
+    resources = [local.registry.group_arn, local.registry.versions_arn]
+  }
+}
+
+output "pipeline" {
+  description = "The CodePipeline that a push starts."
+  value       = module.promotion.pipeline
+}
+
+output "pipeline_url" {
+  description = "Where to watch it."
+  value       = module.promotion.pipeline_url
+}
+
+output "source" {
+  description = "The object that starts the pipeline when it is written."
+  value       = module.promotion.source
+}
+
+output "model_package_group" {
+  description = "The group whose newest approved version answers."
+  value       = local.group
+}
+
+output "bucket" {
+  description = "Records of deployments and reports."
+  value       = module.promotion.bucket
+}
+
+output "kms_key_arn" {
+  description = "The key that encrypts them."
+  value       = module.promotion.kms_key_arn
+}
+
+output "build_role_arns" {
+  description = "Environment -> the role of the build that deploys it."
+  value       = module.promotion.build_role_arns
+}
+
+output "undelivered_queue_url" {
+  description = "Events that could not be delivered."
+  value       = module.promotion.undelivered_queue_url
 }

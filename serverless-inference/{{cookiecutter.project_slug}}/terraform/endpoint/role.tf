@@ -76,7 +76,7 @@ data "aws_iam_policy_document" "role" {
   }
 
   statement {
-    sid       = "WriteLog" # streams: one for each container, named by SageMaker. The group is there (logs.tf)
+    sid       = "WriteLog" # streams: one for each container, named by SageMaker. The group is there (main.tf)
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
   }

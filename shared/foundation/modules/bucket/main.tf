@@ -1,5 +1,42 @@
 # A bucket that is private, versioned and encrypted with one key, and that Terraform never deletes.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "name" {
+  description = "The bucket's name; 63 characters at most."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.name))
+    error_message = "A bucket's name has 3 to 63 lower-case letters, digits and hyphens: shorten the prefix."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the key that encrypts every object."
+  type        = string
+}
+
+variable "eventbridge" {
+  description = "Whether the bucket's events go to EventBridge."
+  type        = bool
+  default     = false
+}
+
+variable "noncurrent_days" {
+  description = "Days after which a version that was replaced is deleted."
+  type        = number
+}
+
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:object-level access is recorded by CloudTrail data events, where the organisation wants them
   #checkov:skip=CKV_AWS_144:state and sources can be made again in another region; copies would double the cost
@@ -155,4 +192,15 @@ data "aws_iam_policy_document" "this" {
       values   = [var.kms_key_arn]
     }
   }
+}
+
+output "name" {
+  description = "The bucket's name, once it has all its settings."
+  value       = aws_s3_bucket.this.id
+  depends_on  = [aws_s3_bucket_policy.this]
+}
+
+output "arn" {
+  description = "The bucket's ARN."
+  value       = aws_s3_bucket.this.arn
 }

@@ -1,6 +1,17 @@
 # One environment that builds in shared services deploy to: the role that deploys, its limits, and the parameter that
 # tells deployments what there is. Production has the plain names, since it had them first.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
 data "aws_partition" "current" {}
 
 locals {
@@ -49,4 +60,57 @@ resource "aws_ssm_parameter" "foundation" {
   description = "What deployments to ${var.environment} need to know about the foundation, as JSON"
   type        = "String"
   value       = jsonencode(local.foundation)
+}
+
+# The role with which builds in shared services deploy.
+resource "aws_iam_role" "deployment" {
+  name                 = "${var.prefix}-deployment${local.suffix}"
+  description          = "Deploys models to ${var.environment}; assumed by roles under ${local.build_role_path} of shared services"
+  assume_role_policy   = data.aws_iam_policy_document.deployment_trust.json
+  max_session_duration = 3600
+}
+
+data "aws_iam_policy_document" "deployment_trust" {
+  statement {
+    sid     = "BuildsThatDeploy"
+    actions = ["sts:AssumeRole"]
+
+    # The account, and the condition chooses from it. A list of roles would name roles that do not exist yet.
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:${local.partition}:iam::${var.shared_services_account_id}:root"]
+    }
+
+    # The name after the path is the repository's choice.
+    condition {
+      test     = "ArnLike"
+      variable = "aws:PrincipalArn"
+      values   = [local.build_role_arns]
+    }
+  }
+}
+
+# One policy for each subject; together they stay under the 10,240 characters that a role's inline policies may have.
+resource "aws_iam_role_policy" "deployment" {
+  for_each = {
+    models = data.aws_iam_policy_document.models.json
+    events = data.aws_iam_policy_document.events.json
+    data   = data.aws_iam_policy_document.data.json
+    roles  = data.aws_iam_policy_document.roles.json
+    limits = data.aws_iam_policy_document.limits.json
+  }
+
+  name   = each.key
+  role   = aws_iam_role.deployment.id
+  policy = each.value
+}
+
+output "foundation" {
+  description = "What the parameter tells the deployments."
+  value       = local.foundation
+}
+
+output "parameter_name" {
+  description = "Name of the SSM parameter that the deployments read."
+  value       = aws_ssm_parameter.foundation.name
 }

@@ -4,7 +4,7 @@
 # there are training pipelines, rules, functions, queues and dashboards of others.
 #
 # St*PipelineExecution, *LayerUpload, *ScalableTarget, *ScalingPolicy and *ScheduledAction match two calls of their service each
-# (start and stop, put and delete, and so on), both of which a deployment makes: spelt out, the policies exceed IAM's limit (role.tf).
+# (start and stop, put and delete, and so on), both of which a deployment makes: spelt out, the policies exceed IAM's limit (main.tf).
 
 locals {
   sagemaker = "arn:${local.partition}:sagemaker:${var.region}:${var.account_id}"

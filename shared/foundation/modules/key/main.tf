@@ -1,5 +1,31 @@
 # A KMS key that the account's administrators keep hold of, and that the named services may use for this account.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "alias" {
+  description = "The key's alias, without `alias/`."
+  type        = string
+}
+
+variable "description" {
+  description = "What the key is for."
+  type        = string
+}
+
+variable "services" {
+  description = "Service principals that use the key on behalf of this account and name the account when they do."
+  type        = list(string)
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
@@ -91,4 +117,14 @@ data "aws_iam_policy_document" "this" {
       values   = ["arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:*"]
     }
   }
+}
+
+output "arn" {
+  description = "The key's ARN; across accounts this is used, never the alias."
+  value       = aws_kms_key.this.arn
+}
+
+output "alias" {
+  description = "The key's alias, with `alias/`."
+  value       = aws_kms_alias.this.name
 }

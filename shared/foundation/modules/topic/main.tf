@@ -1,5 +1,31 @@
 # A topic for what people should see: failures, and approvals that wait.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "name" {
+  description = "The topic's name."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "ARN of the key that encrypts the messages."
+  type        = string
+}
+
+variable "subscribers" {
+  description = "E-mail addresses that get every message."
+  type        = set(string)
+}
+
 data "aws_caller_identity" "current" {}
 
 resource "aws_sns_topic" "this" {
@@ -69,4 +95,10 @@ data "aws_iam_policy_document" "this" {
       values   = ["false"]
     }
   }
+}
+
+output "arn" {
+  description = "The topic's ARN, once its policy is in place."
+  value       = aws_sns_topic.this.arn
+  depends_on  = [aws_sns_topic_policy.this]
 }

@@ -1,5 +1,26 @@
 # A serverless endpoint as a delivery makes one: everything that takes the place of something else has a new name.
 
+terraform {
+  required_version = ">= 1.10"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "package" {
+  description = "ARN of the model package. A second apply changes it."
+  type        = string
+}
+
+variable "memory" {
+  description = "Memory of the variant, in MB. A second apply changes it."
+  type        = number
+  default     = 2048
+}
+
 locals {
   variant = "AllTraffic"
 }
@@ -97,4 +118,9 @@ resource "aws_appautoscaling_scheduled_action" "this" {
     min_capacity = 2
     max_capacity = 3
   }
+}
+
+output "configuration" {
+  description = "Name of the endpoint configuration in use."
+  value       = aws_sagemaker_endpoint.this.endpoint_config_name
 }

@@ -1,6 +1,27 @@
 # One of everything that the templates use of events, queues, functions and notifications. The test asks that
 # a second plan is empty: the sandbox returns what it was given.
 
+terraform {
+  required_version = ">= 1.10"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "code" {
+  description = "Path of the function's zip."
+  type        = string
+}
+
+variable "memory" {
+  description = "Memory of the function, in MB. A second apply changes it."
+  type        = number
+  default     = 128
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
@@ -58,4 +79,66 @@ resource "aws_s3_bucket" "this" {
 resource "aws_s3_bucket_notification" "this" {
   bucket      = aws_s3_bucket.this.id
   eventbridge = true
+}
+
+resource "aws_sqs_queue" "dead" {
+  name                      = "events-dead-letters"
+  message_retention_seconds = 1209600
+  kms_master_key_id         = aws_kms_key.this.arn
+}
+
+resource "aws_sqs_queue" "work" {
+  name                       = "events-work"
+  visibility_timeout_seconds = 60
+  kms_master_key_id          = aws_kms_key.this.arn
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead.arn
+    maxReceiveCount     = 3
+  })
+}
+
+resource "aws_sqs_queue_redrive_allow_policy" "dead" {
+  queue_url = aws_sqs_queue.dead.id
+  redrive_allow_policy = jsonencode({
+    redrivePermission = "byQueue"
+    sourceQueueArns   = [aws_sqs_queue.work.arn]
+  })
+}
+
+resource "aws_sqs_queue_policy" "this" {
+  for_each  = { work = aws_sqs_queue.work, dead = aws_sqs_queue.dead }
+  queue_url = each.value.id
+  policy    = data.aws_iam_policy_document.queue[each.key].json
+}
+
+data "aws_iam_policy_document" "queue" {
+  for_each = { work = aws_sqs_queue.work.arn, dead = aws_sqs_queue.dead.arn }
+  statement {
+    actions   = ["sqs:SendMessage"]
+    resources = [each.value]
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [aws_cloudwatch_event_rule.objects.arn]
+    }
+  }
+}
+
+output "endpoint" {
+  description = "Address of the HTTP API."
+  value       = aws_apigatewayv2_api.this.api_endpoint
+}
+
+output "queue_url" {
+  description = "The queue that the function reads."
+  value       = aws_sqs_queue.work.url
+}
+
+output "bucket" {
+  description = "The bucket whose new objects are put on the queue."
+  value       = aws_s3_bucket.this.id
 }

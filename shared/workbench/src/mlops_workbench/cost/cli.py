@@ -1,4 +1,4 @@
-"""The command line: `python -m mlops_workbench.cost`, or `make cost`."""
+"""The command line: `python -m mlops_workbench cost`, or `make cost`."""
 
 import argparse
 import importlib
@@ -12,9 +12,9 @@ from typing import Any
 from configuration.command_line import show_what_can_be_shown
 from configuration.errors import UserError
 
-from . import batch, endpoint, fixed, prices, training
-from .estimate import Estimate, as_data, estimate, in_words
-from .items import Use
+from . import fixed
+from .estimate import OWN, TABLE, Estimate, Table, as_data, estimate, in_words, prices
+from .usage import Use, batches, endpoints, training
 
 #: the package of a template -> the field of its settings with its own file
 TEMPLATES = {"model_build": "model", "serverless_inference": "endpoint", "batch_inference": "transform"}
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser(template).parse_args(arguments)
         use = Use(**{name: getattr(options, name) for name in (*COMMON, *ASKED[template])})
         _check(use)
-        table = prices.load(root)
+        table = prices(root)
         found = of_repository(root, template, table, use)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def of_repository(root: Path, template: str, table: prices.Table, use: Use) -> Estimate:
+def of_repository(root: Path, template: str, table: Table, use: Use) -> Estimate:
     """The estimate for the configuration below `root`.
 
     Raises:
@@ -89,9 +89,9 @@ def of_repository(root: Path, template: str, table: prices.Table, use: Use) -> E
     project: dict[str, Any] = settings.project.model_dump(mode="json")
     config: dict[str, Any] = getattr(settings, TEMPLATES[template]).model_dump(mode="json")
     runs = {
-        "model_build": training.items,
-        "serverless_inference": endpoint.items,
-        "batch_inference": batch.items,
+        "model_build": training,
+        "serverless_inference": endpoints,
+        "batch_inference": batches,
     }
     items = [*runs[template](config, use), *fixed.items(template, project, config, use)]
     return estimate(project["slug"], template.replace("_", "-"), project["region"], items, table, use)
@@ -113,9 +113,9 @@ def _template(root: Path) -> str:
 
 def _parser(template: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mlops_workbench.cost",
+        prog="python -m mlops_workbench cost",
         description="Estimate what this repository costs in a month: its configuration times prices.",
-        epilog=f"The prices: cost/prices.yaml, with dates and sources; your own: {prices.OWN}.",
+        epilog=f"The prices: {TABLE} (make read-tools), with dates and sources; your own: {OWN}.",
     )
     parser.add_argument(
         "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"

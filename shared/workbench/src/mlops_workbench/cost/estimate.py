@@ -1,16 +1,113 @@
 """Quantities times prices: pure, and shown as a table or as data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from .items import Item, Use
-from .prices import OWN, YOURS, Price, Table
+import yaml
 
+from configuration.errors import UserError
+
+from .usage import Item, Use
+
+TABLE = "mlops_workbench/cost/prices.yaml"  # `make read-tools` unpacks it
+OWN = "config/prices.yaml"
+EVERY_REGION = "every"
+YOURS = "yours"
 #: what is left out: below a cent a month at such use, or not this repository's
 LEFT_OUT = (
     "not counted: AWS's free tier, taxes, discounts; events, notifications, queues, functions, requests to "
     "S3 and KMS (cents); what the organisation's foundation costs"
 )
+
+
+class Price(NamedTuple):
+    """What a unit costs in USD; a range where it was found for several Regions, none of which is this one.
+
+    Attributes:
+        low, high: None when no price is known.
+        unit: of the quantity that is paid for.
+        regions: whose prices they are, each with its date.
+    """
+
+    low: float | None
+    high: float | None
+    unit: str
+    regions: tuple[str, ...]
+
+
+class Quote(NamedTuple):
+    """One price with its source."""
+
+    usd: float
+    region: str
+    date: str
+    source: str
+
+
+class Table(NamedTuple):
+    """All prices: key -> unit and quotes; the person's own; where quotes are from."""
+
+    quotes: Mapping[str, tuple[str, Sequence[Quote]]]
+    own: Mapping[str, float]
+    sources: Mapping[str, str]
+
+    def price(self, key: str, region: str) -> Price:
+        """The price for a Region: one's own, else that Region's, else the range of all that were found."""
+        unit, quotes = self.quotes.get(key, ("unit", ()))
+        if key in self.own:
+            return Price(self.own[key], self.own[key], unit, (YOURS,))
+        fitting = [quote for quote in quotes if quote.region in (region, EVERY_REGION)] or quotes
+        if not fitting:
+            return Price(None, None, unit, ())
+        found = [quote.usd for quote in fitting]
+        return Price(min(found), max(found), unit, tuple(f"{each.region}, {each.date}" for each in fitting))
+
+    def source(self, key: str) -> list[str]:
+        """The addresses that a price is from."""
+        if key in self.own:
+            return [OWN]
+        return [self.sources[quote.source] for quote in self.quotes.get(key, ("", ()))[1]]
+
+
+def prices(root: Path) -> Table:
+    """The table, with config/prices.yaml of the repository over it.
+
+    Raises:
+        UserError: one line for each value of config/prices.yaml that is no price.
+    """
+    document = yaml.safe_load(files(__package__).joinpath("prices.yaml").read_text("utf-8"))
+    quotes = {
+        key: (str(entry["unit"]), [_quote(quote) for quote in entry["quotes"]])
+        for key, entry in document["prices"].items()
+    }
+    return Table(quotes, _own(root / OWN), document["sources"])
+
+
+def _quote(entry: Mapping[str, Any]) -> Quote:
+    return Quote(float(entry["usd"]), str(entry["region"]), str(entry["date"]), str(entry["source"]))
+
+
+def _own(file: Path) -> dict[str, float]:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{OWN}: expected YAML, got: {' '.join(str(error).split())}") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise UserError(f"{OWN}: expected lines such as kms.key: 1.0, got {document!r}")
+    wrong = [
+        f"{OWN}: {key}: expected a price in USD, 0 or more, got {value!r}"
+        for key, value in document.items()
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0
+    ]
+    if wrong:
+        raise UserError("\n".join(wrong))
+    return {str(key): float(value) for key, value in document.items()}
 
 
 class Line(NamedTuple):
@@ -99,7 +196,7 @@ def _unknown(line: Line) -> str:
 def _origin(found: Estimate) -> list[str]:
     used = [line.price for line in found.lines if line.price.low is not None and line.item.high > 0]
     whose = sorted({region for price in used for region in price.regions} - {YOURS})
-    lines = [f"prices: cost/prices.yaml, with sources ({'; '.join(whose)})"] if whose else []
+    lines = [f"prices: {TABLE} (make read-tools), with sources ({'; '.join(whose)})"] if whose else []
     foreign = [each for each in whose if not each.startswith((f"{found.region},", "every,"))]
     if foreign:
         lines.append(

@@ -6,7 +6,7 @@ The numbers are those of terraform/; tests/cost holds them to its files.
 from collections.abc import Mapping
 from typing import Any
 
-from .items import Item, Use, item
+from .usage import Item, Use, item
 
 PART = "there in any case"
 PUSH = "each push"

@@ -1,1 +1,1 @@
-"""Brings this repository's pipeline to AWS and takes it down again: `python -m mlops_workbench.delivery --help`."""
+"""Brings this repository's pipeline to AWS and takes it down again: register, publish, status, unregister."""

@@ -1,4 +1,4 @@
-"""The command line: `python -m mlops_workbench.delivery COMMAND`, or `make COMMAND`."""
+"""The command line of register, unregister, publish and status: `python -m mlops_workbench register`."""
 
 import argparse
 import sys
@@ -6,28 +6,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configuration.command_line import agreed, show_what_can_be_shown
+from configuration.errors import UserError
 
-from . import act, plan, probe, publish, unregister
-from . import status as show
+from . import facts, publish, register, unregister
 from .aws import client, session
-from .errors import DeliveryError
 from .project import Project, load
 
 YES = "MLOPS_REGISTER_YES"
 
 EXAMPLES = f"""\
 examples:
-  python -m mlops_workbench.delivery register                  show what would be done, ask, do it
-  python -m mlops_workbench.delivery register --yes            the same without asking, for automation
-  python -m mlops_workbench.delivery register --no-bitbucket   AWS only; no token is needed
-  python -m mlops_workbench.delivery publish                   send the commit that is checked out to AWS
-  python -m mlops_workbench.delivery publish --branch main     the same where a CI server has checked out no branch
-  python -m mlops_workbench.delivery unregister                take it down; refuses while there are models, data or endpoints
+  python -m mlops_workbench register                  show what would be done, ask, do it
+  python -m mlops_workbench register --yes            the same without asking, for automation
+  python -m mlops_workbench register --no-bitbucket   AWS only; no token is needed
+  python -m mlops_workbench publish                   send the commit that is checked out to AWS
+  python -m mlops_workbench publish --branch main     the same where a CI server has checked out no branch
+  python -m mlops_workbench unregister                take it down; refuses while there are models or data
 
 environment variables:
   AWS_PROFILE, AWS_ACCESS_KEY_ID, ...  credentials, as for every AWS tool
-  {probe.TOKEN}        HTTP access token with administrator permission on the project (Bearer)
-  {probe.CA_FILE}      certificates (PEM) that vouch for Bitbucket; else SSL_CERT_FILE, else the machine's
+  {facts.TOKEN}        HTTP access token with administrator permission on the project (Bearer)
+  {facts.CA_FILE}      certificates (PEM) that vouch for Bitbucket; else SSL_CERT_FILE, else the machine's
   {YES}=1   the same as --yes
 
 make runs these in their own environment: make register ARGS=--no-bitbucket
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command: Command = options.command
         return command(load(options.root.absolute()), options)
-    except DeliveryError as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -52,19 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """The parser of these commands."""
     root = argparse.ArgumentParser(
-        prog="python -m mlops_workbench.delivery",
+        prog="python -m mlops_workbench",
         description="Bring this repository's pipeline to AWS: a push to Bitbucket then starts it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    root.add_argument(
-        "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"
-    )
     commands = root.add_subparsers(required=True, metavar="COMMAND", dest="name")
 
-    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, summary: str, *, changes: bool = False) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
             help=summary,
@@ -73,15 +69,26 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.set_defaults(command=command)
+        sub.add_argument(
+            "--root", type=Path, default=Path(), help="the repository's top folder (default: this folder)"
+        )
+        if changes:
+            sub.add_argument("--yes", action="store_true", help=f"do not ask (or {YES}=1)")
+            sub.add_argument("--no-bitbucket", action="store_true", help="leave Bitbucket as it is")
         return sub
 
-    register = add(
-        "register", _register, "create the Bitbucket repository, its webhook and the pipeline in AWS"
+    add(
+        "register",
+        _register,
+        "create the Bitbucket repository, its webhook and the pipeline in AWS",
+        changes=True,
     )
-    remove = add("unregister", _unregister, "take down what register made; the Bitbucket repository stays")
-    for sub in (register, remove):
-        sub.add_argument("--yes", action="store_true", help=f"do not ask (or {YES}=1)")
-        sub.add_argument("--no-bitbucket", action="store_true", help="leave Bitbucket as it is")
+    remove = add(
+        "unregister",
+        _unregister,
+        "take down what register made; the Bitbucket repository stays",
+        changes=True,
+    )
     remove.add_argument(
         "--delete-models", action="store_true", help="delete the model packages too, for good"
     )
@@ -105,58 +112,49 @@ def parser() -> argparse.ArgumentParser:
 
 def retry(options: argparse.Namespace) -> str:
     """The command that does the same again."""
-    flags = (
-        "yes",
-        "no_bitbucket",
-        "delete_models",
-        "delete_data",
-        "leave_deployed",
-        "allow_dirty",
-        "force",
-    )
-    chosen = ["--" + flag.replace("_", "-") for flag in flags if getattr(options, flag, False)]
-    if getattr(options, "branch", None):
-        chosen.append(f"--branch {options.branch}")
     if options.name == "status":
-        return "python -m mlops_workbench.delivery status"
-    return f"make {options.name}" + (f" ARGS='{' '.join(chosen)}'" if chosen else "")
+        return "python -m mlops_workbench status"
+    given = [f"--{name.replace('_', '-')}" for name, value in vars(options).items() if value is True]
+    if getattr(options, "branch", None):
+        given.append(f"--branch {options.branch}")
+    return f"make {options.name}" + (f" ARGS='{' '.join(given)}'" if given else "")
 
 
 def _register(project: Project, options: argparse.Namespace) -> int:
-    wishes = plan.Wishes(bitbucket=not options.no_bitbucket)
+    bitbucket = not options.no_bitbucket
     print(
         f"Registering {project.slug}. AWS and Bitbucket are asked first; nothing is changed before you agree."
     )
     aws = session(project)
-    facts = probe.probe(project, aws, ask_bitbucket=wishes.bitbucket)
-    print(show.facts_in_words(project, facts))
-    found = plan.problems(project, facts, wishes)
-    if found:
-        raise DeliveryError(
+    found = facts.look(project, aws, bitbucket=bitbucket)
+    print(facts.in_words(project, found))
+    wrong = register.problems(project, found, bitbucket=bitbucket)
+    if wrong:
+        raise UserError(
             "\n".join(
                 [
                     "Before this can be registered:",
-                    *(f"  - {one}" for one in found),
+                    *(f"  - {one}" for one in wrong),
                     f"Then: {retry(options)}",
                 ]
             )
         )
-    steps = plan.steps(project, facts, wishes)
+    steps = register.steps(project, found, bitbucket=bitbucket)
     print("\n".join(["This will be done:", *(f"  {n}. {step.words}" for n, step in enumerate(steps, 1))]))
     if not agreed("Do it? [y/N] ", yes=options.yes, variable=YES):
         return 1
-    assert facts.aws.foundation is not None  # else there were problems
-    act.act(act.World(project, facts.aws.foundation, aws), steps, retry(options), _say)
-    print(f"Registered. The pipeline: {show.console(project)}")
+    assert found.aws.foundation is not None  # else there were problems
+    register.act(register.World(project, found.aws.foundation, aws), steps, retry(options), _say)
+    print(f"Registered. The pipeline: {facts.console(project)}")
     return 0
 
 
 def _unregister(project: Project, options: argparse.Namespace) -> int:
     aws = session(project)
-    found = probe.ask_aws(project, aws)
-    wrong = plan.aws_problems(project, found)
+    found = facts.ask_aws(project, aws)
+    wrong = register.aws_problems(project, found)
     if wrong:
-        raise DeliveryError("\n".join(wrong))
+        raise UserError("\n".join(wrong))
     assert found.foundation is not None  # else there were problems
     allowed = unregister.Permission(
         models=options.delete_models,
@@ -167,16 +165,14 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
     contents = unregister.look(project, aws)
     refused = unregister.refusals(project, contents, allowed)
     needs_token = allowed.bitbucket and project.hosting == "data-center" and found.foundation.webhook_url
-    if needs_token and probe.settings()[0] is None:
+    if needs_token and facts.settings()[0] is None:
         refused.append(
-            f"{probe.TOKEN} is not set, which the webhook's removal needs; or --no-bitbucket leaves it there"
+            f"{facts.TOKEN} is not set, which the webhook's removal needs; or --no-bitbucket leaves it there"
         )
     if refused:
-        raise DeliveryError(
-            "\n".join([f"{project.slug} is not taken down:", *(f"  - {one}" for one in refused)])
-        )
+        raise UserError("\n".join([f"{project.slug} is not taken down:", *(f"  - {one}" for one in refused)]))
     tasks = unregister.tasks(project, found.foundation, contents, allowed, aws)
-    print(show.account_in_words(found))
+    print(facts.account_in_words(found))
     print(
         "\n".join(
             ["This will be removed, for good:", *(f"  {n}. {task.words}" for n, task in enumerate(tasks, 1))]
@@ -197,18 +193,18 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
 def _publish(project: Project, options: argparse.Namespace) -> int:
     source = publish.choose(project.root, options.branch, options.allow_dirty)
     s3 = client(session(project), "s3")
-    if publish.publish(s3, project, source, options.force, _say) and source.branch == plan.BRANCH:
-        print(f"The pipeline: {show.console(project)}")
+    if publish.publish(s3, project, source, options.force, _say) and source.branch == register.BRANCH:
+        print(f"The pipeline: {facts.console(project)}")
     return 0
 
 
 def _status(project: Project, _: argparse.Namespace) -> int:
     aws = session(project)
-    facts = probe.probe(project, aws, ask_bitbucket=probe.settings()[0] is not None)
-    print(show.facts_in_words(project, facts))
-    if facts.aws.pipeline:
-        print(show.pipeline_in_words(project, client(aws, "codepipeline")))
-    return 0 if facts.aws.pipeline else 1
+    found = facts.look(project, aws, bitbucket=facts.settings()[0] is not None)
+    print(facts.in_words(project, found))
+    if found.aws.pipeline:
+        print(facts.pipeline_in_words(project, client(aws, "codepipeline")))
+    return 0 if found.aws.pipeline else 1
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import DeliveryError, first_line
+from configuration.errors import UserError
 
 TIMEOUT_SECONDS = 300
 
@@ -26,7 +26,7 @@ def run(root: Path, *arguments: str, environment: Mapping[str, str] | None = Non
     """What git prints.
 
     Raises:
-        DeliveryError: git is not there or failed, with its own words.
+        UserError: git is not there or failed, with its own words.
     """
     try:
         done = subprocess.run(
@@ -40,11 +40,11 @@ def run(root: Path, *arguments: str, environment: Mapping[str, str] | None = Non
             timeout=TIMEOUT_SECONDS,
         )
     except FileNotFoundError:
-        raise DeliveryError("git is not installed: https://git-scm.com/downloads") from None
+        raise UserError("git is not installed: https://git-scm.com/downloads") from None
     except subprocess.TimeoutExpired:
-        raise DeliveryError(f"git {arguments[0]}: no answer after {TIMEOUT_SECONDS} seconds") from None
+        raise UserError(f"git {arguments[0]}: no answer after {TIMEOUT_SECONDS} seconds") from None
     if done.returncode != 0:
-        raise DeliveryError(f"git {arguments[0]}: {first_line(done.stderr)}")
+        raise UserError(f"git {arguments[0]}: {first_line(done.stderr)}")
     return done.stdout.strip()
 
 
@@ -52,8 +52,13 @@ def ask(root: Path, *arguments: str) -> str | None:
     """What git prints; None when it has no answer."""
     try:
         return run(root, *arguments) or None
-    except DeliveryError:
+    except UserError:
         return None
+
+
+def first_line(text: str) -> str:
+    """The first line of a program's words that says something, for a message of one line."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason was given")
 
 
 def state(root: Path) -> State:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from .errors import DeliveryError
+from configuration.errors import UserError
 
 FILE = "config/project.yaml"
 CLOUD_HOST = "bitbucket.org"
@@ -69,14 +69,14 @@ def load(root: Path) -> Project:
     """Reads and checks the file.
 
     Raises:
-        DeliveryError: one line for each problem.
+        UserError: one line for each problem.
     """
     try:
         document = yaml.safe_load((root / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DeliveryError(f"{FILE}: not found in {root}; run this in the repository's top folder") from None
+        raise UserError(f"{FILE}: not found in {root}; run this in the repository's top folder") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DeliveryError(f"{FILE}: expected YAML, got: {' '.join(str(error).split())}") from None
+        raise UserError(f"{FILE}: expected YAML, got: {' '.join(str(error).split())}") from None
     found = _Reader(document)
     project = Project(
         root=root,
@@ -98,7 +98,7 @@ def load(root: Path) -> Project:
             f"{FILE}: bitbucket.url: expected https://{CLOUD_HOST}/WORKSPACE, got {project.bitbucket_url}"
         )
     if found.problems:
-        raise DeliveryError("\n".join(found.problems))
+        raise UserError("\n".join(found.problems))
     return project
 
 

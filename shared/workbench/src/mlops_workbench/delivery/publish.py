@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from configuration.errors import UserError
+
 from . import git
 from .aws import code, plain_errors
-from .errors import DeliveryError
 from .project import Project
 
 LONGEST_SUMMARY = 200  # characters; CodePipeline shows it beside the execution
@@ -29,23 +30,21 @@ def choose(root: Path, branch: str | None, allow_dirty: bool) -> Source:
     A CI server checks out a commit without a branch: then that commit is what `branch` names.
 
     Raises:
-        DeliveryError: there is no commit, no name for the branch, or work that is in no commit.
+        UserError: there is no commit, no name for the branch, or work that is in no commit.
     """
     state = git.state(root)
     if state.commit is None:
-        raise DeliveryError(
-            f"{root}: expected a git repository with a commit, found none: git init, git commit"
-        )
+        raise UserError(f"{root}: expected a git repository with a commit, found none: git init, git commit")
     name = branch or state.branch
     if name is None:
-        raise DeliveryError("No branch is checked out: say which one this commit is, with --branch NAME")
+        raise UserError("No branch is checked out: say which one this commit is, with --branch NAME")
     if state.branch is not None and name != state.branch:
         commit = git.ask(root, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}")
         if commit is None:
-            raise DeliveryError(f"--branch {name}: there is no such branch here")
+            raise UserError(f"--branch {name}: there is no such branch here")
         return Source(commit, git.run(root, "log", "-1", "--format=%s", commit), name)
     if state.dirty and not allow_dirty:
-        raise DeliveryError(
+        raise UserError(
             "There are changes that are in no commit (git status), and only commits are published. "
             "Commit them, or leave them out with --allow-dirty"
         )
@@ -56,7 +55,7 @@ def published_commit(s3: Any, project: Project, branch: str) -> str | None:
     """The commit that the branch is published as; None when it is not, or when nobody may say.
 
     Raises:
-        DeliveryError: S3 does not answer, or there is no such bucket.
+        UserError: S3 does not answer, or there is no such bucket.
     """
     with plain_errors(f"s3://{project.source_bucket}/{project.source_key(branch)}"):
         try:

@@ -11,7 +11,9 @@ import subprocess
 from collections import deque
 from pathlib import Path
 
-from .errors import DeliveryError, first_line
+from configuration.errors import UserError
+
+from .git import first_line
 from .project import Project
 
 OLDEST = (1, 10)  # use_lockfile
@@ -31,7 +33,7 @@ def version() -> str:
     """The version of the Terraform on this machine.
 
     Raises:
-        DeliveryError: there is none, or it is too old for a state lock in S3.
+        UserError: there is none, or it is too old for a state lock in S3.
     """
     wanted = ".".join(map(str, OLDEST))
     try:
@@ -45,14 +47,14 @@ def version() -> str:
         )
         found = str(json.loads(done.stdout[done.stdout.index("{") :])["terraform_version"])
     except FileNotFoundError:
-        raise DeliveryError(
+        raise UserError(
             f"Terraform {wanted} or newer is not installed: https://developer.hashicorp.com/terraform/install"
         ) from None
     except (subprocess.SubprocessError, ValueError, KeyError) as error:
-        raise DeliveryError(f"terraform version: {first_line(str(error))}") from error
+        raise UserError(f"terraform version: {first_line(str(error))}") from error
     numbers = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
     if numbers < OLDEST:
-        raise DeliveryError(f"Terraform: expected {wanted} or newer, got {found}")
+        raise UserError(f"Terraform: expected {wanted} or newer, got {found}")
     return found
 
 
@@ -99,7 +101,7 @@ def log(project: Project) -> Path:
 def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) -> int:
     folder: Path = project.terraform_folder
     if not folder.is_dir():
-        raise DeliveryError(
+        raise UserError(
             f"{folder.relative_to(project.root)}: expected this repository's Terraform, found nothing"
         )
     words = ["terraform", arguments[0], "-no-color", *arguments[1:]]
@@ -126,9 +128,9 @@ def _run(project: Project, *arguments: str, accepted: tuple[int, ...] = (0,)) ->
                 if SHOWN.match(line.strip()):
                     print(f"     {line.strip()}", flush=True)
     except FileNotFoundError:
-        raise DeliveryError("Terraform is not installed") from None
+        raise UserError("Terraform is not installed") from None
     if running.returncode not in accepted:
-        raise DeliveryError(
+        raise UserError(
             "\n  ".join(
                 [
                     f"terraform {arguments[0]} failed (exit status {running.returncode}):",

@@ -6,16 +6,15 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from . import secret, terraform
-from .act import StepFailed, bitbucket
-from .aws import Session, client, code, plain_errors
-from .bitbucket import DataCenter
-from .errors import DeliveryError
-from .foundation import Foundation
-from .probe import webhook_url
-from .project import Project
+from configuration.errors import UserError
 
-Say = Callable[[str], None]
+from . import terraform
+from .aws import Foundation, Session, client, code, plain_errors, remove_secret, secret_name
+from .bitbucket import DataCenter
+from .facts import webhook_url
+from .project import Project
+from .register import Say, StepFailed, open_bitbucket
+
 BATCH = 1000  # S3's limit for DeleteObjects
 LIVE = re.compile(r"deployments/([^/]+)/live\.json")  # what the builds keep of what they have deployed
 
@@ -116,8 +115,8 @@ def tasks(
     if webhook and allowed.bitbucket:
         planned.append(
             Task(
-                f"the webhook's secret {secret.name(foundation, project)}",
-                lambda: secret.remove(client(aws, "secretsmanager"), foundation, project),
+                f"the webhook's secret {secret_name(foundation, project)}",
+                lambda: remove_secret(client(aws, "secretsmanager"), foundation, project),
             )
         )
     return planned
@@ -134,12 +133,12 @@ def act(planned: list[Task], retry: str, say: Say) -> None:
         try:
             with plain_errors("AWS"):
                 task.do()
-        except DeliveryError as error:
+        except UserError as error:
             raise StepFailed(number, f"removing {task.words}", str(error), retry) from error
 
 
 def _remove_webhook(project: Project, foundation: Foundation) -> None:
-    place = bitbucket(project).place
+    place = open_bitbucket(project).place
     assert isinstance(place, DataCenter)  # only then is there such a task
     if place.exists():
         place.remove_webhook(webhook_url(foundation, project))
@@ -176,7 +175,7 @@ def _empty(s3: Any, bucket: str) -> None:
                 answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
                 if answer.get("Errors"):
                     first = answer["Errors"][0]
-                    raise DeliveryError(f"s3://{bucket}/{first['Key']}: {first['Message']}")
+                    raise UserError(f"s3://{bucket}/{first['Key']}: {first['Message']}")
     except ClientError as error:
         if code(error) != "NoSuchBucket":
             raise

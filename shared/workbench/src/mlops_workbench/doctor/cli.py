@@ -1,4 +1,4 @@
-"""The command line: `python -m mlops_workbench.doctor`, or `make doctor`."""
+"""The command line: `python -m mlops_workbench doctor`, or `make doctor`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,24 @@ from typing import Sequence
 
 from configuration.command_line import show_what_can_be_shown
 
-from . import configuration, environments, machine, network, programs
-from .finding import PROBLEM, Finding, Part, as_data, from_data, in_words, note, problem, problems
-from .later import Later
-from .processes import run
+from . import machine, network, programs, repository
+from .looking import (
+    PROBLEM,
+    Finding,
+    Later,
+    Part,
+    as_data,
+    from_data,
+    in_words,
+    note,
+    problem,
+    problems,
+    run,
+)
 
-#: `python -m mlops_workbench.doctor --aws` asks AWS alone; it runs where boto3 is
+#: the package, in a folder or in a wheel: Python runs either
+PACKAGE = Path(__file__).resolve().parents[1]
+#: `doctor --aws` asks AWS alone; it runs where these are
 AWS_MODULES = ("boto3", "yaml")
 AWS_SECONDS = 60
 CREDENTIALS, ORGANISATION = "credentials", "organisation"
@@ -28,8 +40,8 @@ knowing, or something that could not be looked at. The exit status is 1 when the
 
 examples:
   make doctor
-  python -m mlops_workbench.doctor            the same where there is no make
-  python -m mlops_workbench.doctor --json     for programs
+  python -m mlops_workbench doctor            the same where there is no make
+  python -m mlops_workbench doctor --json     for programs
 """
 
 
@@ -52,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mlops_workbench.doctor",
+        prog="python -m mlops_workbench doctor",
         description="Say what is wrong with the machine, credentials, configuration and foundation.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -111,8 +123,8 @@ def _everything(root: Path) -> list[Part]:
     return [
         Part("machine", local),
         Part("network", [*network.settings(), *reached]),
-        Part("environments", environments.findings(root)),
-        Part("configuration", configuration.findings(root, with_aws=with_aws)),
+        Part("environments", [repository.workbench(root), *repository.environments(root)]),
+        Part("configuration", repository.configuration(root, with_aws=with_aws)),
         *asked_aws,
     ]
 
@@ -126,14 +138,15 @@ def _answer(later: Later[network.Answer]) -> network.Answer:
 
 def _aws(root: Path) -> list[Part]:
     """What AWS says, asked by whichever Python here has boto3."""
-    python = environments.able(root, AWS_MODULES)
+    python = repository.able(root, AWS_MODULES)
     if python is None:
         text = "not asked: boto3 and PyYAML, by which AWS is asked, are not installed yet"
         return [Part(CREDENTIALS, [note(text, "make setup-delivery, then: make doctor")])]
     if python == Path(sys.executable):
         return _aws_here(root)
-    words = [str(python), "-m", "mlops_workbench.doctor", "--aws", "--json", "--root", str(root)]
-    done = run(words, Path(__file__).resolve().parents[1], seconds=AWS_SECONDS)
+    # in this folder, as `configuration` is imported from it
+    words = [str(python), str(PACKAGE), "doctor", "--aws", "--json", "--root", str(root)]
+    done = run(words, seconds=AWS_SECONDS)
     try:
         return from_data(json.loads(done.out))
     except (ValueError, KeyError):
@@ -143,7 +156,7 @@ def _aws(root: Path) -> list[Part]:
 
 def _aws_here(root: Path) -> list[Part]:
     try:
-        from mlops_workbench.delivery.errors import DeliveryError
+        from configuration.errors import UserError
         from mlops_workbench.delivery.project import load
 
         from . import credentials, organisation
@@ -151,7 +164,7 @@ def _aws_here(root: Path) -> list[Part]:
         return [Part(CREDENTIALS, [note(f"not asked: {error}", "make setup-delivery, then: make doctor")])]
     try:
         project = load(root)
-    except DeliveryError as error:
+    except UserError as error:
         fix = "correct config/project.yaml"
         return [Part(CREDENTIALS, [Finding(PROBLEM, line, fix) for line in str(error).splitlines()])]
     caller = credentials.look(project)

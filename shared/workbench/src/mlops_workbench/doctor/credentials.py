@@ -11,8 +11,7 @@ from botocore.config import Config
 
 from mlops_workbench.delivery.project import Project
 
-from .finding import Finding, note, ok, problem
-from .later import within
+from .looking import Finding, note, ok, problem, within
 from .network import project_value
 
 SIGN_IN = "aws sso login, or choose other credentials: export AWS_PROFILE=NAME"

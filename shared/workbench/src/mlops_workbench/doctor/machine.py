@@ -10,8 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
-from .finding import Finding, note, ok, problem
-from .processes import run
+from .looking import Finding, note, ok, problem, run
 
 GB = 1000**3
 #: both environments, with PyTorch for CPUs, are 3 GB; a training writes a few checkpoints

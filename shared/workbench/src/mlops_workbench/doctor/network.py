@@ -13,8 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
-from .finding import Finding, note, ok, problem
-from .processes import run
+from .looking import Finding, note, ok, problem, run
 
 SECONDS = 4.0
 TERRAFORM = "https://registry.terraform.io/.well-known/terraform.json"

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
-from typing import Any, Callable, NamedTuple, TypeVar
+from typing import Callable, NamedTuple
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_workbench.delivery import git, probe, publish, secret, status
-from mlops_workbench.delivery.aws import code
+from configuration.errors import UserError
+from mlops_workbench.delivery import facts, git, publish
+from mlops_workbench.delivery.aws import (
+    FOUNDATION_VERSION,
+    Foundation,
+    code,
+    find_foundation,
+    secret_exists,
+)
 from mlops_workbench.delivery.bitbucket import DataCenter, hosting
-from mlops_workbench.delivery.errors import DeliveryError
-from mlops_workbench.delivery.foundation import VERSION, Foundation
 from mlops_workbench.delivery.project import Project
 
 from .credentials import Quick
-from .finding import Finding, note, ok, problem
-from .later import within
+from .looking import Finding, note, ok, problem, within
 from .network import ask, project_value
 
 ABSENT = frozenset(
@@ -35,10 +38,11 @@ ABSENT = frozenset(
     }
 )
 REFUSED = frozenset({"403", "AccessDenied", "AccessDeniedException", "AuthorizationError"})
-APPLY = "a platform engineer applies the foundation: sandbox/foundation/README.md"
+APPLY = (
+    "a platform engineer applies the foundation: make read-tools, then "
+    "build/workbench/mlops_workbench/foundation/README.md"
+)
 REGISTER = "make register"
-
-T = TypeVar("T")
 
 
 class Known(NamedTuple):
@@ -47,7 +51,6 @@ class Known(NamedTuple):
     project: Project
     aws: Quick
     foundation: Foundation
-    document: dict[str, Any]  # all that the parameter says
 
 
 def look(project: Project, aws: Quick) -> list[Finding]:
@@ -55,7 +58,7 @@ def look(project: Project, aws: Quick) -> list[Finding]:
     found, finding = _foundation(project, aws)
     if found is None:
         return [finding]
-    known = Known(project, aws, found, _document(project, aws))
+    known = Known(project, aws, found)
     return [
         finding,
         *_agrees(known),
@@ -73,8 +76,8 @@ def look(project: Project, aws: Quick) -> list[Finding]:
 def _foundation(project: Project, aws: Quick) -> tuple[Foundation | None, Finding]:
     name = project.foundation_parameter
     try:
-        found = probe.find_foundation(project, aws)
-    except DeliveryError as error:
+        found = find_foundation(project, aws)
+    except UserError as error:
         words = " ".join(str(error).split())
         if any(one in words for one in REFUSED):
             return None, note(f"foundation: not allowed to look: {words}", "ask for ssm:GetParameter on it")
@@ -82,23 +85,18 @@ def _foundation(project: Project, aws: Quick) -> tuple[Foundation | None, Findin
     if found is None:
         text = f"foundation: expected the parameter {name} in {project.region}, found none: it is not applied"
         return None, problem(text, f"{APPLY}; or is config/project.yaml's prefix or region another?")
-    return found, ok(f"foundation: {name}, version {VERSION}")  # another one is refused when it is read
-
-
-def _document(project: Project, aws: Quick) -> dict[str, Any]:
-    value = aws.client("ssm").get_parameter(Name=project.foundation_parameter)["Parameter"]["Value"]
-    loaded: dict[str, Any] = json.loads(value)  # that it is an object has been checked
-    return loaded
+    # one of another version is refused when it is read
+    return found, ok(f"foundation: {name}, version {FOUNDATION_VERSION}")
 
 
 def _agrees(known: Known) -> list[Finding]:
     """What this repository and the foundation say about the same things."""
-    project, said = known.project, known.document
+    project, said = known.project, known.foundation
     pairs = [
-        ("region", project.region, said.get("region")),
-        ("accounts.shared_services", project.shared_services, said.get("shared_services_account_id")),
-        ("accounts.production", project_value(project.root, "production"), said.get("production_account_id")),
-        ("bitbucket.url", project.hosting, said.get("bitbucket_hosting")),
+        ("region", project.region, said.region),
+        ("accounts.shared_services", project.shared_services, said.shared_services_account_id),
+        ("accounts.production", project_value(project.root, "production"), said.production_account_id),
+        ("bitbucket.url", project.hosting, said.bitbucket_hosting),
     ]
     return [
         problem(
@@ -140,13 +138,13 @@ def _roles(known: Known) -> list[Finding]:
     names = []
     if (project.root / "release").is_dir():  # this repository deploys
         names.append(f"{project.prefix}-deployment-staging")
-    if known.document.get("production_account_id") == project.shared_services:
+    if known.foundation.production_account_id == project.shared_services:
         names.append(f"{project.prefix}-deployment")
     lines = [
         _asked(f"role {name}", _says(partial(iam.get_role, RoleName=name), f"role: {name}"), APPLY)
         for name in names
     ]
-    boundary = known.document.get("permissions_boundary_arn")
+    boundary = known.foundation.permissions_boundary_arn
     if boundary:
         words = f"permissions boundary: {boundary.rpartition('/')[2]}"
         lines.append(_asked(words, _says(lambda: iam.get_policy(PolicyArn=boundary), words), APPLY))
@@ -155,7 +153,7 @@ def _roles(known: Known) -> list[Finding]:
 
 def _people(known: Known) -> Finding:
     """Whether anybody hears of failures and of what waits for an answer."""
-    arn = known.document.get("notifications_topic_arn")
+    arn = known.foundation.notifications_topic_arn
     if not arn:
         return note("notifications: the foundation names no topic", APPLY)
     name = arn.rpartition(":")[2]
@@ -209,7 +207,7 @@ def _registered(known: Known) -> list[Finding]:
 
 
 def _secret(known: Known) -> Finding:
-    if secret.exists(known.aws.client("secretsmanager"), known.foundation, known.project):
+    if secret_exists(known.aws.client("secretsmanager"), known.foundation, known.project):
         return ok("webhook's secret: there")
     text = "webhook's secret: none, so that no push to Bitbucket reaches AWS; make publish does"
     return note(text, f"{REGISTER}, without --no-bitbucket")
@@ -219,7 +217,7 @@ def _published(known: Known) -> Finding:
     here = git.state(known.project.root).commit
     try:
         there = publish.published_commit(known.aws.client("s3"), known.project, "main")
-    except DeliveryError as error:
+    except UserError as error:
         return note(f"published: {error}")
     if there is None:
         return note("published: nothing yet", "git push, or: make publish")
@@ -237,34 +235,34 @@ def _stages(known: Known) -> Finding:
     failed = [one["stageName"] for one in states if one.get("latestExecution", {}).get("status") == "Failed"]
     if failed:
         return problem(
-            f"pipeline's last run: stage {', '.join(failed)} failed", f"see {status.console(known.project)}"
+            f"pipeline's last run: stage {', '.join(failed)} failed", f"see {facts.console(known.project)}"
         )
     return ok("pipeline's last run: no stage has failed")
 
 
 def _bitbucket(known: Known) -> list[Finding]:
     """What Bitbucket holds; only whoever has a token may ask it."""
-    token, ca_file = probe.settings()
+    token, ca_file = facts.settings()
     if token is None:
-        text = f"Bitbucket: not asked about this repository, as {probe.TOKEN} is not set; register needs it"
-        return [note(text, f"export {probe.TOKEN}=…, an HTTP access token with administrator permission")]
+        text = f"Bitbucket: not asked about this repository, as {facts.TOKEN} is not set; register needs it"
+        return [note(text, f"export {facts.TOKEN}=…, an HTTP access token with administrator permission")]
 
     def look_at_it() -> Finding:
         place = hosting(known.project, token, ca_file)
         if not place.exists():
             return note("Bitbucket: no repository yet", REGISTER)
-        if not probe.connected(place, known.project, known.foundation):
+        if not facts.connected(place, known.project, known.foundation):
             link = "webhook" if isinstance(place, DataCenter) else "publisher's role"
             return problem(f"Bitbucket: the repository has no {link}: a push does not reach AWS", REGISTER)
         return ok("Bitbucket: the repository is there, and a push reaches AWS")
 
     try:
         return [within(look_at_it)]
-    except DeliveryError as error:
+    except UserError as error:
         return [
             problem(
                 f"Bitbucket: {' '.join(str(error).split())}",
-                f"mend the reason, or export another {probe.TOKEN}",
+                f"mend the reason, or export another {facts.TOKEN}",
             )
         ]
     except TimeoutError as error:

@@ -11,8 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from .finding import Finding, note, ok, problem
-from .processes import run
+from .looking import Finding, note, ok, problem, run
 
 OLDEST_PYTHON = (3, 11)
 #: GIT_CONFIG_COUNT, by which registering gives git its token without a file, is understood since 2.31

@@ -1,5 +1,60 @@
 # A private bucket: versioned, encrypted, reached over TLS only, and without access control lists.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "name" {
+  description = "The bucket's name."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "The key that encrypts objects which come without a key of their own."
+  type        = string
+}
+
+variable "readers" {
+  description = "Another account whose principals read the objects below some prefixes; null for none. Principals are ARNs, with * for any part of a name; prefixes end with /."
+  type = object({
+    account_id     = string
+    principal_arns = list(string)
+    prefixes       = list(string)
+  })
+  default = null
+}
+
+variable "expire_days" {
+  description = "Prefix, ending with /, -> days after which the objects below it are deleted."
+  type        = map(number)
+  default     = {}
+}
+
+variable "noncurrent_days" {
+  description = "Days that a replaced or deleted object can still be brought back."
+  type        = number
+  default     = 90
+}
+
+variable "eventbridge" {
+  description = "Whether the bucket's events go to EventBridge."
+  type        = bool
+  default     = false
+}
+
+variable "delete_data" {
+  description = "Whether destroying the bucket deletes what is in it; otherwise a bucket that is not empty stays."
+  type        = bool
+  default     = false
+}
+
 data "aws_partition" "current" {}
 
 resource "aws_s3_bucket" "this" {
@@ -162,4 +217,19 @@ data "aws_iam_policy_document" "this" {
       }
     }
   }
+}
+
+output "name" {
+  description = "The bucket's name, once it may be used: encrypted, versioned and with its policy."
+  value       = aws_s3_bucket.this.id
+  depends_on = [
+    aws_s3_bucket_policy.this,
+    aws_s3_bucket_server_side_encryption_configuration.this,
+    aws_s3_bucket_versioning.this,
+  ]
+}
+
+output "arn" {
+  description = "The bucket's ARN."
+  value       = aws_s3_bucket.this.arn
 }

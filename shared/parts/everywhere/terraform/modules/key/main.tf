@@ -1,6 +1,42 @@
 # A key of one's own: another account can decrypt with it only because its policy says so, which AWS's managed keys
 # cannot do.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "name" {
+  description = "What the key is for; its alias is alias/<name>."
+  type        = string
+}
+
+variable "description" {
+  description = "One line for the console."
+  type        = string
+}
+
+variable "readers" {
+  description = "Another account whose principals decrypt objects of this key in S3; null for none. Principals are ARNs, with * for any part of a name."
+  type = object({
+    account_id     = string
+    principal_arns = list(string)
+  })
+  default = null
+}
+
+variable "log_groups" {
+  description = "Names of the CloudWatch log groups that the key encrypts; * at the end for any."
+  type        = list(string)
+  default     = []
+}
+
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
@@ -97,4 +133,9 @@ data "aws_iam_policy_document" "this" {
       }
     }
   }
+}
+
+output "arn" {
+  description = "The key's ARN. Across accounts an alias does not work."
+  value       = aws_kms_key.this.arn
 }

@@ -1,5 +1,42 @@
 # Events that EventBridge could not deliver wait here for two weeks; the alarm says so.
 
+terraform {
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+variable "name" {
+  description = "The name of the queue and of its alarm."
+  type        = string
+}
+
+variable "meaning" {
+  description = "What it means that an event lies there: the beginning of what the alarm says."
+  type        = string
+}
+
+variable "rule_arns" {
+  description = "The rules whose events it takes."
+  type        = list(string)
+}
+
+variable "topic_arn" {
+  description = "The SNS topic that the alarm goes to."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "The key that encrypts the events, which must let EventBridge in; null for SQS's own."
+  type        = string
+  default     = null
+}
+
 resource "aws_sqs_queue" "this" {
   # checkov:skip=CKV_AWS_27:encrypted with SQS's own key where no other is given
   name                      = var.name
@@ -42,4 +79,15 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   threshold           = 0
   treat_missing_data  = "notBreaching" # an idle queue reports nothing
   alarm_actions       = [var.topic_arn]
+}
+
+output "arn" {
+  description = "The queue's ARN, once EventBridge may send to it."
+  value       = aws_sqs_queue.this.arn
+  depends_on  = [aws_sqs_queue_policy.this]
+}
+
+output "url" {
+  description = "The queue's URL."
+  value       = aws_sqs_queue.this.id
 }

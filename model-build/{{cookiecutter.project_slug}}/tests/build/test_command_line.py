@@ -1,0 +1,134 @@
+"""The command line where there is no workbench, as in CodeBuild, and what it shows of figures and answers."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from model_build.local import lines
+from model_build.results import Result, summary
+
+# `python -m MODULE …` where the workbench of wheels/ and what it stands on are not installed.
+WITHOUT_WORKBENCH = """
+import runpy, sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("mlops_workbench", "moto"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+def without_workbench(repository: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_WORKBENCH, str(ROOT), module, *arguments]
+    return subprocess.run(command, cwd=repository, capture_output=True, encoding="utf-8", timeout=120)
+
+
+def test_a_build_checks_and_starts_without_the_workbench(repository, edit, monkeypatch) -> None:
+    """What buildspecs/ run. The start goes as far as it can without AWS: the definition is built."""
+    for name, value in {
+        "ACCESS_KEY_ID": "none",
+        "SECRET_ACCESS_KEY": "none",
+        "EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    edit(
+        "config/project.yaml",
+        "kms_key_arn: null",
+        "kms_key_arn: arn:aws:kms:ca-central-1:111111111111:key/0a1b",
+    )
+    checked = without_workbench(repository, "model_build", "check")
+    assert checked.returncode == 0, checked.stderr
+    started = without_workbench(repository, "model_build", "run", "--no-wait", "--parameter", "Epoch=3")
+    assert (started.returncode, started.stdout) == (1, "")
+    assert started.stderr.startswith("--parameter Epoch=3: expected NAME=VALUE with NAME one of InputDataUrl")
+    pushed = without_workbench(repository, "model_build.serving_image")
+    assert (pushed.returncode, pushed.stdout) == (1, "")
+    assert pushed.stderr.startswith("serving_image/Dockerfile: expected the image of serving.image lean")
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["local"], ["status", "--local"], ["predict", "texts.jsonl"]])
+def test_what_needs_the_workbench_says_so_in_one_line(repository, arguments) -> None:
+    done = without_workbench(repository, "model_build", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "package mlops_workbench is not installed" in done.stderr and "`make setup`" in done.stderr
+
+
+def test_one_module_imports_the_workbench() -> None:
+    modules = (ROOT / "model_build").glob("*.py")
+    uses = re.compile(r"(?m)^\s*(from|import) mlops_workbench")
+    assert [path.name for path in modules if uses.search(path.read_text(encoding="utf-8"))] == ["local.py"]
+
+
+ARN = "arn:aws:sagemaker:ca-central-1:111111111111:model-package/router/3"
+
+
+def figures(kind: str, value: float, triage: Any = None) -> dict[str, Any]:
+    names = {
+        "multiclass": ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error"),
+        "multilabel": ("micro_f1", "macro_f1", "exact_match", "expected_calibration_error"),
+    }[kind]
+    figure = {"value": value, "confidence_interval": [value - 0.1, value + 0.1]}
+    return {f"{kind}_classification_metrics": dict.fromkeys(names, figure), "triage": triage}
+
+
+def test_the_summary_of_one_target() -> None:
+    result = Result({**figures("multiclass", 0.8), "test_rows": 42}, Path("reports/x/report.html"), ARN)
+    assert summary(result, Path()).splitlines() == [
+        "On 42 test rows:",
+        "  accuracy                    0.800   (95 % interval 0.700 to 0.900)",
+        "  macro_f1                    0.800   (95 % interval 0.700 to 0.900)",
+        "  weighted_f1                 0.800   (95 % interval 0.700 to 0.900)",
+        "  expected_calibration_error  0.800   (95 % interval 0.700 to 0.900)",
+        "Report: reports/x/report.html",
+        f"Model package: {ARN} (PendingManualApproval)",
+    ]
+
+
+def test_the_summary_of_several_targets_names_each() -> None:
+    triage = {"coverage": {"value": 0.6}, "precision": {"value": 0.956}}
+    targets = {"sentiment": figures("multiclass", 0.8, triage), "topics": figures("multilabel", 0.5)}
+    evaluation = {**figures("multiclass", 0.8), "targets": targets, "test_rows": 42}
+    shown = summary(Result(evaluation, Path("report.html"), None), Path()).splitlines()
+    assert shown[1:3] == [
+        "  sentiment",
+        "    accuracy                    0.800   (95 % interval 0.700 to 0.900)",
+    ]
+    assert "    without a person            0.600   (95.6% of these answers are right)" in shown
+    assert shown[7:9] == [
+        "  topics",
+        "    micro_f1                    0.500   (95 % interval 0.400 to 0.600)",
+    ]
+    assert shown[-1] == "No model package: the quality gate did not pass."
+
+
+SURE = [{"label": "gas", "score": 0.91}, {"label": "billing", "score": 0.04}]
+UNSURE = [{"label": "gas", "score": 0.41, "needs_review": True}, {"label": "billing", "score": 0.38}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (SURE, ["gas 91%, billing 4%"]),
+        (UNSURE, ["gas 41%, billing 38%  ? needs review"]),
+        ({"labels": SURE[:1], "needs_review": False}, ["gas 91%"]),
+        ({"labels": []}, ["(none)"]),
+        (
+            {"team": UNSURE, "topics": {"labels": SURE, "needs_review": False}},
+            ["", "    team    gas 41%, billing 38%  ? needs review", "    topics  gas 91%, billing 4%"],
+        ),
+    ],
+)
+def test_what_is_shown_of_an_answer(answer: Any, shown: list[str]) -> None:
+    first, *others = lines("a text", answer)
+    assert first.startswith("  a text") and first.split("a text")[1].strip() == shown[0]
+    assert others == shown[1:]

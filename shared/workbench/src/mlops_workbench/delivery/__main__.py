@@ -1,8 +1,0 @@
-"""`python -m mlops_workbench.delivery COMMAND`."""
-
-import sys
-
-from .cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())
