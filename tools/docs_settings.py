@@ -102,8 +102,7 @@ def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
     sys.path.insert(0, folder)
     try:
         model = getattr(importlib.import_module(file.module), file.model)
-        words: dict[str, str] = {}
-        words |= importlib.import_module("configuration.project").MEANINGS
+        words: dict[str, str] = importlib.import_module("configuration.project").MEANINGS
     finally:
         sys.path.remove(folder)
         for name, loaded in list(sys.modules.items()):
