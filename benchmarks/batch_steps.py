@@ -19,12 +19,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import machine
 import processes
 import sources
 from preprocess import different_rows
-from rounds import ROOT, Curve, Goal, arguments, container_python, measure, report, versions
+from rounds import Curve, Goal, arguments, container_python, measure, report, versions
 
-STEPS = ROOT / "batch-inference" / "{{cookiecutter.project_slug}}" / "steps"
+STEPS = machine.steps("batch-inference")
 LABELS = 9
 
 REQUEST = {

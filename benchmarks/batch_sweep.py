@@ -37,9 +37,10 @@ from batch import QUICK as QUICK_BATCH
 from batch import comments
 from batch_inference.config import Transform
 from endpoint import OURS
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs.serving import SWITCH
 from rounds import Curve
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services.sagemaker.serving import SWITCH
 
 RATE, MEMORY = "rows/s once the server runs", "peak memory of the model's processes, MB"
 SINGLE = "one record a request"
@@ -134,7 +135,7 @@ def passes(
     """A side for each size of a pass: a model whose code says so."""
     for size in sizes:
         copy = Path(shutil.copytree(model, model.with_name(f"tokens-{size}")))
-        engines = copy / "code/engines.py"
+        engines = copy / "code/serving/engines.py"
         code, found = re.subn(r"(?m)^TOKENS = \d+", f"TOKENS = {size}", engines.read_text(encoding="utf-8"))
         assert found == 1, f"{engines}: expected one line TOKENS = ..., found {found}"
         engines.write_text(code, encoding="utf-8")

@@ -25,12 +25,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+import machine
 from rounds import Goal, arguments, container_python, measure, report, versions
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = ROOT / "model-build" / "{{cookiecutter.project_slug}}" / "steps"
+STEPS = machine.steps("model-build")
 ACCOUNT, REGION, BUCKET = "111111111111", "ca-central-1", "models"
 IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu"
 TEXTS = [
@@ -41,7 +43,7 @@ TEXTS = [
 ]
 
 WRITE_MODEL = """
-import json, shutil, sys
+import json, sys
 from pathlib import Path
 steps, folder, source = map(Path, sys.argv[1:])
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -58,11 +60,9 @@ target = {"name": "team", "kind": "one", "labels": labels}
 plain = {"temperature": 1.0, "review_below": None, "decide_at": None}
 serving = {"max_length": longest, "truncation": "head_tail", "text": text, "redact": None}
 (folder / "serving.json").write_text(json.dumps({**serving, "targets": [{**target, **plain}]}))
-(folder / "code").mkdir()
 sys.path.insert(0, str(steps))
-from serving_code import MODULES
-for name in MODULES:
-    shutil.copyfile(steps / f"{name}.py", folder / "code" / f"{name}.py")
+from packing.model import copy_code
+copy_code(folder / "code")
 """
 
 OURS = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -110,3 +113,13 @@ def versions(*names: str, python: str | Path | None = None) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def steps(template: str) -> Path:
+    """Return a template's steps in a folder as a generated repository has them: with what two of them share."""
+    folder = Path(tempfile.mkdtemp(prefix="steps-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for part in (f"{template}/{{{{cookiecutter.project_slug}}}}/steps", "shared/parts/pipeline/steps"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, folder, ignore=ignored, dirs_exist_ok=True)
+    return folder

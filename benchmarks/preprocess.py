@@ -17,11 +17,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import machine
 import processes
 import sources
-from rounds import ROOT, Curve, Goal, arguments, container_python, measure, report, versions
+from rounds import Curve, Goal, arguments, container_python, measure, report, versions
 
-SCRIPT = ROOT / "model-build" / "{{cookiecutter.project_slug}}" / "steps" / "preprocess.py"
+SCRIPT = machine.steps("model-build") / "preprocess.py"
 OURS, THEIRS = "preprocess.py", "pandas + scikit-learn"
 
 PANDAS = """

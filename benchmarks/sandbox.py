@@ -26,9 +26,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+import machine
 from rounds import ROOT, Goal, arguments, container_python, measure, report, versions
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
 
 TEMPLATE = ROOT / "model-build/{{cookiecutter.project_slug}}"
 ACCOUNT, REGION, BUCKET = "111111111111", "ca-central-1", "steps"
@@ -43,7 +45,7 @@ START = """
 import sys, time
 began, folder = time.time(), sys.argv[1]
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 images = Images.single(sys.executable)
 with Sandbox(folder, images, accounts=("111111111111",), region="ca-central-1") as sandbox:
     sandbox.client("s3").list_buckets()
@@ -69,10 +71,8 @@ def main() -> None:
     python = container_python()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for each in ("code", "data"):
-            (folder / each).mkdir()
-        for path in (TEMPLATE / "steps").glob("*.py"):
-            shutil.copy(path, folder / "code")
+        (folder / "data").mkdir()
+        shutil.copytree(machine.steps("model-build"), folder / "code")
         shutil.copy(TEMPLATE / "data/emails.csv", folder / "data")
         images = Images.single(python)
         with Sandbox(folder / "sandbox", images, accounts=(ACCOUNT,), region=REGION) as sandbox:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,7 +23,14 @@ DEFAULT, TORCH, FP32, INT8 = "default handler", "ours, torch", "ours, ONNX fp32"
 BEHIND = "ours, ONNX int8, behind the toolkit"
 LEAN = "ours, ONNX int8, lean server"
 # the longest text that the default handler takes, so that both read all of each
-SETTINGS = {"epochs": 2, "batch-size": 32, "learning-rate": 3e-4, "max-length": 512, "precision": "fp32"}
+SETTINGS = {
+    "epochs": 2,
+    "batch-size": 32,
+    "learning-rate": 3e-4,
+    "max-length": 512,
+    "truncation": "head_tail",
+    "precision": "fp32",
+}
 ARTEFACTS = {FP32: "model.onnx", INT8: "model.int8.onnx"}
 BESIDE = ("*.onnx", "code", "serving.json", "*profile.json", "vocabulary*")
 """What the default handler's model has not: ours is made of it and of these."""
@@ -35,13 +41,14 @@ from pathlib import Path
 steps, model, wheel_folder, work = map(Path, sys.argv[1:])
 sys.path.insert(0, str(steps))
 import numpy as np
-import onnx_export, tokens, wheels
-found = wheels.find(wheel_folder)
-wheels.unpack(found, work / "library")
-wheels.copy_runtime(found["onnxruntime"], work / "library", work / "runtime")
+from packing import artefact, onnx_export
+from serving import texts as text
+found = artefact.find_wheels(wheel_folder)
+artefact.unpack(found, work / "library")
+artefact.copy_runtime(found["onnxruntime"], work / "library", work / "runtime")
 texts = ["Where is my card?", "I ordered a card two weeks ago and it has not arrived. When will it come?"]
-tokenizer = tokens.read_tokenizer(model / "tokenizer.json")
-ids = [np.array(each) for each in tokens.tokenise(tokenizer, texts, 64, "head_tail")]
+tokenizer = text.read_tokenizer(model / "tokenizer.json")
+ids = [np.array(each) for each in text.tokenise(tokenizer, texts, 64, "head_tail")]
 np.savez(work / "ids.npz", ids=np.concatenate(ids), ends=np.cumsum([len(each) for each in ids]))
 sys.path.insert(0, str(work / "library"))
 onnx_export.export(model, work / "ids.npz", work)
@@ -62,7 +69,7 @@ def versions() -> dict[str, str]:
 
 def service(side: str) -> dict[str, str]:
     """What a registered ONNX model has in its environment (model_build/requests.py)."""
-    return {"MMS_DEFAULT_SERVICE_HANDLER": "mms_service:handle"} if side in ARTEFACTS else {}
+    return {"MMS_DEFAULT_SERVICE_HANDLER": "serving.mms_service:handle"} if side in ARTEFACTS else {}
 
 
 def prepare(rows: int) -> tuple[dict[str, Path], list[tuple[str, str]], str]:
@@ -97,9 +104,8 @@ def _form(work: Path, side: str) -> Path:
     for path in (work / "model").iterdir():
         if path.is_file() and not (folder / path.name).exists() and path.suffix != ".onnx":
             shutil.copy(path, folder)
-    (folder / "code").mkdir()
-    for name in runpy.run_path(str(STEPS / "serving_code.py"))["MODULES"]:
-        shutil.copy(STEPS / f"{name}.py", folder / "code")
+    shutil.copytree(STEPS / "serving", folder / "code/serving")
+    shutil.copy(STEPS / "inference.py", folder / "code")
     if side in ARTEFACTS:
         shutil.copy(work / "onnx" / ARTEFACTS[side], folder)
         shutil.copytree(work / "onnx/runtime/code/runtime", folder / "code/runtime")
@@ -114,7 +120,7 @@ def _export(work: Path) -> None:
     shutil.rmtree(work / "onnx", ignore_errors=True)
     (work / "onnx").mkdir()
     python = machine.container_python()
-    pins = STEPS.parent / "requirements/onnx.txt"
+    pins = machine.ROOT / "model-build/{{cookiecutter.project_slug}}/requirements/onnx.txt"
     options = (
         "--no-deps",
         "--require-hashes",

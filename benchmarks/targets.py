@@ -36,6 +36,7 @@ SETTINGS = {
     "batch-size": 32,
     "max-length": 48,  # half of the comments have fewer than 15 tokens, one in fourteen is cut
     "early-stopping-patience": 2,
+    "truncation": "head_tail",
     "precision": "fp32",
 }
 

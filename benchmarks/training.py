@@ -30,11 +30,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import machine
 import sources
 from endpoint import base_model
-from rounds import ROOT, Curve, Goal, arguments, container_python, measure, report, versions
+from rounds import Curve, Goal, arguments, container_python, measure, report, versions
 
-STEPS = ROOT / "model-build" / "{{cookiecutter.project_slug}}" / "steps"
+STEPS = machine.steps("model-build")
 RECIPE = Path(__file__).with_name("public_recipe_training.py")
 THEIRS, FP32, CHOSEN = "public recipe", "ours, fp32", "ours, precision by measurement"
 SPEED, WALL, LOOP = "training, texts/s", "whole step, s", "training loop, s"
@@ -242,6 +243,7 @@ def ours(sets: Path, sizes: Sizes, precision: str, folder: Path, seed: int, rank
         "batch-size": BATCH // ranks,
         "learning-rate": RATE,
         "max-length": MAX_LENGTH,
+        "truncation": "head_tail",
         "precision": precision,
         "early-stopping-patience": sizes.epochs,
         "seed": seed,

@@ -25,10 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "model-build/{{cookiecutter.project_slug}}"
 sys.path.insert(0, str(TEMPLATE / "steps"))
 
-from answers import Rules, decide  # noqa: E402
-from metrics import calibration  # noqa: E402
-from targets import Target  # noqa: E402
-from triage import settle  # noqa: E402
+from evaluation.scores import calibration  # noqa: E402
+from evaluation.triage import settle  # noqa: E402
+from serving.targets import Rules, Target, decide  # noqa: E402
 
 COMMENTS = ROOT.parent / "shared/data/nhs-feedback/feedback.csv"
 EMAILS = TEMPLATE / "data/emails.csv"

@@ -1,6 +1,6 @@
 """Looks up every command that a page or a README tells people to type: targets, commands, options, paths.
 
-    python tools/docs_blocks.py      # prints what does not exist; also a test (tests/docs/test_commands.py)
+    python tools/docs_blocks.py      # prints what does not exist; also a test (tests/docs/test_pages.py)
 
 A tutorial's commands are executed by a test; those of all other pages are at least looked up here.
 """

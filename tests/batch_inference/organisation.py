@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from mlops_workbench.sandbox import events
+from mlops_workbench.sandbox.services import events
 
 from tests import organisation
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED

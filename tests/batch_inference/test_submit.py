@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from mlops_workbench.sandbox import Sandbox
 
-from tests.sandbox.events_support import make_role, make_rule
+from tests.sandbox.services.events.support import make_role, make_rule
 
 pytestmark = pytest.mark.slow
 

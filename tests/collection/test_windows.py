@@ -29,7 +29,7 @@ LAPTOP = [
     *(f"shared/parts/everywhere/{name}" for name in ("configuration", "tools")),
     *(
         f"shared/workbench/src/mlops_workbench/{name}"
-        for name in ("__main__.py", "cost", "delivery", "doctor")
+        for name in ("__main__.py", "upgrade.py", "cost", "delivery", "doctor")
     ),
     *(f"shared/parts/release/{name}" for name in ("release", "watching")),
     *(f"shared/parts/pipeline/{name}" for name in ("pipeline_sdk", "steps")),

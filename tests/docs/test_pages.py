@@ -1,6 +1,8 @@
-"""What a page tells people to type, set or look up exists."""
+"""What a page tells people to type, set or look up exists; and the built site finds its pages."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import docs_blocks
@@ -9,6 +11,8 @@ import pytest
 COLLECTION = Path(__file__).resolve().parents[2]
 #: Where environment variables are read: code of ours that runs for a user.
 CODE = ("hooks", "shared/parts/everywhere", "shared/parts/release", "shared/workbench/src", "tools")
+SITE = COLLECTION / "build/site"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,22 @@ def test_every_link_of_a_page_leads_to_a_file(page):
         if not (page.parent / target).exists() and not target.startswith(("reference/", "../reference/"))
     ]
     assert missing == []
+
+
+@pytest.mark.slow
+def test_the_search_answers_from_a_folder_without_a_network(tmp_path):
+    """In a real browser; no server."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None or not (SITE / "index.html").is_file():
+        pytest.skip("needs a browser, and the site that make docs builds")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom"]
+    flags += ["--virtual-time-budget=20000", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    page = subprocess.run(
+        [browser, *flags, f"{(SITE / 'index.html').as_uri()}?q=webhook"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    found = re.search(r"(\d+) matching documents", page)
+    assert found and int(found[1]) > 3, page[-3000:]

@@ -1,7 +1,7 @@
 """inference.py behind the real handler of SageMaker's Hugging Face images, over HTTP.
 
-And behind mms_service.py, which takes the handler's place for an ONNX model, and in the lean image's server:
-all three give the same answers.
+And behind serving/mms_service.py, which takes the handler's place for an ONNX model, and in the lean image's
+server: all three give the same answers.
 """
 
 import http.client
@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images, JobContext, serving
-from mlops_workbench.sandbox.jobs.lifecycle import running
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.services.sagemaker import serving
+from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"
 ACCOUNT = "111111111111"
 TEXT = "the invoice for the lift please"
 
-SERVICE = {"MMS_DEFAULT_SERVICE_HANDLER": "mms_service:handle"}
+SERVICE = {"MMS_DEFAULT_SERVICE_HANDLER": "serving.mms_service:handle"}
 
 Post = Callable[..., tuple[int, str, str]]
 
@@ -344,7 +347,11 @@ def test_the_steps_pass_their_own_tests_of_the_artefact(wheels: Path, container_
     options += ["-o", "tmp_path_retention_policy=failed"]
     done = subprocess.run(
         [container_python, "-m", "pytest", *options, TEMPLATE / "tests/steps/test_artefact.py"],
-        env={**os.environ, "ONNX_WHEELS": str(wheels)},
+        env={
+            **os.environ,
+            "ONNX_WHEELS": str(wheels),
+            "PYTHONPATH": str(COLLECTION / "shared/parts/pipeline/steps"),
+        },
         capture_output=True,
         text=True,
     )

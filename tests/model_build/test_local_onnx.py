@@ -34,7 +34,7 @@ def test_the_wheels_of_the_index_serve_what_was_trained(
     (archive,) = jobs.glob("*-Evaluate-*/algo-1/ml/processing/input/model/model.tar.gz")
     with tarfile.open(archive) as opened:
         names = opened.getnames()
-    assert {"model.safetensors", "serving.json", "code/engines.py"} <= set(names)
+    assert {"model.safetensors", "serving.json", "code/serving/engines.py"} <= set(names)
     runtime = [name.split("/") for name in names if name.startswith("code/runtime/") and name.count("/") > 2]
     assert {parts[3] for parts in runtime} == {"onnxruntime"}
 

@@ -18,16 +18,14 @@ np = pytest.importorskip("numpy")
 pq = pytest.importorskip("pyarrow.parquet")
 
 STEPS = Path(__file__).parents[2] / "model-build" / "{{cookiecutter.project_slug}}" / "steps"
-sys.path.insert(0, str(STEPS))  # the steps import each other by their bare names, as in a container
-import csv_files  # noqa: E402
-import files  # noqa: E402
+PLACES = [str(STEPS), str(Path(__file__).parents[2] / "shared/parts/pipeline/steps")]
+sys.path[:0] = PLACES  # the steps import each other by their bare names, as in a container
 import preprocess  # noqa: E402
-import readers  # noqa: E402
-import splits  # noqa: E402
+from data import files, readers, splits  # noqa: E402
 from failure import StepError  # noqa: E402
-from texts import clean  # noqa: E402
+from serving.texts import clean  # noqa: E402
 
-sys.path.remove(str(STEPS))
+del sys.path[: len(PLACES)]
 
 SETS = ("train", "validation", "test")
 
@@ -207,10 +205,10 @@ def quoted(values: list[tuple[str, str]], ending: str) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def _small_blocks() -> Iterator[None]:
     """Make every few rows a block, so that rows lie across the bounds of blocks."""
-    before = csv_files.BLOCK
-    csv_files.BLOCK = 64
+    before = readers.BLOCK
+    readers.BLOCK = 64
     yield
-    csv_files.BLOCK = before
+    readers.BLOCK = before
 
 
 @given(

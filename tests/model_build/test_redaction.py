@@ -53,7 +53,7 @@ def test_a_model_is_trained_measured_and_asked_without_the_phone_numbers_that_it
         written = model.extractfile(members["serving.json"])
         assert written is not None
         serving = json.load(written)
-    assert "code/phonenumbers.zip" in members
+    assert "code/serving/phonenumbers.zip" in members
     assert serving["redact"]["phones"] is True
     # but for the data itself, nobody has written what was replaced
     for path in (repository / ".sandbox").rglob("*"):

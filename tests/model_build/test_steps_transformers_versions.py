@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "model-build/{{cookiecutter.project_slug}}"
+COLLECTION = Path(__file__).resolve().parents[2]
+TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"
+SHARED = COLLECTION / "shared/parts/pipeline/steps"  # which generation adds to the steps
 SCRIPT = Path(__file__).with_name("trained_model.py")
 
 # What these versions of transformers need where the newest does not suit them; nothing else is replaced.
@@ -30,11 +32,12 @@ def overlay(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
             pytest.skip(f"transformers {version} cannot be installed here: {done.stderr.strip()[-200:]}")
         environments[version] = {
             **os.environ,
-            "PYTHONPATH": str(folder),
+            "PYTHONPATH": f"{folder}{os.pathsep}{SHARED}",
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
         }
-    environments["installed"] = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    installed = {"PYTHONPATH": str(SHARED), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environments["installed"] = {**os.environ, **installed}
     return environments
 
 
@@ -42,7 +45,7 @@ def overlay(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_steps_pass_their_own_tests(
     version: str, overlay: dict[str, dict[str, str]], container_python: Path
 ) -> None:
-    names = ("train", "train_speed", "train_targets", "inference", "evaluate")
+    names = ("train", "train_speed", "targets", "inference", "evaluate")
     tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in names]
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
     options += ["-o", "tmp_path_retention_policy=failed"]

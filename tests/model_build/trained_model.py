@@ -11,13 +11,14 @@ from pathlib import Path
 
 def main(template: Path, folder: Path, wheel_folder: Path | None = None) -> int:
     """Write the folders."""
-    sys.path[:0] = [str(template / "steps"), str(template / "tests/steps")]
+    shared = Path(__file__).parents[2] / "shared/parts/pipeline/steps"  # which generation adds to the steps
+    sys.path[:0] = [str(template / "steps"), str(template / "tests/steps"), str(shared)]
     import tiny
     import train
-    import wheels
+    from packing import artefact
 
     served = ["--serving-runtime", "onnx", "--max-accuracy-loss", "0.1"] if wheel_folder else []
-    wheels.FOLDER = wheel_folder or wheels.FOLDER
+    artefact.WHEELS = wheel_folder or artefact.WHEELS
     base = tiny.write_base_model(folder / "base")
 
     def fit(into: Path, *arguments: str) -> int:

@@ -1,7 +1,7 @@
 """An endpoint whose answers are watched: from the containers' lines to an alarm, in the production account.
 
-The model is small, and says what it answers by the very steps/watch.py that a trained model carries; its
-profile is made by steps/training_profile.py of the sample emails. Roles are enforced.
+The model is small, and says what it answers by the very steps/serving/watch.py that a trained model carries;
+its profile is made by steps/packing/profile.py of the sample emails. Roles are enforced.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services.events.bus import fire
+from mlops_workbench.sandbox.services.cloudwatch.running import look
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.images import Images
 
-from mlops_workbench.sandbox import Sandbox, alarms, events
-from mlops_workbench.sandbox.jobs import Images
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import Environment, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED
@@ -38,7 +41,7 @@ WATCHING = {"days": 7, "texts": 50, "drift": 0.2, "schedule": "cron(0 5 * * ? *)
 # Answers with the first of its labels that the text names. Each line of a request is a text.
 CLASSIFIER = """
 import numpy as np
-import watch
+from serving import watch
 
 LABELS = ["permit", "inspection", "invoice", "other"]
 
@@ -56,7 +59,8 @@ def answers(texts):
 """
 INFERENCE = """
 import pathlib
-import classifier, watch
+import classifier
+from serving import watch
 
 def model_fn(model_dir):
     return watch.Vocabulary.read(pathlib.Path(model_dir))
@@ -90,7 +94,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
     before = set(sys.modules)
     yield importlib.import_module
     del sys.path[:2]
-    for name in ("classifier", "training_profile", "watch"):
+    for name in ("classifier", "packing", "packing.profile", "serving", "serving.watch"):
         if name not in before:
             sys.modules.pop(name, None)
 
@@ -102,8 +106,8 @@ def profile(texts: list[str], steps: Callable[[str], ModuleType], tmp_path_facto
     train, validation = [each for n, each in enumerate(texts) if n % 4 < 2], texts[2::4]
     classify = steps("classifier").answers
     truth = {"subject": Counter(answer.labels[0] for answer in classify(train))}
-    made = steps("training_profile").make(train, truth, validation, {"subject": classify(validation)})
-    steps("training_profile").write(made, folder, folder / "output")
+    made = steps("packing.profile").make(train, truth, validation, {"subject": classify(validation)})
+    steps("packing.profile").write(made, folder, folder / "output")
     return folder
 
 
@@ -118,7 +122,8 @@ def registry(
     folder, images = tmp_path_factory.mktemp("registry"), Images.single(container_python)
     with Sandbox(folder / "sandbox", images, accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
         made = make_registry(generate, folder, sandbox)
-        code = {"watch.py": (STEPS / "watch.py").read_text(encoding="utf-8"), "classifier.py": CLASSIFIER}
+        watch = (STEPS / "serving/watch.py").read_text(encoding="utf-8")
+        code = {"serving/__init__.py": "", "serving/watch.py": watch, "classifier.py": CLASSIFIER}
         files = {f"code/{name}": text for name, text in {**code, "inference.py": INFERENCE}.items()}
         for _ in range(2):
             made.add({**files, "profile.json": (profile / "profile.json").read_text(encoding="utf-8")})
@@ -151,8 +156,8 @@ def deploy(here: Environment, version: int, **settings: Any) -> None:
     """Deploy as the build does, with the functions' code beside the record."""
     sys.path.insert(0, str(here.repository))
     try:
-        package = importlib.import_module("serverless_inference.package")
-        (here.repository / package.FILE).write_bytes(package.functions(here.repository))
+        record = importlib.import_module("serverless_inference.record")
+        (here.repository / record.WATCHING_FILE).write_bytes(record.watching_code(here.repository))
     finally:
         sys.path.remove(str(here.repository))
     here.deploy(version, **{"watching": WATCHING, **settings})
@@ -182,7 +187,7 @@ def scheduled(here: Environment) -> str:
     """Let the schedule's time come; the line that it leaves in the log."""
     rule = f"arn:aws:events:{REGION}:{PRODUCTION}:rule/email-router-endpoint-drift-production"
     before = len(log(here, "drift"))
-    events.fire(rule)
+    fire(rule)
     assert events.wait_idle(60)
     lines = [line for line in log(here, "drift")[before:] if "texts in" in line or "verdict" in line]
     return lines[-1]
@@ -198,7 +203,7 @@ def log(here: Environment, function: str) -> list[str]:
 
 def state(here: Environment) -> str:
     """The state of the alarm."""
-    alarms.look()
+    look()
     name = f"{here.endpoint_name}-drift"
     (found,) = here.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return str(found["StateValue"])

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from training.settings import HYPERPARAMETERS
+
 from .config import ModelConfig
 from .targets import Threshold
 
@@ -45,28 +47,25 @@ def train(config: ModelConfig, base_model: str | None) -> dict[str, str]:
         base_model: a hub id, or None when the base model comes as the channel `base_model`.
     """
     model, training = config.model, config.training
-    hyperparameters = {
-        "epochs": str(training.epochs),
-        "batch-size": str(training.batch_size),
-        "learning-rate": f"{training.learning_rate:g}",
-        "weight-decay": f"{training.weight_decay:g}",
-        "warmup-ratio": f"{training.warmup_ratio:g}",
-        "max-length": str(model.max_length),
+    values = {
+        **{name: getattr(training, name) for name in type(training).model_fields if name in HYPERPARAMETERS},
+        "max_length": model.max_length,
         "truncation": model.truncation,
-        "class-weights": training.class_weights,
-        "early-stopping-metric": training.early_stopping.metric,
-        "early-stopping-patience": str(training.early_stopping.patience),
-        "precision": training.precision,
-        "seed": str(training.seed),
+        "early_stopping_metric": training.early_stopping.metric,
+        "early_stopping_patience": training.early_stopping.patience,
+        "triage_precision": triage_precisions(config) or None,
     }
-    if training.tokens_per_pass is not None:
-        hyperparameters["tokens-per-pass"] = str(training.tokens_per_pass)
-    if precisions := triage_precisions(config):
-        hyperparameters["triage-precision"] = precisions
     if config.serving.runtime != "torch":  # not named: what is trained as before is taken from the cache
-        hyperparameters["serving-runtime"] = config.serving.runtime
-        hyperparameters["max-accuracy-loss"] = f"{config.serving.max_accuracy_loss:g}"
-    return hyperparameters if base_model is None else {"base-model": base_model, **hyperparameters}
+        values["serving_runtime"] = config.serving.runtime
+        values["max_accuracy_loss"] = config.serving.max_accuracy_loss
+    return {
+        **({} if base_model is None else {"base-model": base_model}),
+        **{name.replace("_", "-"): _text(value) for name, value in values.items() if value is not None},
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def evaluate(config: ModelConfig, title: str) -> list[str]:

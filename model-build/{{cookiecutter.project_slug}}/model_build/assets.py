@@ -38,15 +38,16 @@ class Asset:
 
 
 def code(bucket: str, folder: Path, libraries: Iterable[str] = ()) -> Asset:
-    """The step scripts, one by one and as the archive that SageMaker's training toolkit unpacks.
+    """The step scripts with their packages, one by one and as the archive that the training toolkit unpacks.
 
     Args:
         bucket: where they go.
         folder: with the scripts.
-        libraries: packages that the images do not have; each goes along as NAME.zip, to be imported from.
+        libraries: packages that the images do not have; each goes along as serving/NAME.zip, to be imported
+            from: that folder travels in a model, too.
     """
-    scripts: dict[str, Path | bytes] = {path.name: path for path in sorted(folder.glob("*.py"))}
-    scripts |= {f"{name}.zip": library(name) for name in libraries}
+    scripts = {name: path for name, path in _files_below(folder).items() if name.endswith(".py")}
+    scripts |= {f"serving/{name}.zip": library(name) for name in libraries}
     if not scripts:
         raise UserError(f"{folder}: expected the step scripts (*.py), found none")
     uri = f"s3://{bucket}/code/{_digest(scripts.items())}"

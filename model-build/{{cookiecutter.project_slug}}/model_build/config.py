@@ -6,18 +6,18 @@ Limits come from the SageMaker API (botocore's service model) unless a comment s
 import codecs
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from configuration import project
 from configuration.files import Section
+from data.settings import FRACTIONS, MAX_BAD_LABEL_SHARE, PHONE_REGION, SEED
+from evaluation.metrics import EpochMetric, GateMetric, MarginMetric, names
+from training.settings import HYPERPARAMETERS, ClassWeights, Precision, Runtime, Truncation
 
 from .targets import (
-    METRICS_OF_ONE,
-    METRICS_OF_SEVERAL,
     Acceptance,
-    Metric,
     Name,
     TargetColumn,
     Threshold,
@@ -46,6 +46,20 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+def _of(name: str) -> Any:
+    """A hyperparameter as a key: what is known about it has its home in steps/training/settings.py."""
+    each = HYPERPARAMETERS[name]
+    known = each.metadata
+    return Field(
+        default=each.default,
+        description=known["meaning"],
+        gt=known.get("above"),
+        ge=known.get("least"),
+        le=known.get("most"),
+        lt=known.get("below"),
+    )
+
+
 class Redact(Section):
     """Kinds of personal data that placeholders take the place of, in training and in serving alike."""
 
@@ -57,7 +71,7 @@ class Redact(Section):
     """Numbers of payment cards, by their check digit; <CARD>."""
     ibans: bool = False
     """Bank accounts, by their check digits; <IBAN>."""
-    phone_region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "CA"
+    phone_region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = PHONE_REGION
     """The country of phone numbers that name none, in two capital letters."""
 
     @model_validator(mode="after")
@@ -93,7 +107,7 @@ class Data(Section):
     """Rows of one group (a conversation, a customer) stay in one set; null: none."""
     test_source: _Text | None = None
     """A ready-made test file or folder; then `split.test` must be 0."""
-    max_bad_label_share: _Share = 0.01
+    max_bad_label_share: _Share = MAX_BAD_LABEL_SHARE
     """Share of rows with a missing or contradictory label to accept; they are dropped."""
     redact: Redact | None = None
     """Personal data to replace before anything else reads a text; null: none."""
@@ -134,13 +148,13 @@ class Data(Section):
 class Split(Section):
     """Shares of the rows for each set."""
 
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    train: Annotated[float, Field(gt=0, lt=1)] = FRACTIONS["train"]
     """To learn from."""
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation: Annotated[float, Field(gt=0, lt=1)] = FRACTIONS["validation"]
     """To decide when to stop, and for calibration."""
-    test: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    test: Annotated[float, Field(ge=0, lt=1)] = FRACTIONS["test"]
     """To measure on; 0 with `data.test_source`."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = SEED
     """The same seed and data give the same sets."""
 
     @model_validator(mode="after")
@@ -156,44 +170,32 @@ class Model(Section):
 
     base: _Text
     """package:NAME (of requirements/base-model.txt), org/name (Hugging Face), s3://…, or a folder."""
-    max_length: Annotated[int, Field(ge=8, le=8192)] = 256
-    """Tokens that the model reads of a text."""
-    truncation: Literal["head", "tail", "head_tail"] = "head"
-    """Which part of a longer text stays."""
+    max_length: int = _of("max_length")
+    truncation: Truncation = _of("truncation")
 
 
 class EarlyStopping(Section):
     """When training ends before its last epoch."""
 
-    metric: Literal["accuracy", "macro_f1", "weighted_f1", "loss"] = "macro_f1"
-    """What has to improve, on the validation set."""
-    patience: Annotated[int, Field(ge=1, le=100)] = 3
-    """Epochs without improvement before it stops."""
+    metric: EpochMetric = _of("early_stopping_metric")
+    patience: int = _of("early_stopping_patience")
 
 
 class Training(Section):
-    """Hyperparameters of steps/train.py."""
+    """Hyperparameters of steps/train.py: defaults, limits and meanings are in steps/training/settings.py."""
 
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 10
-    """At most; early stopping usually ends before."""
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Texts for each step of learning, on each machine."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-5
-    """How large the steps are."""
-    weight_decay: _Share = 0.01
-    """How strongly weights are kept small."""
-    warmup_ratio: _Share = 0.1
-    """Share of the steps in which the learning rate rises."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """balanced: rare classes count more."""
+    epochs: int = _of("epochs")
+    batch_size: int = _of("batch_size")
+    learning_rate: float = _of("learning_rate")
+    weight_decay: float = _of("weight_decay")
+    warmup_ratio: float = _of("warmup_ratio")
+    class_weights: ClassWeights = _of("class_weights")
     early_stopping: EarlyStopping = EarlyStopping()
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 where the machine has it."""
+    precision: Precision = _of("precision")
     tokens_per_pass: Annotated[int, Field(ge=8)] | None = None
     """Most tokens in the model at once, padding included: a larger batch takes several passes, with the same
     gradients and less memory. null: as many as a GPU has room for; no limit on a CPU."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 13
-    """The same seed, data and machine give the same model."""
+    seed: int = _of("seed")
 
 
 class Processing(Section):
@@ -248,7 +250,7 @@ class Compute(Section):
 class Comparison(Section):
     """Champion and challenger: how a new model has to do beside the live one, on the same test rows."""
 
-    metric: Literal["macro_f1", "accuracy"] = "macro_f1"
+    metric: MarginMetric = "macro_f1"
     """What is compared, of each target."""
     not_worse_by: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Not registered if worse than the live model by more; null: compared and shown, a person decides."""
@@ -257,10 +259,8 @@ class Comparison(Section):
 class Serving(Section):
     """How a trained model answers, on endpoints and in batches."""
 
-    runtime: Literal["torch", "onnx"] = "torch"
-    """torch: as trained. onnx: exported for ONNX Runtime, which travels in model.tar.gz."""
-    max_accuracy_loss: Annotated[float, Field(ge=0, lt=1)] = 0.003
-    """With onnx: int8 weights serve if they lose at most this share of right answers (validation set)."""
+    runtime: Runtime = _of("serving_runtime")
+    max_accuracy_loss: float = _of("max_accuracy_loss")
     image: Literal["huggingface", "lean"] = "huggingface"
     """huggingface: AWS's image. lean, with onnx: this repository's serving_image/, which a push builds."""
 
@@ -348,7 +348,7 @@ class ModelConfig(Section):
                 if name not in given:
                     raise ValueError(f"acceptance.{name}: expected metrics of this target, found none")
         for name, thresholds in self.thresholds.items():
-            known = METRICS_OF_SEVERAL if labels[name].several else METRICS_OF_ONE
+            known = names("several" if labels[name].several else "one", "gate")
             for metric in thresholds:
                 if metric not in known:
                     key = (
@@ -361,11 +361,11 @@ class ModelConfig(Section):
         return self
 
     @property
-    def thresholds(self) -> dict[str, dict[Metric, Threshold]]:
+    def thresholds(self) -> dict[str, dict[GateMetric, Threshold]]:
         """The bounds on each target's metrics, by its name."""
         if self.data.targets is None:
-            return {next(iter(self.data.labels)): cast(dict[Metric, Threshold], self.acceptance)}
-        return cast(dict[str, dict[Metric, Threshold]], self.acceptance)
+            return {next(iter(self.data.labels)): cast(dict[GateMetric, Threshold], self.acceptance)}
+        return cast(dict[str, dict[GateMetric, Threshold]], self.acceptance)
 
 
 class Network(Section):

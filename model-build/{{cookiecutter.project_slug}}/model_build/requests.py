@@ -8,7 +8,8 @@ Values may be pipeline variables of the SDK wherever the service takes them.
 
 from typing import Any
 
-from pipeline_sdk.storage import has_own_storage
+from evaluation.metrics import METRIC_DEFINITIONS
+from pipeline_sdk import has_own_storage
 
 from . import arguments, card
 from .assets import CODE_ARCHIVE
@@ -18,22 +19,7 @@ from .registry import LIVE_COMMIT, LIVE_MODEL, LIVE_PACKAGE, LIVE_REPORT, LIVE_S
 
 Request = dict[str, Any]
 
-# steps/train.py prints `validation:macro_f1=0.8123;` after each epoch.
-METRICS = (
-    "train:loss",
-    "validation:loss",
-    "validation:accuracy",
-    "validation:macro_f1",
-    "validation:weighted_f1",
-)
-_NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
-
 CONTENT_TYPES = ["application/json", "application/jsonlines", "text/csv"]
-
-
-def metric_definitions() -> list[dict[str, str]]:
-    """How SageMaker finds the metrics in the training log."""
-    return [{"Name": name, "Regex": f"{name}={_NUMBER};"} for name in METRICS]
 
 
 def preprocess(
@@ -134,7 +120,7 @@ def train(
         "AlgorithmSpecification": {
             "TrainingImage": images.steps,
             "TrainingInputMode": "File",
-            "MetricDefinitions": metric_definitions(),
+            "MetricDefinitions": METRIC_DEFINITIONS,
         },
         "RoleArn": project.role_arn,
         "HyperParameters": {**toolkit, **hyperparameters},
@@ -214,10 +200,10 @@ def register(
 
 
 def _service(settings: Settings) -> dict[str, str]:
-    """With ONNX Runtime, what starts a worker without the toolkit's imports (steps/mms_service.py)."""
+    """With ONNX Runtime, what starts a worker without the toolkit's imports: serving/mms_service.py."""
     if settings.model.serving.runtime == "torch":
         return {}
-    return {"MMS_DEFAULT_SERVICE_HANDLER": "mms_service:handle"}
+    return {"MMS_DEFAULT_SERVICE_HANDLER": "serving.mms_service:handle"}
 
 
 def _processing(

@@ -1,30 +1,12 @@
 """What the model answers, how good each answer has to be, and which answers a person is to review."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from configuration.files import Section
-
-Metric = Literal[
-    "accuracy",
-    "macro_f1",
-    "weighted_f1",
-    "expected_calibration_error",
-    "micro_f1",
-    "exact_match",
-    "hamming_loss",
-]
-METRICS_OF_ONE = ("accuracy", "macro_f1", "weighted_f1", "expected_calibration_error")
-METRICS_OF_SEVERAL = (
-    "micro_f1",
-    "macro_f1",
-    "weighted_f1",
-    "exact_match",
-    "hamming_loss",
-    "expected_calibration_error",
-)
+from evaluation.metrics import GateMetric
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -71,7 +53,7 @@ class Threshold(Section):
         return self
 
 
-Thresholds = Annotated[dict[Metric, Threshold], Field(min_length=1)]
+Thresholds = Annotated[dict[GateMetric, Threshold], Field(min_length=1)]
 
 
 def _form(acceptance: Any) -> str:

@@ -4,12 +4,12 @@ In SageMaker every path's default is right. By hand::
 
     python evaluate.py --model model --test sets/test --output evaluation --at-least accuracy=0.7
 
-Predictions come from the ``inference.py`` inside the model archive (archive.py): what is measured is what
-will be served. Below ``--output`` it writes::
+Predictions come from the ``inference.py`` inside the model archive (evaluation/models.py): what is measured
+is what will be served. Below ``--output`` it writes::
 
     evaluation.json        SageMaker's model quality layout, with intervals, classes, calibration and the gate
     report.html            the same for people, in one file
-    model_card.json        evaluation's part of the model card (model_card.py)
+    model_card.json        evaluation's part of the model card (report/registry.py)
     predictions.parquet    row, label, prediction and confidence of each test row
 
 A model that misses a threshold is not an error of this step: the exit code is 0, and the pipeline's condition
@@ -28,33 +28,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import champion
-import comparison_report
-import evaluate_settings
-import model_card
-from archive import check_image, check_labels, predict, unpack
-from batches import Examples, LabelSet, read_all
-from comparison import with_live_model, without_texts
-from evaluation import Evaluation, figure_name
-from evaluation_json import quality_report
+from data.examples import Examples, LabelSet, read_all
+from evaluation.comparison import with_live_model, without_texts
+from evaluation.gate import Verdict, judged
+from evaluation.gate import verdict as verdict_on
+from evaluation.measure import Evaluation, Predictions, figure_name, measure
+from evaluation.metrics import names
+from evaluation.models import check_image, check_labels, predict, unpack
+from evaluation.settings import check_thresholds, parse
 from failure import run
-from measure import measure
-from predictions import Predictions
-from report import page
-from targets import field_names
-
-SPOKEN = {
-    "one": ("accuracy", "macro_f1", "expected_calibration_error"),
-    "several": ("micro_f1", "macro_f1", "exact_match", "expected_calibration_error"),
-}
-"""The figures in the log."""
+from report import comparison, registry
+from report.page import page
+from report.registry import quality_report
+from serving.targets import field_names
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Evaluate as the command line says; return the exit code."""
-    settings = evaluate_settings.parse(arguments, (__doc__ or "").splitlines()[0])
+    settings = parse(arguments, (__doc__ or "").splitlines()[0])
     label_set = LabelSet.read(settings.test)
-    evaluate_settings.check_thresholds(settings.thresholds, label_set.targets)
+    check_thresholds(settings.thresholds, label_set.targets)
     examples = read_all(settings.test, label_set.targets)
     with tempfile.TemporaryDirectory() as folder:
         model = unpack(settings.model, Path(folder))
@@ -73,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings.seed,
     )
     compared = with_live_model(settings, found, examples.texts, examples.rows.tolist(), label_set.text)
-    verdict = champion.verdict(compared, settings.not_worse_by)
+    verdict = verdict_on(compared, settings.not_worse_by)
     content = write(settings.output, evaluation, compared, verdict)
     write_predictions(settings.output / "predictions.parquet", examples, found)
     for line in spoken(evaluation):
@@ -88,7 +81,7 @@ def spoken(evaluation: Evaluation) -> list[str]:
     asked = [each.target for each in evaluation.targets]
     lines = []
     for each in evaluation.targets:
-        for metric in SPOKEN[each.target.kind]:
+        for metric in names(each.target.kind, "log"):
             name, figure = figure_name(asked, each.target, metric), each.figures[metric]
             interval = f"95 % interval {figure.low:.4f} to {figure.high:.4f}"
             lines.append(f"test:{name}={figure.value:.4f}; {interval}")
@@ -100,17 +93,15 @@ def spoken(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def write(
-    folder: Path, evaluation: Evaluation, compared: dict[str, Any], verdict: champion.Verdict
-) -> dict[str, Any]:
+def write(folder: Path, evaluation: Evaluation, compared: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
     """Write ``evaluation.json``, ``model_card.json`` and ``report.html``; return the first one's content."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = champion.judged(quality_report(evaluation), without_texts(compared), verdict)
+    content = judged(quality_report(evaluation), without_texts(compared), verdict)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-    card = json.dumps(model_card.content(content), indent=2)
+    card = json.dumps(registry.content(content), indent=2)
     (folder / "model_card.json").write_text(card + "\n", encoding="utf-8")
-    html = page(evaluation, comparison_report.sections(compared, verdict))
+    html = page(evaluation, comparison.sections(compared, verdict))
     (folder / "report.html").write_text(html, encoding="utf-8")
     return content
 

@@ -41,33 +41,25 @@ class; in CSV as the target's last column): whether the model is too unsure of i
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import answers
-import bodies
-import engines
-import watch
-from answers import Outcome, Rules, Said
-from bodies import CSV, FORMS, JSON, Request, listing, read_text
-from redact import Redactor
-from redact import Rules as Redaction
-from targets import columns_of, from_json
-from tokens import tokenise, windows
-
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""CPU time that the container may use, in microseconds of every so many microseconds (cgroup v2)."""
+from serving import bodies, engines, watch
+from serving.bodies import CSV, FORMS, JSON, Request, Said, listing, read_text
+from serving.redact import Redactor
+from serving.redact import Rules as Redaction
+from serving.targets import Outcome, Rules, columns_of, decide, from_json
+from serving.texts import tokenise, windows
 
 
 @dataclass(frozen=True)
 class Settings:
     """What ``serving.json`` says: how training read a record, and what each target's answers follow.
 
-    ``runtime`` is what engines.py loads; None: PyTorch.
+    ``runtime`` is what serving/engines.py loads; None: PyTorch.
     """
 
     max_length: int
@@ -100,7 +92,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model with what it needs to read texts, and the words that it knows (watch.py).
+    """A loaded model with what it needs to read texts, and the words that it knows (serving/watch.py).
 
     Its redactor puts placeholders where training had them; None: training replaced nothing.
     """
@@ -139,7 +131,7 @@ def model_fn(model_dir: str) -> Classifier:
 def load(folder: Path, prefer_gpu: bool = True) -> Classifier:
     """Load the model. The evaluation step prefers no GPU: it asks the artefact that will be served."""
     settings = Settings.read(folder / "serving.json")
-    engine = engines.load(folder, settings.runtime, threads(), prefer_gpu)
+    engine = engines.load(folder, settings.runtime, engines.threads(), prefer_gpu)
     redactor = Redactor(settings.redact) if settings.redact else None
     return Classifier(engine, settings, watch.Vocabulary.read(folder), redactor)
 
@@ -182,7 +174,7 @@ def output_fn(answer: Answer, accept: str) -> str:
     if form is None:
         raise ValueError(f"accept: expected {listing(FORMS, 'or')}, got {accept}")
     targets = [(each.rules.target, each.needs_review is not None) for each in answer.outcomes]
-    return answers.encode(answer.records, targets, answer.single, form)
+    return bodies.encode(answer.records, targets, answer.single, form)
 
 
 # --- predicting -----------------------------------------------------------------------------------
@@ -207,9 +199,9 @@ def answer_to(request: Request, classifier: Classifier) -> Answer:
     for part in windows(texts):
         ids = tokenise(engine.tokenizer, texts[part], settings.max_length, settings.truncation)
         logits[part] = engine.logits(ids, columns, batch_size)
-    outcomes = [answers.decide(rules, logits[:, rules.columns]) for rules in settings.rules]
+    outcomes = [decide(rules, logits[:, rules.columns]) for rules in settings.rules]
     records = [
-        [answers.say(outcome, row, each) for outcome in outcomes] for row, each in enumerate(parameters)
+        [bodies.say(outcome, row, each) for outcome in outcomes] for row, each in enumerate(parameters)
     ]
     return Answer(texts, outcomes, records, request.single)
 
@@ -223,26 +215,3 @@ def _watched(outcome: Outcome) -> list[watch.Answered]:
         rules.decide_at,
         None if review is None else review.tolist(),
     )
-
-
-def threads() -> int:
-    """Return how many threads compute: ``OMP_NUM_THREADS``, or this process's share of the CPUs."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) else cpu_share()
-
-
-def cpu_share() -> int:
-    """Return how many threads one server process should use.
-
-    The CPUs that this process may run on, within the container's quota (cgroup v2), divided among the model
-    server's workers. PyTorch by itself starts a thread for each core of the host, whatever share of them the
-    container has.
-    """
-    cpus: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = QUOTA.read_text(encoding="ascii").split()
-        cpus = min(cpus, int(quota) / int(period))
-    except (OSError, ValueError):  # not Linux, cgroup v1, or no quota ("max")
-        pass
-    workers = os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS", "")
-    return max(1, round(cpus / max(1, int(workers) if workers.isdecimal() else 1)))

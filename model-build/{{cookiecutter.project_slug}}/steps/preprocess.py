@@ -6,21 +6,22 @@ Run by a SageMaker processing job, or by hand::
     python steps/preprocess.py --input data --output out --text-column comment \\
         --target sentiment=sentiment --target topics=topics --separator "topics=;"
 
-It reads every data file below ``--input`` (readers.py), joins and cleans the texts (texts.py), drops what
-cannot be used, divides the rest, and writes below ``--output``::
+It reads every data file below ``--input`` (data/readers.py), joins and cleans the texts (serving/texts.py),
+drops what cannot be used, divides the rest, and writes below ``--output``::
 
     train/, validation/, test/     data.parquet (text: string, label: int32, row: int64) and labels.json;
                                    with several targets NAME.label for each of them, of a target with
                                    several labels a list of int32
-    report/                        labels.json, data_report.json and training_texts.npy (fingerprints.py)
+    report/                        labels.json, data_report.json and training_texts.npy (data/hashes.py)
 
 ``row`` is the number of the row in the input, counted from 1 over the files in the order of their names,
 without headers. ``label`` is the position in the target's sorted list of labels in labels.json.
 
 The rules:
 
-- With ``--redact`` placeholders take the place of personal data (redact.py) before anything else looks at a
-  text: duplicates, sets, reports and messages have the placeholders. labels.json says what was replaced.
+- With ``--redact`` placeholders take the place of personal data (serving/redact.py) before anything else
+  looks at a text: duplicates, sets, reports and messages have the placeholders. labels.json says what was
+  replaced.
 - A row without text is dropped. So is a row that lacks the label of a target (one that may have several
   labels may also have none), and all rows of a text that occurs with different labels; when these are more
   than ``--max-bad-label-share`` of all rows, the step refuses the data and shows the first of them.
@@ -29,21 +30,22 @@ The rules:
   text for every set (3, or 2 with a test set of your own), or with groups as many groups; rarer classes are
   refused by name: they could be trained or measured, not both.
 - Classes are divided in the proportion of the fractions; with several targets or labels their combinations
-  are, as far as there are enough of each (strata.py). With ``--group-column`` no group is in two sets, and
-  the classes are divided as well as whole groups can be; a row without a group is a group by itself.
+  are, as far as there are enough of each (data/strata.py). With ``--group-column`` no group is in two sets,
+  and the classes are divided as well as whole groups can be; a row without a group is a group by itself.
 - With ``--test-input`` that is the test set, and only train and validation are drawn, in the proportion of
   their fractions. Its texts are dropped from train and validation. Its labels must occur in the data.
 - The same data, settings and seed give the same sets, whatever the names of the files and the order of the
   rows (save that of a text in two groups the first row decides).
 
 Memory does not grow with the number of rows, but for a byte each (its set), and some three more in the
-largest bucket of hashes (duplicates.py); with groups some tens of bytes for each group, with several targets
+largest bucket of hashes (data/hashes.py); with groups some tens of bytes for each group, with several targets
 for each combination of labels. The disk holds the rows once more while the step runs, below ``--output``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -52,23 +54,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+# Before Arrow is loaded: its own allocator keeps what has been freed, a quarter of this step's memory.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 import numpy as np
 import numpy.typing as npt
 
-import arrow_memory  # noqa: F401 (before Arrow)
-import fingerprints
-from failure import StepError, run
-from files import DataFile, content_hash, find_files
-from intake import Columns, Intake, Labels
-from preprocess_settings import Settings, parse_arguments
-from redact import Redactor, Rules
-from selection import Selection, select
-from sets import draw, write_sets
-from splits import SETS
-from strata import Strata
-from targets import Target, columns_of
-from textstats import TextStatistics
-from wording import listed
+from data import hashes
+from data.files import DataFile, content_hash, find_files
+from data.intake import Intake, Labels
+from data.selection import Selection, select
+from data.sets import TextStatistics, draw, write_sets
+from data.settings import Columns, Settings, parse_arguments
+from data.splits import SETS
+from data.strata import Strata
+from failure import StepError, listed, run
+from serving.redact import Redactor, Rules
+from serving.targets import Target, columns_of
 
 Array = npt.NDArray[Any]
 
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         statistics = write_sets(data, test, selection, sets, scratch)
         report = data_report(data, test, selection, statistics, settings)
         publish(scratch, selection.strata.targets, settings, report)
-    fingerprints.write(settings.output, settings.output / "report")
+    hashes.write_fingerprints(settings.output, settings.output / "report")
     summarise(report)
 
 

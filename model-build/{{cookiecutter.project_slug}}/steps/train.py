@@ -7,11 +7,12 @@ In SageMaker every default is right, and hyperparameters arrive as ``--key value
 
 On several GPUs or machines start it with ``torchrun``; only rank 0 writes. SIGTERM saves a checkpoint and
 ends the process with exit code 0 and without a model; the same command again continues from there
-(checkpoints.py).
+(training/callbacks.py).
 
-What it does, in this order: check the sets against each other, load the base model (base_model.py), tokenise
-once (batches.py), choose the number format (precision.py), train (objective.py: on what) with an evaluation
-after every epoch, and write the best epoch's model with what serving needs (packing.py).
+What it does, in this order, with the modules of training/: check the sets against each other, load the base
+model (base_model.py), tokenise once (batches.py), choose the number format (machine.py), train (trainer.py)
+with an evaluation after every epoch, and write the best epoch's model with what serving needs
+(packing/model.py).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import start_up
+from training import start_up
 
 os.environ.update(start_up.variables(os.environ))
 if __name__ == "__main__":
@@ -36,44 +37,29 @@ import numpy as np
 import torch
 import transformers
 
-import train_settings
-from base_model import load_base_model
-from batches import TokenisedTexts, collator, same_labels
-from checkpoints import StopOnSigterm, last_complete, run_folder
+from data.examples import same_labels
+from evaluation.metrics import VALIDATION
 from failure import StepError, run
-from measured import measure_once
-from objective import class_weights, figures, loss_function
-from packing import head_columns, redacting_library, write_model
-from progress import RANK, RANKS, VALIDATION, Progress, quieten, say
-from ranks import once_a_machine
-from targets import Target, column_names
-from train_settings import Settings
-from trainer import ClassifierTrainer
-
-_NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
-METRIC_DEFINITIONS = [
-    {"Name": name, "Regex": f"{name}={_NUMBER};"}
-    for name in (
-        "train:loss",
-        "validation:loss",
-        "validation:accuracy",
-        "validation:macro_f1",
-        "validation:weighted_f1",
-    )
-]
-"""How SageMaker finds the figures in the lines of progress.py: the training job's ``MetricDefinitions``."""
+from packing.model import check_library, head_columns, write_model
+from serving.targets import Target, column_names
+from training.base_model import load_base_model
+from training.batches import TokenisedTexts, collator
+from training.callbacks import Progress, StopOnSigterm, last_complete, quieten, run_folder
+from training.machine import RANK, RANKS, measure_once, once_a_machine, say
+from training.settings import Settings, parse
+from training.trainer import ClassifierTrainer, class_weights, figures, loss_function
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; return the exit code."""
-    settings = train_settings.parse(arguments, (__doc__ or "").splitlines()[0])
+    settings = parse(arguments, (__doc__ or "").splitlines()[0])
     quieten()
     say(f"transformers {transformers.__version__}, torch {torch.__version__}, {machine()}")
 
     label_set = same_labels(settings.train, settings.validation)
-    redacting_library(label_set)  # that it is missing is said before hours of training
+    check_library(label_set)  # that it is missing is said before hours of training
     seed_everything(settings.seed)
-    settings.check_targets(label_set.targets)
+    settings.check_targets([target.name for target in label_set.targets])
     model, tokenizer = load_base_model(settings.base_model, label_set.targets, settings.max_length)
     say(f"base model {settings.base_model}: {model.num_parameters() / 1e6:.1f} million parameters")
     started = time.perf_counter()

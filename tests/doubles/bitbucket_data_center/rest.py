@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from bitbucket_data_center import archives, payloads
+from bitbucket_data_center import git, payloads
 from bitbucket_data_center.faults import Faults
 from bitbucket_data_center.store import Refusal, Repository, Store
 from bitbucket_data_center.webhooks import Sender, request
@@ -212,14 +212,14 @@ def archive(api: RestApi, asked: Request, match: re.Match[str]) -> Answer:
     repository = api.repository(match)
     commit = repository.commit_of(asked.query.get("at"))
     kind = asked.query.get("format", "zip")
-    if kind not in archives.TYPES:
+    if kind not in git.ARCHIVE_TYPES:
         message = f"The archive format {kind} is not supported."
         raise Refusal(400, message, "validation.ArgumentValidationException")
-    made = archives.make(repository, api.faults.archive_of or commit, kind, asked.query.get("prefix", ""))
-    chunks, length = archives.send(made, api.faults)
+    made = git.archive(repository, api.faults.archive_of or commit, kind, asked.query.get("prefix", ""))
+    chunks, length = git.chunks(made, api.faults)
     name = f"{repository.slug}-{commit}.{kind}"
     headers = {
-        "Content-Type": archives.TYPES[kind],
+        "Content-Type": git.ARCHIVE_TYPES[kind],
         "Content-Disposition": f"attachment; filename=\"{name}\"; filename*=utf-8''{name}",
     }
     return Answer(200, chunks=chunks, length=length, headers=headers)

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from bitbucket_data_center import certificates, git_http, payloads
-from bitbucket_data_center.archives import BrokenOff
+from bitbucket_data_center import certificates, git, payloads
 from bitbucket_data_center.faults import Faults
 from bitbucket_data_center.rest import PERMISSIONS, Answer, Request, RestApi, demand
 from bitbucket_data_center.store import Project, Refusal, Repository, Store, changes
@@ -211,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _git(self, project: str, slug: str, path: str, query: str, body: bytes) -> None:
         bitbucket = self.server.bitbucket
-        push = git_http.is_push(path, query)
+        push = git.is_push(path, query)
         try:
             demand(bitbucket.permission(self.headers.get("Authorization")), "WRITE" if push else "READ")
             repository = bitbucket.repository(project, slug)
@@ -224,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         with repository.lock:
             before = repository.refs() if push else {}
-            answer = git_http.run(repository, self.command, path, query, dict(self.headers.items()), body)
+            answer = git.http_backend(repository, self.command, path, query, dict(self.headers.items()), body)
             done = list(changes(before, repository.refs())) if push else []
         # Before the answer, so that whoever pushed can wait for the webhooks; another thread sends them.
         bitbucket.pushed(repository, done)
@@ -271,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
             if answer.length is None:
                 self.wfile.write(b"0\r\n\r\n")
-        except BrokenOff:
+        except git.BrokenOff:
             self.close_connection = True
 
     def _end(self, body: bytes) -> None:

@@ -1,6 +1,5 @@
 """The definition: deterministic, complete, and made of requests that the service's own model admits."""
 
-import ast
 import json
 import re
 import subprocess
@@ -16,7 +15,6 @@ from model_build.config import Settings
 from model_build.definition import build, steps_of
 from model_build.load import UNKNOWN, base_model, commit, load
 from model_build.pipeline import describe
-from model_build.requests import metric_definitions
 
 OPERATIONS = {
     "Processing": ("CreateProcessingJob", "ProcessingJobName"),
@@ -175,14 +173,16 @@ def test_a_ready_made_test_file_becomes_an_input(settings, edit):
     assert "--test-input" in preprocess["AppSpecification"]["ContainerArguments"]
 
 
-def test_the_metric_patterns_are_those_of_the_script_that_prints_them(settings):
-    """steps/train.py cannot be imported here (it needs torch), so only its constants are run."""
-    tree = ast.parse((settings.root / "steps/train.py").read_text(encoding="utf-8"))
-    wanted = {"_NUMBER", "METRIC_DEFINITIONS"}
-    tree.body = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id in wanted]
-    constants: dict = {}
-    exec(compile(tree, "train.py", "exec"), constants)
-    assert constants["METRIC_DEFINITIONS"] == metric_definitions()
+def test_the_training_job_finds_the_figures_of_a_line_as_the_step_prints_it(settings):
+    from evaluation import metrics  # of steps/
+
+    found = step(build(settings, {}).definition, "Train")["Arguments"]["AlgorithmSpecification"]
+    patterns = {each["Name"]: each["Regex"] for each in found["MetricDefinitions"]}
+    names = ["train:loss", *(f"validation:{name}" for name in metrics.VALIDATION)]
+    assert list(patterns) == names
+    line = "epoch 1 of 8: " + " ".join(metrics.logged(name, 0.5 + n / 8) for n, name in enumerate(names))
+    found = {name: re.findall(pattern, line) for name, pattern in patterns.items()}
+    assert found == {name: [f"{0.5 + n / 8:.4f}"] for n, name in enumerate(names)}
 
 
 def test_the_code_archive_depends_on_content_only(settings):

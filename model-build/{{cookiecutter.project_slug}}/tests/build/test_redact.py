@@ -1,4 +1,4 @@
-"""steps/redact.py, and how the library that it needs gets to where there is none."""
+"""steps/serving/redact.py, and how the library that it needs gets to where there is none."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from model_build.definition import build
 from model_build.load import load
 
 sys.path.insert(0, str(ROOT / "steps"))
-from redact import PLACEHOLDERS, Redactor, Rules  # noqa: E402
+from serving.redact import PLACEHOLDERS, Redactor, Rules  # noqa: E402
 
 ALL = Rules(tuple(PLACEHOLDERS), "CA")
 OFF = "  redact: null "
@@ -83,7 +83,7 @@ def test_the_library_is_imported_from_an_archive_where_none_is_installed(tmp_pat
     archive = assets.library("phonenumbers")
     assert archive == assets.library("phonenumbers")
     (tmp_path / "phonenumbers.zip").write_bytes(archive)
-    (tmp_path / "redact.py").write_bytes((ROOT / "steps/redact.py").read_bytes())
+    (tmp_path / "redact.py").write_bytes((ROOT / "steps/serving/redact.py").read_bytes())
     assert not [name for name in zipfile.ZipFile(tmp_path / "phonenumbers.zip").namelist() if ".pyc" in name]
     script = "import redact; print(redact.Redactor(redact.Rules(('phones',)))('call 604 660 1234'))"
     # -S: without the environment's packages
@@ -99,13 +99,13 @@ def test_it_is_off_and_the_code_is_small_unless_phones_are_redacted(repository: 
     assert settings.model.data.redact is None
     assert "--redact" not in arguments.preprocess(settings.model)
     (code,) = [each for each in build(settings).uploads if each.name == "code"]
-    assert "phonenumbers.zip" not in code.files
+    assert "serving/phonenumbers.zip" not in code.files
     edit("config/model.yaml", OFF, ON)
     settings = load(repository)
     found = arguments.preprocess(settings.model)
     assert found[-6:] == ["--redact", "emails", "--redact", "phones", "--phone-region", "CA"]
     (code,) = [each for each in build(settings).uploads if each.name == "code"]
-    assert "phonenumbers.zip" in code.files
+    assert "serving/phonenumbers.zip" in code.files
     assert "personal data: placeholders take the place of emails, phones" in [
         finding.text for finding in check(settings, None)
     ]

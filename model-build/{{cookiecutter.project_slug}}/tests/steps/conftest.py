@@ -46,7 +46,8 @@ def train_in(base_model: Path, sets: Path) -> Train:
 
     def run(folder: Path, **given: object) -> Path:
         source = Path(str(given.pop("sets", sets)))
-        values = {"epochs": 10, "learning_rate": 0.01, "max_length": 32, "base_model": base_model, **given}
+        values = {"epochs": 10, "learning_rate": 0.01, "max_length": 32, "truncation": "head_tail"}
+        values |= {"base_model": base_model, **given}
         hyperparameters = [
             part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))
         ]

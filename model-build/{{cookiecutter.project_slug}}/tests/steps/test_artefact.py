@@ -19,13 +19,12 @@ import pytest
 import tiny
 from conftest import Train
 
-import artefact
-import engines
 import evaluate
-import wheels
-from archive import load_handler
+import inference
 from failure import StepError
-from targets import Target
+from packing import artefact
+from serving import engines
+from serving.targets import Target
 
 TEAM = Target("team", "one", ("a", "b"))
 TOPICS = Target("topics", "several", ("x", "y"))
@@ -116,13 +115,13 @@ def test_a_runtime_is_for_one_python_and_platform(
 
 def test_wheels_of_another_python_are_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="expected wheels of onnx, onnxruntime, protobuf, ml-dtypes for"):
-        wheels.find(tmp_path)
-    for name in wheels.NEEDED:
+        artefact.find_wheels(tmp_path)
+    for name in artefact.NEEDED:
         (tmp_path / f"{name.replace('-', '_')}-1.0-py3-none-any.whl").touch()
-    assert list(wheels.find(tmp_path)) == ["ml-dtypes", "onnx", "onnxruntime", "protobuf"]
+    assert list(artefact.find_wheels(tmp_path)) == ["ml-dtypes", "onnx", "onnxruntime", "protobuf"]
     (tmp_path / "onnx-1.0-py3-none-any.whl").rename(tmp_path / "onnx-1.0-cp27-cp27m-win32.whl")
     with pytest.raises(StepError, match=r"expected wheels of onnx for .*, got onnx-1.0-cp27-cp27m-win32.whl"):
-        wheels.find(tmp_path)
+        artefact.find_wheels(tmp_path)
 
 
 # --- without what it takes ------------------------------------------------------------------------
@@ -137,15 +136,15 @@ def test_without_wheels_the_training_ends_with_a_model_that_pytorch_serves(
     runtime = json.loads((model / "serving.json").read_text())["runtime"]
     assert runtime["artefact"] is None and "expected wheels of onnx" in runtime["reason"]
     assert not (model / "code/runtime").exists()
-    handler = load_handler(model / "code")
-    assert handler.model_fn(str(model)).engine.artefact == "model.safetensors"
+    assert inference.model_fn(str(model)).engine.artefact == "model.safetensors"
     assert capsys.readouterr().out.startswith("serving model.safetensors with PyTorch ")
 
 
 def test_a_tokenizer_that_reads_otherwise_is_found(trained: Path, tmp_path: Path, sets: Path) -> None:
     from transformers import AutoTokenizer
 
-    from batches import LabelSet, TokenisedTexts, read_all
+    from data.examples import LabelSet, read_all
+    from training.batches import TokenisedTexts
 
     targets = LabelSet.read(sets / "validation").targets
     tokenizer = AutoTokenizer.from_pretrained(trained / "model")
@@ -179,7 +178,7 @@ def wheel_folder() -> Path:
     given = os.environ.get("ONNX_WHEELS")
     for folder in [Path(given)] if given else sorted((Path(__file__).parents[2] / ".wheels").glob("*")):
         try:
-            wheels.find(folder)
+            artefact.find_wheels(folder)
         except StepError:
             continue
         return folder.resolve()
@@ -190,7 +189,7 @@ def wheel_folder() -> Path:
 def packed(wheel_folder: Path, train_in: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with an ONNX artefact."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wheels, "FOLDER", wheel_folder)
+        patch.setattr(artefact, "WHEELS", wheel_folder)
         options = {"serving_runtime": "onnx", "max_accuracy_loss": 0.1, "triage_precision": 0.8}
         return train_in(tmp_path_factory.mktemp("onnx"), **options)
 
@@ -238,14 +237,13 @@ def test_the_runtime_brings_only_what_serves(packed: Path) -> None:
 
 
 def test_triage_and_profile_are_those_of_the_artefact(packed: Path, sets: Path) -> None:
-    from batches import LabelSet, read_all
+    from data.examples import LabelSet, read_all
 
     targets = LabelSet.read(sets / "validation").targets
     texts = read_all(sets / "validation", targets).texts
-    handler = load_handler(packed / "code")
     body = json.dumps({"inputs": texts, "parameters": {"batch_size": 32}})
-    classifier = handler.load(packed, prefer_gpu=False)
-    (outcome,) = handler.answer_to(handler.input_fn(body, "application/json"), classifier).outcomes
+    classifier = inference.load(packed, prefer_gpu=False)
+    (outcome,) = inference.answer_to(inference.input_fn(body, "application/json"), classifier).outcomes
     profile = json.loads((packed / "profile.json").read_text())["targets"]["team"]["validation"]
     assert profile["confidence"]["mean"] == pytest.approx(outcome.confidence.mean(), abs=1e-4)
     assert profile["review_share"] == pytest.approx(outcome.needs_review.mean(), abs=1e-4)
@@ -261,12 +259,11 @@ def test_the_evaluation_asks_the_artefact(
 
 
 def test_the_order_is_kept_whatever_the_batch_size(packed: Path) -> None:
-    handler = load_handler(packed / "code")
-    classifier = handler.load(packed)
+    classifier = inference.load(packed)
 
     def scores(size: int) -> np.ndarray:
         body = json.dumps({"inputs": TEXTS, "parameters": {"batch_size": size, "top_k": None}})
-        answer = handler.answer_to(handler.input_fn(body, "application/json"), classifier)
+        answer = inference.answer_to(inference.input_fn(body, "application/json"), classifier)
         found: np.ndarray = answer.outcomes[0].scores
         return found
 
@@ -290,8 +287,7 @@ def test_what_cannot_run_here_is_answered_by_pytorch_with_one_line_that_says_why
         (model / "model.int8.onnx").write_bytes(b"not a graph")
     if fault == "gone":
         (model / "model.int8.onnx").unlink()
-    handler = load_handler(model / "code")
-    classifier = handler.load(model)
+    classifier = inference.load(model)
     (line,) = capsys.readouterr().out.splitlines()
     why = {
         "another Python": f"this is Python {platform.python_version()} on {sys.platform} ",
@@ -302,8 +298,8 @@ def test_what_cannot_run_here_is_answered_by_pytorch_with_one_line_that_says_why
     assert line.startswith("serving model.safetensors with PyTorch ")
     assert ", not model.int8.onnx: " in line and why in line
     body = json.dumps({"inputs": "the furnace"})
-    answer = handler.answer_to(handler.input_fn(body, "application/json"), classifier)
-    assert json.loads(handler.output_fn(answer, "application/json"))[0]["label"] == "gas"
+    answer = inference.answer_to(inference.input_fn(body, "application/json"), classifier)
+    assert json.loads(inference.output_fn(answer, "application/json"))[0]["label"] == "gas"
 
 
 def test_an_export_that_fails_is_a_line_of_the_log(
@@ -320,7 +316,7 @@ def test_an_export_that_fails_is_a_line_of_the_log(
             (folder / wheel.name).symlink_to(wheel)
     with zipfile.ZipFile(folder / "onnx-1.0-py3-none-any.whl", "w") as broken:
         broken.writestr("onnx/__init__.py", "raise ImportError('broken')")
-    monkeypatch.setattr(wheels, "FOLDER", folder)
+    monkeypatch.setattr(artefact, "WHEELS", folder)
     model = train_in(tmp_path, epochs=1, serving_runtime="onnx")
     said = capsys.readouterr().out
     (note,) = (line for line in said.splitlines() if line.startswith("note: PyTorch will serve"))

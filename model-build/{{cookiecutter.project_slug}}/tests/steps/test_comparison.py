@@ -1,4 +1,4 @@
-"""A new model beside the live one: figures, intervals, classes, rows, what it has seen, and the margin."""
+"""The new model beside the live one, the margin, and what the model card says of both."""
 
 import json
 import shutil
@@ -10,19 +10,56 @@ import pytest
 import tiny
 from sklearn.metrics import accuracy_score, f1_score
 
-import champion
-import comparison
-import comparison_report
-import fingerprints
-import live_model
-from live_model import CannotAsk, LiveModel
-from paired import compare_target
-from predictions import Predictions
-from targets import Target
+from data import hashes
+from evaluation import comparison, gate, models
+from evaluation.measure import Predictions
+from evaluation.models import CannotAsk, LiveModel
+from evaluation.paired import compare_target
+from report import comparison as report
+from report import registry
+from serving.targets import Target
 
 TEAM = Target("team", "one", ("billing", "elevators", "gas"))
 TOPICS = Target("topics", "several", ("delay", "price", "staff"))
 ARN = "arn:aws:sagemaker:ca-central-1:111111111111:model-package/router/3"
+
+
+CLASSES = {
+    f"class {n}": {"precision": 0.5, "recall": 0.5, "f1": n / 400, "support": n} for n in range(1, 401)
+}
+
+EVALUATION = {
+    "multiclass_classification_metrics": {
+        "accuracy": {"value": 0.81, "standard_deviation": 0.01, "confidence_interval": [0.79, 0.83]},
+        "confusion_matrix": {"a": {"a": 1}},
+        "per_class": {
+            "gas": {"precision": 0.5, "recall": 1.0, "f1": 0.667, "support": 10},
+            "billing": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 30},
+        },
+        "reliability": [],
+    },
+    "gate": {"passed": True, "message": "all 2 thresholds are met"},
+    "test_rows": 40,
+    "comparison": {
+        "status": "compared",
+        "live": {"package": "arn:aws:sagemaker:…/3", "version": "3", "commit": "abc"},
+        "rows": {"test": 40, "known_to_live": 0, "compared": 40},
+        "warnings": ["The live model does not know gas."],
+        "targets": {
+            "team": {
+                "figures": {
+                    "accuracy": {
+                        "live": 0.8,
+                        "candidate": 0.81,
+                        "difference": 0.01,
+                        "confidence_interval": [-0.01, 0.03],
+                    }
+                },
+                "changed": {"fixed": 3, "broken": 2, "both_right": 30, "both_wrong": 5},
+            }
+        },
+    },
+}
 
 
 def answers(target: Target, true: object, predicted: object) -> Predictions:
@@ -140,7 +177,7 @@ def test_rows_that_the_live_model_was_trained_on_are_left_out():
     few = compare(answers(TEAM, true, predicted), live([["billing"]] * 80, known=np.arange(80) < 75))
     assert few["rows"]["compared"] == 80
     assert not few["fair"]
-    verdict = champion.verdict(few, ("accuracy", 0.01))
+    verdict = gate.verdict(few, ("accuracy", 0.01))
     assert verdict.passed, "too good figures of the live model must not stop a new one"
     assert "was not applied" in verdict.message
 
@@ -150,13 +187,13 @@ def test_the_margin_stops_a_worse_model_and_names_figure_live_figure_and_margin(
     found = compare(
         answers(TEAM, [0, 1, 2, 0], [0, 1, 2, 1]), live([["billing"], ["elevators"], ["gas"], ["billing"]])
     )
-    verdict = champion.verdict(found, ("accuracy", margin))
+    verdict = gate.verdict(found, ("accuracy", margin))
     assert verdict.passed is passed
     assert verdict.worse_by == 0.25
     assert "accuracy 0.7500, live 1.0000 (version 3)" in verdict.message
     assert f"{margin:g}" in verdict.message
     content = {"gate": {"passed": True, "message": "all 2 thresholds are met"}}
-    judged = champion.judged(content, comparison.without_texts(found), verdict)
+    judged = gate.judged(content, comparison.without_texts(found), verdict)
     assert judged["gate"]["passed"] is passed
     assert judged["gate"]["worse_than_live_by"] == 0.25
     assert "text 3" not in json.dumps(judged), "evaluation.json holds no text"
@@ -164,11 +201,11 @@ def test_the_margin_stops_a_worse_model_and_names_figure_live_figure_and_margin(
 
 def test_without_a_live_model_the_margin_lets_through_and_unresolved_it_does_not():
     none = comparison.nothing("none", "No version is approved yet.")
-    assert champion.verdict(none, ("macro_f1", 0.0)).passed
-    unresolved = champion.verdict(comparison.nothing("unresolved", "nobody looked"), ("macro_f1", 0.02))
+    assert gate.verdict(none, ("macro_f1", 0.0)).passed
+    unresolved = gate.verdict(comparison.nothing("unresolved", "nobody looked"), ("macro_f1", 0.02))
     assert not unresolved.passed
     assert "comparison.not_worse_by is 0.02, but nobody looked" in unresolved.message
-    assert champion.verdict(comparison.nothing("unresolved", ""), None) == (0.0, True, "")
+    assert gate.verdict(comparison.nothing("unresolved", ""), None) == (0.0, True, "")
 
 
 def test_differences_in_data_and_settings_are_found():
@@ -224,14 +261,14 @@ def test_the_report_says_everything_in_words_and_escapes_texts():
     found = comparison.compare(
         old, [new], ["<b>one</b>", "two", "three"], [1, 2, 3], {"text": tiny.TEXT}, 50, 1
     )
-    html = comparison_report.sections(found, champion.verdict(found, ("accuracy", 0.1)))
+    html = report.sections(found, gate.verdict(found, ("accuracy", 0.1)))
     assert "Margin passed" in html
     assert "&lt;b&gt;one" in html
     assert "= the same" in html
     assert "became wrong" in html
     assert "does not carry its settings" in html
-    assert "No version" in comparison_report.sections(
-        comparison.nothing("none", "no version"), champion.verdict(comparison.nothing("none", ""), None)
+    assert "No version" in report.sections(
+        comparison.nothing("none", "no version"), gate.verdict(comparison.nothing("none", ""), None)
     )
 
 
@@ -247,13 +284,13 @@ def packed(trained: Path, sets: Path, tmp_path_factory: pytest.TempPathFactory) 
     with tarfile.open(folder / "live_model/model.tar.gz", "w:gz") as archive:
         archive.add(trained / "model", arcname=".")
     (folder / "live_settings/settings.json").write_text('{"training": {"epochs": 10}}', encoding="utf-8")
-    fingerprints.write(sets, folder / "live_report")
+    hashes.write_fingerprints(sets, folder / "live_report")
     return folder
 
 
 def ask(folder: Path, texts: list[str]) -> LiveModel:
     places = [folder / name for name in ("live_model", "live_settings", "live_report")]
-    return live_model.ask(ARN, "abc123", *places, texts)
+    return models.ask_live(ARN, "abc123", *places, texts)
 
 
 def test_the_live_model_answers_through_its_own_code_and_knows_what_it_was_trained_on(packed, sets):
@@ -285,22 +322,55 @@ def test_a_model_whose_code_fails_is_told_and_no_traceback(packed, trained, tmp_
 
 
 def test_serving_json_of_before_targets_had_names_is_understood():
-    (target,) = live_model.targets_of({"labels": ["a", "b"]})
+    (target,) = models.targets_of({"labels": ["a", "b"]})
     assert target.labels == ("a", "b")
-    assert live_model.labels_of({"label": "a", "score": 0.9}, [target]) == {"label": ["a"]}
+    assert models.labels_of({"label": "a", "score": 0.9}, [target]) == {"label": ["a"]}
     both = {"team": {"label": "gas", "score": 1}, "topics": {"labels": [{"label": "delay", "score": 1}]}}
-    assert live_model.labels_of(both, [TEAM, TOPICS]) == {"team": ["gas"], "topics": ["delay"]}
+    assert models.labels_of(both, [TEAM, TOPICS]) == {"team": ["gas"], "topics": ["delay"]}
 
 
 def test_hashes_are_of_what_training_reads_and_hold_no_text(sets, tmp_path):
-    fingerprints.write(sets, tmp_path)
-    hashes = fingerprints.read(tmp_path)
-    assert len(hashes) == 96 + 30
-    assert fingerprints.known([tiny.examples(30, 1)[5][0], "never seen"], hashes).tolist() == [True, False]
-    assert fingerprints.read(tmp_path / "nowhere") is None
+    hashes.write_fingerprints(sets, tmp_path)
+    found = hashes.read_fingerprints(tmp_path)
+    assert len(found) == 96 + 30
+    assert hashes.known([tiny.examples(30, 1)[5][0], "never seen"], found).tolist() == [True, False]
+    assert hashes.read_fingerprints(tmp_path / "nowhere") is None
 
 
 def test_without_draws_the_interval_is_the_difference_itself():
     new = answers(TEAM, [0, 1], [0, 1])
     target = compare_target(new, TEAM, [{"team": ["gas"]}] * 2, np.arange(2), ["a", "b"], [1, 2], 0, 1)
     assert target["figures"]["accuracy"]["confidence_interval"] == [1.0, 1.0]
+
+
+def test_figures_classes_and_comparison_are_in_it():
+    tested, compared = json.loads(registry.content(EVALUATION)["evaluation_details"])
+    figures, classes = tested["metric_groups"]
+    assert figures["metric_data"] == [
+        {"name": "accuracy", "type": "number", "value": 0.81, "notes": "95 % interval 0.7900 to 0.8300"}
+    ]
+    assert [each["name"] for each in classes["metric_data"]] == ["billing", "gas"]
+    assert "Version 3" in compared["evaluation_observation"]
+    names = [each["name"] for each in compared["metric_groups"][0]["metric_data"]]
+    assert names == ["accuracy", "answers that became right", "answers that became wrong"]
+    caveats = json.loads(registry.content(EVALUATION)["caveats"])
+    assert "gas 0.67" in caveats
+    assert "does not know gas" in caveats
+
+
+def test_it_stays_within_its_length_with_the_largest_classes_kept_and_on_one_line():
+    many = {
+        **EVALUATION,
+        "targets": {
+            name: {
+                "multiclass_classification_metrics": {"per_class": {k * 20: v for k, v in CLASSES.items()}}
+            }
+            for name in ("one", "two")
+        },
+    }
+    found = registry.content(many)
+    assert len(found["evaluation_details"]) <= registry.LONGEST
+    assert "\n" not in found["evaluation_details"] + found["caveats"]
+    tested = json.loads(found["evaluation_details"])[0]
+    assert tested["metric_groups"][1]["metric_data"][0]["name"].startswith("class 400")
+    assert len(json.loads(found["caveats"])) <= registry.TEXT

@@ -1,8 +1,10 @@
 """evaluate.py on the trained model: figures, gate, report, and through whose code the answers come."""
 
 import json
+import os
 import re
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,17 +19,14 @@ import tiny
 from sklearn.metrics import accuracy_score, f1_score
 
 import evaluate
-from answers import NO_LABEL, ask_a_person, choose, confidence_of, probabilities
-from batches import Examples
-from evaluation import Evaluation
-from evaluation_json import quality_report
+from data.examples import Examples
+from evaluation.gate import Threshold, apply_thresholds, gate_message
+from evaluation.measure import Evaluation, Predictions, measure
+from evaluation.scores import class_scores
 from failure import StepError
-from gate import Threshold, apply_thresholds, gate_message
-from measure import measure
-from metrics import class_scores
-from predictions import Predictions
-from report import page
-from targets import Target
+from report.page import page
+from report.registry import quality_report
+from serving.targets import NO_LABEL, Target, ask_a_person, choose, confidence_of, probabilities
 
 Run = Callable[..., Path]
 
@@ -201,13 +200,31 @@ def test_the_answers_come_from_the_code_in_the_archive(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(trained / "model", model)
-    code = (model / "code/answers.py").read_text(encoding="utf-8")
-    (model / "code/answers.py").write_text(
+    code = (model / "code/serving/bodies.py").read_text(encoding="utf-8")
+    (model / "code/serving/bodies.py").write_text(
         code.replace("np.argsort(-scores", "np.argsort(scores"), encoding="utf-8"
     )
     found = json.loads((run(tmp_path / "out", model=model) / "evaluation.json").read_text())
     worst = found["multiclass_classification_metrics"]["accuracy"]["value"]
     assert worst < 0.2 < content["multiclass_classification_metrics"]["accuracy"]["value"]
+
+
+def test_a_model_is_asked_in_a_process_of_its_own_and_its_failure_is_told(
+    trained: Path, run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(trained / "model", model)
+    before = dict(sys.modules)
+    with (model / "code/inference.py").open("a", encoding="utf-8") as file:
+        file.write(f"\nimport os\nPath({str(tmp_path / 'process')!r}).write_text(str(os.getpid()))\n")
+    run(tmp_path / "out", model=model)
+    assert int((tmp_path / "process").read_text()) != os.getpid()
+    assert all(sys.modules[name] is module for name, module in before.items())
+    assert str(model / "code") not in sys.path
+    (model / "code/serving/bodies.py").write_text("raise RuntimeError('broken')\n")
+    with pytest.raises(StepError, match="the model gave no answers to the test set: RuntimeError: broken"):
+        run(tmp_path / "out", model=model)
+    assert "Traceback" in capfd.readouterr().err
 
 
 def _no_archive(model: Path, test: Path) -> None:

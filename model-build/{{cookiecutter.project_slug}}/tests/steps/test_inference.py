@@ -3,34 +3,25 @@
 import csv
 import io
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import tiny
 from transformers import pipeline
 
-from engines import passes
+import inference
+from serving import engines
+from serving.engines import passes
 
 TEXT = "the invoice for the lift please"
 OTHERS = ["hello", "a furnace . we have a question about the furnace", "", "lift lift lift"]
 
 
 @pytest.fixture(scope="module")
-def handler(trained: Path) -> Iterator[ModuleType]:
-    """The module in the model's code folder."""
-    from archive import load_handler
-
-    yield load_handler(trained / "model/code")
-
-
-@pytest.fixture(scope="module")
-def classifier(handler: ModuleType, trained: Path) -> Any:
+def classifier(trained: Path) -> Any:
     """The loaded model."""
-    return handler.model_fn(str(trained / "model"))
+    return inference.model_fn(str(trained / "model"))
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +31,14 @@ def public(trained: Path) -> Any:
 
 
 @pytest.fixture
-def ask(handler: ModuleType, classifier: Any) -> Any:
+def ask(classifier: Any) -> Any:
     """Sends a body through the four functions, as the toolkit does; returns the answer's body."""
 
     def run(
         body: str | bytes, content_type: str = "application/json", accept: str = "application/json"
     ) -> str:
-        request = handler.input_fn(body, content_type)
-        return str(handler.output_fn(handler.predict_fn(request, classifier), accept))
+        request = inference.input_fn(body, content_type)
+        return str(inference.output_fn(inference.predict_fn(request, classifier), accept))
 
     return run
 
@@ -124,20 +115,20 @@ def test_the_order_is_kept_whatever_the_lengths_and_the_batch_size(ask: Any) -> 
 
 @pytest.mark.parametrize(("texts", "characters"), [(3, 1 << 20), (4096, 40), (4096, 1)])
 def test_no_more_than_a_window_of_texts_is_tokenised_at_once(
-    texts: int, characters: int, ask: Any, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+    texts: int, characters: int, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = json.dumps(
         {"inputs": [text for text, _ in tiny.examples(10, seed=5)], "parameters": {"top_k": None}}
     )
-    together, sizes, tokenise = json.loads(ask(body)), [], handler.tokenise
+    together, sizes, tokenise = json.loads(ask(body)), [], inference.tokenise
 
     def counted(tokenizer: Any, some: list[str], *rest: Any) -> Any:
         sizes.append((len(some), sum(map(len, some))))
         return tokenise(tokenizer, some, *rest)
 
-    monkeypatch.setattr(handler, "tokenise", counted)
+    monkeypatch.setattr(inference, "tokenise", counted)
     for name, most in (("WINDOW_TEXTS", texts), ("WINDOW_CHARACTERS", characters)):
-        monkeypatch.setitem(handler.windows.__globals__, name, most)
+        monkeypatch.setitem(inference.windows.__globals__, name, most)
     assert same(json.loads(ask(body)), together)
     assert sum(count for count, _ in sizes) == 10
     assert len(sizes) > 1
@@ -334,31 +325,20 @@ def test_unknown_forms_are_refused_with_those_that_are_known(ask: Any) -> None:
 
 @pytest.mark.parametrize(("workers", "threads"), [("", 6), ("1", 6), ("2", 3), ("4", 2), ("12", 1), ("x", 6)])
 def test_the_workers_of_a_server_share_the_cpus(
-    workers: str, threads: int, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+    workers: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SAGEMAKER_MODEL_SERVER_WORKERS", workers)
-    monkeypatch.setattr(handler.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
-    monkeypatch.setattr(handler, "QUOTA", Path("/no/such/file"))
-    assert handler.cpu_share() == threads
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.setattr(engines, "QUOTA", Path("/no/such/file"))
+    assert engines.cpu_share() == threads
 
 
 @pytest.mark.parametrize(("quota", "threads"), [("max 100000", 6), ("200000 100000", 2), ("50000 100000", 1)])
 def test_a_containers_quota_limits_the_threads(
-    quota: str, threads: int, handler: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    quota: str, threads: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota + "\n")
     monkeypatch.delenv("SAGEMAKER_MODEL_SERVER_WORKERS", raising=False)
-    monkeypatch.setattr(handler.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
-    monkeypatch.setattr(handler, "QUOTA", tmp_path / "cpu.max")
-    assert handler.cpu_share() == threads
-
-
-def test_loading_the_models_code_leaves_our_own_modules_in_place(trained: Path) -> None:
-    import inference
-    from archive import load_handler
-
-    module = load_handler(trained / "model/code")
-    assert module is not inference
-    assert sys.modules["inference"] is inference
-    assert module.__file__ == str(trained / "model/code/inference.py")
-    assert str(trained / "model/code") not in sys.path
+    monkeypatch.setattr(engines.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.setattr(engines, "QUOTA", tmp_path / "cpu.max")
+    assert engines.cpu_share() == threads

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import csv_files
 import failure
 import preprocess
+from data import readers
 from failure import StepError
 
 SETS = ("train", "validation", "test")
@@ -243,12 +243,12 @@ def test_several_columns_are_joined_and_an_empty_one_leaves_no_separator(run: Ru
 def test_a_row_longer_than_a_block_is_read_and_no_row_is_read_twice(
     run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_files, "BLOCK", 1000)
+    monkeypatch.setattr(readers, "BLOCK", 1000)
     rows = [*some(100, "a", "b"), ("long " * 2000, "a"), *some(100, "a", "b", start="later")]
     write_csv(data / "a.csv", rows)
     result = run()
     assert [text for text, _, _ in result.everything()] == [text.strip() for text, _ in rows]
-    monkeypatch.setattr(csv_files, "LONGEST_ROW", 2000)
+    monkeypatch.setattr(readers, "LONGEST_ROW", 2000)
     with pytest.raises(StepError, match=r"a\.csv: a row after row \d+ is longer than"):
         run()
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import preprocess
-from batches import LabelSet, read_all
+from data.examples import LabelSet, read_all
 from failure import StepError
-from targets import Target, as_columns, columns_of, from_columns
+from serving.targets import Target, as_columns, columns_of, from_columns
 
 SETS = ("train", "validation", "test")
 HEADER = ("text", "mood", "topics")

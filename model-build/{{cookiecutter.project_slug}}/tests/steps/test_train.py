@@ -18,17 +18,18 @@ import torch
 from conftest import STEPS, Train
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-import progress
 import train
-from batches import LengthGroupedSampler, TokenisedTexts
-from checkpoints import last_complete
+from evaluation.metrics import METRIC_DEFINITIONS
 from failure import StepError
-from precision import choose_precision
-from serving_code import MODULES
-from targets import Target
-from tokens import tokenise
+from serving.targets import Target
+from serving.texts import tokenise
+from training import callbacks
+from training.batches import LengthGroupedSampler, TokenisedTexts
+from training.callbacks import last_complete
+from training.machine import choose_precision
 
 TARGET = Target("team", "one", tuple(tiny.LABELS))
+SERVED = ["inference.py", *(f"serving/{path.name}" for path in (STEPS / "serving").glob("*.py"))]
 
 # --- the model ------------------------------------------------------------------------------------
 
@@ -44,10 +45,10 @@ def test_the_model_folder_holds_what_serving_needs_and_nothing_else(trained: Pat
         "serving.json",
         "profile.json",
         "vocabulary.bin",
-        *(f"code/{name}.py" for name in MODULES),
+        *(f"code/{name}" for name in SERVED),
     }
-    for name in MODULES:
-        assert (model / f"code/{name}.py").read_bytes() == (STEPS / f"{name}.py").read_bytes()
+    for name in SERVED:
+        assert (model / "code" / name).read_bytes() == (STEPS / name).read_bytes()
     assert json.loads((model / "serving.json").read_text()) == {
         "max_length": 32,
         "truncation": "head_tail",
@@ -128,10 +129,10 @@ def test_it_trains_with_class_weights_and_bf16(train_in: Train, tmp_path: Path) 
 def test_sagemaker_finds_every_metric_in_the_lines(
     train_in: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress.Progress, "SECONDS", 0.0)
+    monkeypatch.setattr(callbacks.Progress, "SECONDS", 0.0)
     train_in(tmp_path, epochs=3)
     output = capsys.readouterr().out
-    for definition in train.METRIC_DEFINITIONS:
+    for definition in METRIC_DEFINITIONS:
         values = re.findall(definition["Regex"], output)
         assert len(values) == (1 if definition["Name"] == "train:loss" else 3), definition
         assert all(0 <= float(value) < 10 for value in values)
@@ -141,7 +142,7 @@ def test_sagemaker_finds_every_metric_in_the_lines(
 
 @pytest.mark.parametrize(("seconds", "shown"), [(44.6, "45 s"), (200, "3 min 20 s"), (7505, "2 h 5 min")])
 def test_durations_are_short(seconds: float, shown: str) -> None:
-    assert progress.duration(seconds) == shown
+    assert callbacks.duration(seconds) == shown
 
 
 # --- stopping early, and going on -----------------------------------------------------------------
@@ -161,7 +162,7 @@ def sigterm_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Makes this process receive a real SIGTERM while it works on a given step."""
 
     def arrange(step: int) -> None:
-        class Interrupted(progress.Progress):
+        class Interrupted(callbacks.Progress):
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step == step - 1:
                     os.kill(os.getpid(), signal.SIGTERM)
@@ -258,7 +259,7 @@ def test_a_checkpoint_that_was_cut_off_is_not_used(trained: Path, tmp_path: Path
         ),
         ({"max_length": 65}, "max_length: .* has positions for 64 tokens, got 65; choose at most 64"),
         ({"precision": "fp16"}, "precision fp16: needs a CUDA GPU"),
-        ({"epochs": "three"}, "--epochs: expected a whole number from 1, got 'three'"),
+        ({"epochs": "three"}, "--epochs: expected a whole number from 1 to 1000, got 'three'"),
         ({"learning_rate": 0}, "--learning-rate: expected a number above 0 to 1, got '0'"),
         ({"learning_rate": "nan"}, "--learning-rate: expected a number above 0 to 1, got 'nan'"),
         ({"truncation": "middle"}, "--truncation: invalid choice: 'middle'"),

@@ -14,16 +14,14 @@ import transformers
 from conftest import Train
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-import packing
-import precision
-import start_up
 import train
-from batches import TokenisedTexts, collator
 from failure import StepError
-from measured import tokens_that_fit
-from objective import class_weights, loss_function
-from targets import Target
-from trainer import ClassifierTrainer, passes
+from packing import model as packed
+from serving.targets import Target
+from training import machine, start_up
+from training.batches import TokenisedTexts, collator
+from training.machine import tokens_that_fit
+from training.trainer import ClassifierTrainer, class_weights, loss_function, passes
 
 ONE = Target("team", "one", tuple(tiny.LABELS))
 BOTH = (ONE, Target("topics", "several", ("greeting", "thanks")))
@@ -247,10 +245,10 @@ def test_the_precision_is_measured_with_as_many_texts_as_tell(
         seen.append(len(batch["labels"]))
         return 2.0, 1.0
 
-    monkeypatch.setattr(precision, "_measure", measure)
+    monkeypatch.setattr(machine, "_measure", measure)
     for rows, length in ((32, 13), (64, 13), (16, 512), (16, 600)):
         batch = batch_of([length] * rows)
-        assert precision.choose_precision("auto", model, batch, steps=100)[0] == "bf16"
+        assert machine.choose_precision("auto", model, batch, steps=100)[0] == "bf16"
     assert seen == [32, 39, 1, 1]
 
 
@@ -266,8 +264,8 @@ def test_the_validation_set_is_not_asked_again_and_the_model_is_the_same(
     train_in: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    ask = packing.ask
-    monkeypatch.setattr(packing, "ask", lambda *given: asked.append(1) or ask(*given))
+    ask = packed.ask
+    monkeypatch.setattr(packed, "ask", lambda *given: asked.append(1) or ask(*given))
     once = train_in(tmp_path / "once", epochs=2, triage_precision=0.9)
     assert not asked
     monkeypatch.setattr(train, "known_logits", lambda *_: None)

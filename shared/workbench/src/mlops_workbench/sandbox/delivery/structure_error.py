@@ -1,9 +1,0 @@
-"""The error that a pipeline's structure gives."""
-
-
-class StructureError(ValueError):
-    """A pipeline that the service would not accept; ``code`` is the service's exception."""
-
-    def __init__(self, message: str, code: str = "InvalidStructureException") -> None:
-        super().__init__(message)
-        self.code = code
