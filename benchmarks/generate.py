@@ -1,8 +1,8 @@
 """Generating each of the three repositories beside the last collection with copies, and cookiecutter itself.
 
 Ours checks every answer, assembles the repository and makes its first commit. So does the commit COPIES of
-this collection, whose templates hold copies of all that they share, four times as many files. The third side is
-what cookiecutter takes to render our own files, as a template without hooks.
+this collection, whose templates hold copies of all that they share, four times as many files. The third side
+is what cookiecutter takes to render our own files, as a template without hooks.
 
     python benchmarks/generate.py --rounds 5
 
