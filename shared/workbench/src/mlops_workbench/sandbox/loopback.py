@@ -61,7 +61,7 @@ class Server:
     def __init__(self, gate: Gate, services: Sequence[Service], port: int = 0) -> None:
         application: Application = DomainDispatcherApplication(create_backend_app)
         for service in services:
-            application = service.resources(application)
+            application = service.addresses(application)
         application = hold_gate(application, gate)
         for service in services:
             application = service.runtime(application)

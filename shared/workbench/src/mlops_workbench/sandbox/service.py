@@ -33,7 +33,7 @@ class Service:
     def deliver(self, event: Event) -> None:
         """Take an event that another service, or this one, has emitted."""
 
-    def resources(self, application: Application) -> Application:
+    def addresses(self, application: Application) -> Application:
         """Put what answers at addresses of its own (an HTTP API's) before moto; within the gate."""
         return application
 

@@ -14,7 +14,7 @@ class ApiGateway(Service):
         """Patch moto."""
         calls.install()
 
-    def resources(self, application: Application) -> Application:
+    def addresses(self, application: Application) -> Application:
         """Take the requests to an API's own address."""
         return execute_api(application)
 

@@ -23,7 +23,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sts.models import sts_backends
 
-from mlops_workbench.sandbox.services.codebuild import running as builds
+from mlops_workbench.sandbox.services.codebuild import running
 from mlops_workbench.sandbox.services.codebuild.records import (
     IN_PROGRESS,
     BuildRecord,
@@ -244,7 +244,7 @@ def start_build(self: CodeBuildResponse) -> ActionResult:
     project = find(self.codebuild_backend, params["projectName"]).project_metadata
     _check_limit(self, project)
     project = _overridden(project, params)
-    given = builds.handed(params.get("idempotencyToken"))
+    given = running.handed(params.get("idempotencyToken"))
     if project["source"]["type"] == "CODEPIPELINE" and given is None:
         raise InvalidInputException("Build source type CODEPIPELINE must be invoked from CodePipeline")
     if given and project["source"]["type"] != "CODEPIPELINE":
@@ -255,7 +255,7 @@ def start_build(self: CodeBuildResponse) -> ActionResult:
     request = BuildRequest(
         self.current_account, self.region, project, initiator, params.get("sourceVersion"), given
     )
-    return ActionResult({"build": builds.start(request).description})
+    return ActionResult({"build": running.start(request).description})
 
 
 def batch_get_builds(self: CodeBuildResponse) -> ActionResult:
@@ -285,7 +285,7 @@ def stop_build(self: CodeBuildResponse) -> ActionResult:
     record = of_backend(self.codebuild_backend).get(id_)
     if record is None:
         raise ResourceNotFoundException(f"Build cannot be found: {id_}")
-    builds.stop(id_)
+    running.stop(id_)
     return ActionResult({"build": record.description})
 
 
