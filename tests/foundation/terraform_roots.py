@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.iam.documents import parse
+from mlops_workbench.sandbox.iam.documents import context_of, parse
 from mlops_workbench.sandbox.iam.evaluator import Principal, Request, evaluate
-from mlops_workbench.sandbox.iam.documents import context_of
 from mlops_workbench.sandbox.iam.policies import principal_of_role
-
 from tests.terraform_environment import cli_environment
 
 FOUNDATION = Path(__file__).resolve().parents[2] / "shared/foundation"
