@@ -22,6 +22,7 @@ from mlops_workbench.sandbox.follow import follow as follow_execution
 from mlops_workbench.sandbox.images import Images, ImagesError
 from mlops_workbench.sandbox.server import Sandbox
 from mlops_workbench.sandbox.services.codebuild import docker
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
 from configuration.errors import UserError
 

@@ -1,7 +1,7 @@
 """Amazon CloudWatch: alarms that fire, and metrics with percentiles.
 
-``rules`` and ``expressions`` give a metric's value in a period and the state that values make, ``definition`` reads
-an alarm, ``running`` looks at the alarms and tells what has changed.
+``rules`` and ``expressions`` give a metric's value in a period and the state that values make, ``definition``
+reads an alarm, ``running`` looks at the alarms and tells what has changed.
 """
 
 from __future__ import annotations

@@ -184,9 +184,6 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
     return {"name": artifact.name, "s3location": {"bucket": artifact.bucket, "key": artifact.key}}
 
 
-_ANSWERS = (get_pipeline_execution, list_pipeline_executions, list_action_executions, list_rule_executions)
-
-
 def get_pipeline_state(self: CodePipelineResponse) -> ActionResult:
     """Return each stage with its latest execution, its actions, and who waits for it."""
     name = params_of(self)["name"]
@@ -291,7 +288,10 @@ def _revision(run: ActionRun) -> dict[str, Any]:
     }
 
 
-_STATES = (get_pipeline_state,)
-
-
-CALLS = (*_ANSWERS, *_STATES)
+CALLS = (
+    get_pipeline_execution,
+    list_pipeline_executions,
+    list_action_executions,
+    list_rule_executions,
+    get_pipeline_state,
+)

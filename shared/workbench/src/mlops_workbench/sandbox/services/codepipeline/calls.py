@@ -222,9 +222,6 @@ def _complete(declared: dict[str, Any]) -> dict[str, Any]:
     return pipeline
 
 
-_PIPELINE_CALLS = (create_pipeline, get_pipeline, update_pipeline, delete_pipeline, list_pipelines)
-
-
 def start_pipeline_execution(self: CodePipelineResponse) -> ActionResult:
     """Start a pipeline."""
     params = params_of(self)
@@ -300,16 +297,6 @@ def _trigger(response: CodePipelineResponse, name: str) -> dict[str, str]:
     return {"triggerType": "StartPipelineExecution", "triggerDetail": caller_of(response)}
 
 
-_EXECUTION_CALLS = (
-    start_pipeline_execution,
-    stop_pipeline_execution,
-    retry_stage_execution,
-    rollback_stage,
-    disable_stage_transition,
-    enable_stage_transition,
-)
-
-
 def put_approval_result(self: CodePipelineResponse) -> ActionResult:
     """Approve or reject what waits for it."""
     params = params_of(self)
@@ -373,7 +360,19 @@ def _job(id_: str) -> Job:
     return job
 
 
-_ACTION_CALLS = (put_approval_result, put_job_success_result, put_job_failure_result)
-
-
-CALLS = (*_PIPELINE_CALLS, *_EXECUTION_CALLS, *_ACTION_CALLS)
+CALLS = (
+    create_pipeline,
+    get_pipeline,
+    update_pipeline,
+    delete_pipeline,
+    list_pipelines,
+    start_pipeline_execution,
+    stop_pipeline_execution,
+    retry_stage_execution,
+    rollback_stage,
+    disable_stage_transition,
+    enable_stage_transition,
+    put_approval_result,
+    put_job_success_result,
+    put_job_failure_result,
+)

@@ -1,8 +1,9 @@
 """STS: roles assumed with a token of an identity provider, such as a build service's OIDC.
 
 moto 5.2.5 lets everybody assume every role, even one that does not exist. AssumeRole is decided on before
-it reaches moto (``mlops_workbench.sandbox.iam``); AssumeRoleWithWebIdentity, which is not signed, is decided on
-here. The token's signature is not verified: the provider that could confirm it cannot be reached.
+it reaches moto (``mlops_workbench.sandbox.iam``); AssumeRoleWithWebIdentity, which is not signed, is
+decided on here. The token's signature is not verified: the provider that could confirm it cannot be
+reached.
 """
 
 from __future__ import annotations
