@@ -1,4 +1,4 @@
-"""The steps of batch-inference, imported as a container finds them, with nothing left that others would find."""
+"""The steps of batch-inference, imported as a container finds them; nothing is left for others to find."""
 
 import importlib
 import sys

@@ -21,9 +21,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker import serving
 from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
 
@@ -73,11 +74,7 @@ def trained(generated: Path, container_python: Path, tmp_path_factory: pytest.Te
 def served(archive: Path, container_python: Path, folder: Path) -> Iterator[Ask]:
     """Asks a server of the model: body and content type, which is also that of the answer."""
     images = Images.single(container_python)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Sandbox(folder, images, accounts=(ACCOUNT,), region=REGION) as sandbox,
-    ):
-        patch.setenv(serving.SWITCH, "handler")
+    with Sandbox(folder, images, accounts=(ACCOUNT,), region=REGION) as sandbox:
         s3 = sandbox.client("s3")
         s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.upload_file(str(archive), "models", "model.tar.gz")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox.services import events
 
+from mlops_workbench.sandbox.services import events
 from tests.batch_inference.organisation import PLACES, SLUG, Organisation, opened
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
 from tests.organisation import GROUP

@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 from watching.count import CONFIDENCE, UNKNOWN, WORDS
+
+from mlops_workbench.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 

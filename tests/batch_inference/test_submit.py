@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.sandbox.services.events.support import make_role, make_rule
 
 pytestmark = pytest.mark.slow

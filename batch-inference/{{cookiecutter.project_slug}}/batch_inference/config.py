@@ -17,9 +17,20 @@ from configuration.files import Section
 from release.environments import PRODUCTION, STAGING, account_of
 from release.settings import Watching, harmless
 
+TRANSFORM_FILE = "config/transform.yaml"
+SCHEMA_FILE = "config/transform.schema.json"
+
 #: [read] CreateTransformJob: "MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100 MB"
 MOST_MB_AT_ONCE = 100
 LONGEST_BUCKET_NAME = 63  # [read] S3, bucket naming rules
+
+_MEANINGS = {
+    "model_package_group": "letters, digits and hyphens, beginning and ending with a letter or digit",
+    "prefix": "a folder such as input/: letters, digits, . _ - and /, with / at the end",
+    "instance_type": "an instance type of SageMaker, such as ml.m5.large",
+    "delimiter": "one character",
+}
+
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
 
 # goes to the steps as an argument, --version-column=NAME, of at most 256 characters (ContainerArgument)
@@ -296,16 +307,6 @@ class Settings(Section):
 def data_bucket(of: project.ProjectConfig, environment: str) -> str:
     """The bucket with one environment's files; the foundation lets deployments have buckets of such names."""
     return f"{of.prefix}-{of.slug}-{environment}-{account_of(of, environment)}-{of.region}"
-
-
-TRANSFORM_FILE = "config/transform.yaml"
-SCHEMA_FILE = "config/transform.schema.json"
-_MEANINGS = {
-    "model_package_group": "letters, digits and hyphens, beginning and ending with a letter or digit",
-    "prefix": "a folder such as input/: letters, digits, . _ - and /, with / at the end",
-    "instance_type": "an instance type of SageMaker, such as ml.m5.large",
-    "delimiter": "one character",
-}
 
 
 def load(root: Path) -> Settings:

@@ -22,6 +22,10 @@ from typing import Any, NamedTuple, Optional
 import json_lines
 from failure import StepError
 
+NO_ANSWER = "the model gave no answer"
+INCOMPLETE = "answers are missing beside this one, and nothing tells which"
+OTHER_TARGETS = "the model's answer has other targets than its first one in this file"
+
 
 class Target(NamedTuple):
     """What a model decides about a text."""
@@ -158,11 +162,6 @@ def _labels(values: list[Any]) -> list[tuple[str, float]] | None:
             return None
         labels.append((label, score))
     return labels
-
-
-NO_ANSWER = "the model gave no answer"
-INCOMPLETE = "answers are missing beside this one, and nothing tells which"
-OTHER_TARGETS = "the model's answer has other targets than its first one in this file"
 
 
 class Matched(NamedTuple):

@@ -22,9 +22,21 @@ from configuration.files import Section
 from release.environments import account_of
 from release.settings import Cron, Watching, harmless
 
+ENDPOINT_FILE = "config/endpoint.yaml"
+SCHEMA_FILE = "config/endpoint.schema.json"
+
 # [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
 LONGEST_ANSWER_MS = 60_000
 LONGEST_COLD_START_MS = 180_000
+
+_NAME_MEANING = "letters, digits and hyphens, beginning and ending with a letter or digit"
+_MEANINGS = {
+    "model_package_group": _NAME_MEANING,
+    "endpoint_name": f"{_NAME_MEANING}, or null",
+    "name": "letters and digits, joined by single hyphens or underscores",
+    "cron": "cron(minutes hours day month weekday year), such as cron(0 7 ? * MON-FRI *)",
+}
+
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
 _Concurrency = Annotated[int, Field(ge=1, le=200)]
@@ -224,22 +236,6 @@ class Settings(Section):
         return account_of(self.project, name)
 
 
-def _stop_unless_ordered(minimum: int, maximum: int) -> None:
-    if minimum > maximum:
-        raise ValueError(f"maximum: expected at least minimum ({minimum}), got {maximum}")
-
-
-ENDPOINT_FILE = "config/endpoint.yaml"
-SCHEMA_FILE = "config/endpoint.schema.json"
-_NAME_MEANING = "letters, digits and hyphens, beginning and ending with a letter or digit"
-_MEANINGS = {
-    "model_package_group": _NAME_MEANING,
-    "endpoint_name": f"{_NAME_MEANING}, or null",
-    "name": "letters and digits, joined by single hyphens or underscores",
-    "cron": "cron(minutes hours day month weekday year), such as cron(0 7 ? * MON-FRI *)",
-}
-
-
 def load(root: Path) -> Settings:
     """Read both configuration files below `root`.
 
@@ -272,3 +268,8 @@ def _same_endpoint(settings: Settings) -> str | None:
         f"{ENDPOINT_FILE}: production.endpoint_name: expected another name than staging's, because both are "
         f'in account {account}, got "{production}"'
     )
+
+
+def _stop_unless_ordered(minimum: int, maximum: int) -> None:
+    if minimum > maximum:
+        raise ValueError(f"maximum: expected at least minimum ({minimum}), got {maximum}")

@@ -1,7 +1,4 @@
-"""The two environments that a repository deploys to, and how a build reaches one.
-
-Through the deployment role that the foundation has made there.
-"""
+"""The two environments that a repository deploys to; a build enters one in a deployment role."""
 
 import json
 from typing import Any, NamedTuple
