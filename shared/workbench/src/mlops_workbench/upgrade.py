@@ -181,7 +181,7 @@ def generated(state: dict[str, Any], into: Path) -> Path:
         answers["register"] = False  # cruft before 2.16 did not tell the older hooks that it is cruft
     into.mkdir()
     context = into.with_suffix(".json")
-    context.write_text(json.dumps(answers), encoding="utf-8")
+    context.write_text(json.dumps(answers), encoding="utf-8", newline="\n")
     command = [*cruft(), "create", state["template"], "--no-input", "--checkout", state["commit"]]
     command += ["--directory", state["directory"]] if state.get("directory") else []
     command += ["--extra-context-file", str(context), "--output-dir", str(into)]
