@@ -3,7 +3,7 @@
 A model package's card has a layout of its own, simpler than that of other cards: `SageMakerModelCardSchema`
 in "View the Details of a Model Version" of the SageMaker Developer Guide. Its content is JSON as one text.
 Most of it is known when the definition is built; figures come from the pipeline, as texts of JSON that
-evaluation has written (steps/model_card.py), joined in between.
+evaluation has written (steps/report/registry.py), joined in between.
 """
 
 import json

@@ -297,12 +297,11 @@ class ModelConfig(Section):
     compute: Compute = Compute()
     triage: Triage | None = None
     """Which answers a person is to review; null: answers say nothing about it."""
-    acceptance: Acceptance
-    """What the model has to reach on the test set: by metric; with `data.targets` by target and metric.
-
-    Of one label: accuracy, macro_f1, weighted_f1, expected_calibration_error. Of several: micro_f1, macro_f1,
-    weighted_f1, exact_match, hamming_loss, expected_calibration_error.
-    """
+    acceptance: Acceptance = Field(
+        description="What the model has to reach on the test set: by metric; with `data.targets` by target "
+        f"and metric.\n\nOf one label: {', '.join(names('one', 'gate'))}. "
+        f"Of several: {', '.join(names('several', 'gate'))}."
+    )
     comparison: Comparison = Comparison()
     serving: Serving = Serving()
     card: Card = Card()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.metrics import PLACES
+
 from . import arguments, assets, card, images, registry, requests, wheels
 from .assets import Asset
 from .config import ModelConfig, Settings, is_s3
@@ -306,8 +308,8 @@ def _place(model: ModelConfig, name: str) -> str:
     """Where in evaluation.json a figure is, given its name as in `arguments.thresholds`."""
     target, _, metric = name.rpartition(".")
     settings = model.data.labels[target] if target else next(iter(model.data.labels.values()))
-    kind = "multilabel" if settings.several else "multiclass"
-    return f"{f'targets.{target}.' if target else ''}{kind}_classification_metrics.{metric}.value"
+    place = PLACES["several" if settings.several else "one"]
+    return f"{f'targets.{target}.' if target else ''}{place}.{metric}.value"
 
 
 def _condition(figure: Any, threshold: Threshold) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.metrics import LABELS, names
+from evaluation.metrics import LABELS, PLACES, gain, names
 
 from .assets import split_uri
 from .registry import WORDS, Version
@@ -82,9 +82,10 @@ def summary(result: Result, root: Path) -> str:
 def _main_figures(target: dict[str, Any]) -> list[str]:
     """The main figures of one target, and what it may answer without a person."""
     several = "multilabel_classification_metrics" in target
-    metrics = target[f"{'multilabel' if several else 'multiclass'}_classification_metrics"]
+    kind = "several" if several else "one"
+    metrics = target[PLACES[kind]]
     lines = []
-    for name in names("several" if several else "one", "headline"):
+    for name in names(kind, "headline"):
         interval = metrics[name].get("confidence_interval")
         between = f"   (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
         lines.append(f"  {name:<28}{metrics[name]['value']:.3f}{between}")
@@ -148,7 +149,7 @@ def briefly(evaluation: Mapping[str, Any]) -> list[str]:
     return [
         f"Beside the live version {comparison['live']['version']}: {f'{name}, ' if several else ''}"
         + ", ".join(
-            f"{_label(metric)} {difference(figure['difference'], 3)}"
+            f"{_label(metric)} {difference(gain(metric, figure['difference']), 3)}"
             for metric, figure in target["figures"].items()
         )
         for name, target in comparison["targets"].items()

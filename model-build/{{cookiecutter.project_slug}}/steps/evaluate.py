@@ -37,9 +37,9 @@ from evaluation.metrics import names
 from evaluation.models import check_image, check_labels, predict, unpack
 from evaluation.settings import check_thresholds, parse
 from failure import run
-from report import comparison, registry
+from report import comparison
 from report.page import page
-from report.registry import quality_report
+from report.registry import model_card, quality_report
 from serving.targets import field_names
 
 
@@ -99,7 +99,7 @@ def write(folder: Path, evaluation: Evaluation, compared: dict[str, Any], verdic
     content = judged(quality_report(evaluation), without_texts(compared), verdict)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-    card = json.dumps(registry.content(content), indent=2)
+    card = json.dumps(model_card(content), indent=2)
     (folder / "model_card.json").write_text(card + "\n", encoding="utf-8")
     html = page(evaluation, comparison.sections(compared, verdict))
     (folder / "report.html").write_text(html, encoding="utf-8")

@@ -35,7 +35,6 @@ RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("group", "<u8"), ("row", "<
 FILES = 64  # a power of two; a thousand million rows make files of 560 MB
 WAITING_ROWS = 1 << 17  # are written together, so that a file is not opened for each small batch
 
-
 NAME = "training_texts.npy"
 
 HASH = np.dtype([("high", "<u8")])

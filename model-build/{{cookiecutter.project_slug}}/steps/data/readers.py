@@ -27,7 +27,6 @@ from serving.texts import clean
 
 BATCH_ROWS, BATCH_BYTES = 65_536, 1 << 20
 
-
 # Bytes parsed at a time. Arrow reads up to 32 blocks ahead, and this is what bounds its memory: a file with
 # longer rows has blocks of four times that, or of its longest row.
 BLOCK = 1 << 18

@@ -28,7 +28,6 @@ Array = npt.NDArray[Any]
 
 WRITE_ROWS, WRITE_BYTES = 65_536, 8 << 20  # a row group of Parquet is written when either is reached
 
-
 LONGEST = 1 << 20  # lengths above this are counted as this; the largest is kept as it is
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99}

@@ -21,6 +21,181 @@ CURVE_POINTS = 200
 """How many points of the curve are kept."""
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """One target's answers to all rows, and the truth.
+
+    Attributes:
+        target: the question.
+        true: the labels' ids, int64 of shape (rows,), for kind ``one``; bool of shape (rows, labels) for
+            kind ``several``.
+        predicted: likewise, as a client was told.
+        confidence: how probable each answer is (serving/targets.py: ``confidence_of``), float64 of shape
+            (rows,).
+        scores: calibrated probability of every label, float64 of shape (rows, labels).
+        uncalibrated: the same without temperature.
+        needs_review: whether the answer asks for a person, bool of shape (rows,); None: no triage.
+        temperature: by which the model's outputs are divided.
+        review_below: label -> score below which its answer asks for a person; None: no triage.
+        precision: what triage was asked for.
+    """
+
+    target: Target
+    true: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    scores: np.ndarray
+    uncalibrated: np.ndarray
+    needs_review: np.ndarray | None = None
+    temperature: float = 1.0
+    review_below: dict[str, float] | None = None
+    precision: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many texts there are."""
+        return len(self.true)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each answer is right, of ``several`` in every label; bool of shape (rows,)."""
+        equal = np.asarray(self.predicted == self.true)
+        return equal if self.target.kind == "one" else np.asarray(equal.all(axis=1))
+
+    def names(self, of: np.ndarray) -> list[str]:
+        """Return true or predicted labels as texts; several are joined as in the CSV answers: ``a;b``."""
+        labels = self.target.labels
+        if self.target.kind == "one":
+            return [labels[index] for index in of.tolist()]
+        return [";".join(names) for names in self.lists(of)]
+
+    def lists(self, of: np.ndarray) -> list[list[str]]:
+        """Return each row's labels, where there may be several."""
+        labels = self.target.labels
+        return [[labels[index] for index in np.flatnonzero(row).tolist()] for row in of]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer; of several labels they are joined."""
+
+    row: int
+    text: str
+    label: str
+    prediction: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """How one label's answers fare under triage.
+
+    Attributes:
+        label: the label; empty for the answer that none holds.
+        threshold: score from which no person is asked; None: one always is.
+        answers: with this label.
+        accepted: of these, how many were sure enough.
+        right: of the accepted ones.
+    """
+
+    label: str
+    threshold: float | None
+    answers: int
+    accepted: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Triage:
+    """What triage does on the test set. Precision: which share of the labels that were answered is right.
+
+    Attributes:
+        declared: the precision that was asked for; None if the model does not say.
+        temperature: of the target.
+        coverage: share of the texts whose answer needs no person.
+        precision: among these.
+        untouched: the precision of all answers, with nobody asked.
+        labels: one by one.
+        curve: coverage and precision from the surest text to all of them, each of shape (points,).
+        uncalibrated: confidence against accuracy without temperature.
+    """
+
+    declared: float | None
+    temperature: float
+    coverage: Estimate
+    precision: Estimate
+    untouched: Estimate
+    labels: Sequence[Trusted]
+    curve: tuple[np.ndarray, np.ndarray]
+    uncalibrated: Calibration
+
+
+@dataclass(frozen=True)
+class TargetEvaluation:
+    """What is known about one target's answers; the arrays are as in scores.py.
+
+    Attributes:
+        predictions: the answers, beside the truth.
+        figures: metric -> value and interval.
+        scores: of each label.
+        calibration: confidence against accuracy.
+        sure: the score of every label that was answered, shape (answers,): of one label one a row.
+        right: whether it holds, shape (answers,).
+        mistakes: the wrong answers that the model was surest of.
+        matrix: confusion matrix; None where a text may have several labels.
+        triage: None: the model has none.
+    """
+
+    predictions: Predictions
+    figures: Mapping[str, Estimate]
+    scores: ClassScores
+    calibration: Calibration
+    sure: np.ndarray
+    right: np.ndarray
+    mistakes: Sequence[Mistake]
+    matrix: np.ndarray | None = None
+    triage: Triage | None = None
+
+    @property
+    def target(self) -> Target:
+        """The question."""
+        return self.predictions.target
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is known about the model on the test set.
+
+    Attributes:
+        title: name of the model.
+        targets: in the model's order.
+        checks: the thresholds and how the model did.
+        message: of the gate.
+        facts: where the model comes from, name -> value.
+    """
+
+    title: str
+    targets: Sequence[TargetEvaluation]
+    checks: Sequence[Check]
+    message: str
+    facts: Mapping[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every threshold is met."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def rows(self) -> int:
+        """How many texts the test set has."""
+        return self.targets[0].predictions.rows
+
+
+def figure_name(targets: Sequence[Target], target: Target, metric: str) -> str:
+    """Return what a figure is called where there may be several targets: ``sentiment.accuracy``."""
+    return metric if len(targets) == 1 else f"{target.name}.{metric}"
+
+
 def measure(
     title: str,
     examples: Examples,
@@ -156,178 +331,3 @@ def _trusted(
         )
         for label, given, true in columns
     ]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong answer; of several labels they are joined."""
-
-    row: int
-    text: str
-    label: str
-    prediction: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Trusted:
-    """How one label's answers fare under triage.
-
-    Attributes:
-        label: the label; empty for the answer that none holds.
-        threshold: score from which no person is asked; None: one always is.
-        answers: with this label.
-        accepted: of these, how many were sure enough.
-        right: of the accepted ones.
-    """
-
-    label: str
-    threshold: float | None
-    answers: int
-    accepted: int
-    right: int
-
-
-@dataclass(frozen=True)
-class Triage:
-    """What triage does on the test set. Precision: which share of the labels that were answered is right.
-
-    Attributes:
-        declared: the precision that was asked for; None if the model does not say.
-        temperature: of the target.
-        coverage: share of the texts whose answer needs no person.
-        precision: among these.
-        untouched: the precision of all answers, with nobody asked.
-        labels: one by one.
-        curve: coverage and precision from the surest text to all of them, each of shape (points,).
-        uncalibrated: confidence against accuracy without temperature.
-    """
-
-    declared: float | None
-    temperature: float
-    coverage: Estimate
-    precision: Estimate
-    untouched: Estimate
-    labels: Sequence[Trusted]
-    curve: tuple[np.ndarray, np.ndarray]
-    uncalibrated: Calibration
-
-
-@dataclass(frozen=True)
-class TargetEvaluation:
-    """What is known about one target's answers; the arrays are as in scores.py.
-
-    Attributes:
-        predictions: the answers, beside the truth.
-        figures: metric -> value and interval.
-        scores: of each label.
-        calibration: confidence against accuracy.
-        sure: the score of every label that was answered, shape (answers,): of one label one a row.
-        right: whether it holds, shape (answers,).
-        mistakes: the wrong answers that the model was surest of.
-        matrix: confusion matrix; None where a text may have several labels.
-        triage: None: the model has none.
-    """
-
-    predictions: Predictions
-    figures: Mapping[str, Estimate]
-    scores: ClassScores
-    calibration: Calibration
-    sure: np.ndarray
-    right: np.ndarray
-    mistakes: Sequence[Mistake]
-    matrix: np.ndarray | None = None
-    triage: Triage | None = None
-
-    @property
-    def target(self) -> Target:
-        """The question."""
-        return self.predictions.target
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All that is known about the model on the test set.
-
-    Attributes:
-        title: name of the model.
-        targets: in the model's order.
-        checks: the thresholds and how the model did.
-        message: of the gate.
-        facts: where the model comes from, name -> value.
-    """
-
-    title: str
-    targets: Sequence[TargetEvaluation]
-    checks: Sequence[Check]
-    message: str
-    facts: Mapping[str, str]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every threshold is met."""
-        return all(check.passed for check in self.checks)
-
-    @property
-    def rows(self) -> int:
-        """How many texts the test set has."""
-        return self.targets[0].predictions.rows
-
-
-def figure_name(targets: Sequence[Target], target: Target, metric: str) -> str:
-    """Return what a figure is called where there may be several targets: ``sentiment.accuracy``."""
-    return metric if len(targets) == 1 else f"{target.name}.{metric}"
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """One target's answers to all rows, and the truth.
-
-    Attributes:
-        target: the question.
-        true: the labels' ids, int64 of shape (rows,), for kind ``one``; bool of shape (rows, labels) for
-            kind ``several``.
-        predicted: likewise, as a client was told.
-        confidence: how probable each answer is (serving/targets.py: ``confidence_of``), float64 of shape
-            (rows,).
-        scores: calibrated probability of every label, float64 of shape (rows, labels).
-        uncalibrated: the same without temperature.
-        needs_review: whether the answer asks for a person, bool of shape (rows,); None: no triage.
-        temperature: by which the model's outputs are divided.
-        review_below: label -> score below which its answer asks for a person; None: no triage.
-        precision: what triage was asked for.
-    """
-
-    target: Target
-    true: np.ndarray
-    predicted: np.ndarray
-    confidence: np.ndarray
-    scores: np.ndarray
-    uncalibrated: np.ndarray
-    needs_review: np.ndarray | None = None
-    temperature: float = 1.0
-    review_below: dict[str, float] | None = None
-    precision: float | None = None
-
-    @property
-    def rows(self) -> int:
-        """How many texts there are."""
-        return len(self.true)
-
-    @property
-    def correct(self) -> np.ndarray:
-        """Whether each answer is right, of ``several`` in every label; bool of shape (rows,)."""
-        equal = np.asarray(self.predicted == self.true)
-        return equal if self.target.kind == "one" else np.asarray(equal.all(axis=1))
-
-    def names(self, of: np.ndarray) -> list[str]:
-        """Return true or predicted labels as texts; several are joined as in the CSV answers: ``a;b``."""
-        labels = self.target.labels
-        if self.target.kind == "one":
-            return [labels[index] for index in of.tolist()]
-        return [";".join(names) for names in self.lists(of)]
-
-    def lists(self, of: np.ndarray) -> list[list[str]]:
-        """Return each row's labels, where there may be several."""
-        labels = self.target.labels
-        return [[labels[index] for index in np.flatnonzero(row).tolist()] for row in of]

@@ -64,6 +64,9 @@ METRICS = (
     ),
 )
 
+PLACES = {"one": "multiclass_classification_metrics", "several": "multilabel_classification_metrics"}
+"""Where in evaluation.json a target's figures are; the first is the place of SageMaker's model quality."""
+
 LABELS = {metric.name: metric.label for metric in METRICS}
 """What people call the figures."""
 

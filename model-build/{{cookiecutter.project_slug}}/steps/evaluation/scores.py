@@ -17,7 +17,6 @@ from evaluation.metrics import WATCHED
 
 CALIBRATION_BINS = 15
 
-
 KEPT = ("macro_precision", "macro_recall", "macro_f1", "weighted_f1")
 """Averages that mean the same as for one label."""
 

@@ -47,7 +47,6 @@ SAME = 0.01
 MINUTES = 30
 """Until an export is given up."""
 
-
 WHEELS = STEPS / "wheels"
 
 NEEDED = ("onnx", "onnxruntime", "protobuf", "ml-dtypes")

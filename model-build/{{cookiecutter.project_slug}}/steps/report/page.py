@@ -31,7 +31,6 @@ from report.parts import (
 INTERVALS = """Intervals hold 95 % of the values that the figure takes when as many test rows are drawn anew
 with replacement."""
 
-
 TEXT_SHOWN = 280
 
 CONFUSION = """Each row is a true class, each column what the model answered. Blue is right, orange wrong; the

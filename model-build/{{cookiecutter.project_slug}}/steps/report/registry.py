@@ -22,15 +22,8 @@ from typing import Any
 import numpy as np
 
 from evaluation.measure import Evaluation, TargetEvaluation, Triage
+from evaluation.metrics import PLACES
 from evaluation.scores import Calibration, ClassScores, Estimate
-from serving.targets import Kind
-
-KEYS: Mapping[Kind, str] = {
-    "one": "multiclass_classification_metrics",
-    "several": "multilabel_classification_metrics",
-}
-"""Where a target's figures are."""
-
 
 LONGEST = 30_000
 """Characters of the evaluation's part; classes are left out of it, the rarest first, until it fits."""
@@ -49,7 +42,7 @@ def quality_report(evaluation: Evaluation) -> dict[str, Any]:
     if len(targets) == 1:
         content = first
     else:
-        key = KEYS[evaluation.targets[0].target.kind]
+        key = PLACES[evaluation.targets[0].target.kind]
         content = {key: first[key], "targets": targets}
     return {
         **content,
@@ -68,14 +61,14 @@ def _target(found: TargetEvaluation) -> dict[str, Any]:
     triage = None if found.triage is None else _triage(found.triage, found.calibration)
     if found.matrix is None:
         content = {**figures, "per_class": _classes(found.scores, labels), "reliability": reliability}
-        return {KEYS["several"]: content, "triage": triage}
+        return {PLACES["several"]: content, "triage": triage}
     content = {
         **figures,
         "confusion_matrix": _confusion(found.matrix, labels),
         "per_class": _classes(found.scores, labels),
         "reliability": reliability,
     }
-    return {KEYS["one"]: content, "triage": triage}
+    return {PLACES["one"]: content, "triage": triage}
 
 
 def _figure(figure: Estimate) -> dict[str, Any]:
@@ -139,7 +132,7 @@ def _triage(triage: Triage, calibrated: Calibration) -> dict[str, Any]:
     }
 
 
-def content(evaluation: Mapping[str, Any]) -> dict[str, str]:
+def model_card(evaluation: Mapping[str, Any]) -> dict[str, str]:
     """Return ``model_card.json``: ``evaluation_details`` and ``caveats``, JSON texts both.
 
     Args:

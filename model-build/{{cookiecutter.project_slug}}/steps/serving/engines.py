@@ -31,7 +31,6 @@ longer, as a pass has its cost whatever is in it; with more, long ones do, as th
 int8 answers half as many texts of 96 tokens in sixteens as in fours (benchmarks/batch_sweep.py)."""
 GPU_TOKENS = 16_384
 
-
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """CPU time that the container may use, in microseconds of every so many microseconds (cgroup v2)."""
 

@@ -21,7 +21,6 @@ import numpy as np
 Kind = Literal["one", "several"]
 KINDS: tuple[Kind, ...] = ("one", "several")
 
-
 DECIDE_AT = 0.5
 """From which probability a label of a target with several is answered, if nothing else is said."""
 

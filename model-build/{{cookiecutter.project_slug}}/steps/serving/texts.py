@@ -33,7 +33,6 @@ WHITESPACE = (
     "\u200b\ufeff"
 )
 
-
 WINDOW_TEXTS, WINDOW_CHARACTERS = 4096, 1 << 20
 """How many texts, and of how many characters, are tokenised and sorted together in serving.
 

@@ -23,10 +23,8 @@ from training.batches import TokenisedTexts
 from training.settings import Settings
 
 RANK = int(os.environ.get("RANK", "0"))
-
-
 RANKS = int(os.environ.get("WORLD_SIZE", "1"))
-
+LOCAL_RANK = int(os.environ.get("LOCAL_RANK", "0"))
 
 RESERVE = 0.05
 """Share of the GPU's memory that is left free: for libraries, and for memory in pieces."""
@@ -47,8 +45,6 @@ ROUNDS = 2
 
 PATIENCE = 10
 """Seconds after which a large model is measured no further."""
-
-LOCAL_RANK = int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def say(line: str) -> None:

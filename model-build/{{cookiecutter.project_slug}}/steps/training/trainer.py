@@ -25,7 +25,6 @@ from training.machine import RANKS
 
 Batch = dict[str, torch.Tensor]
 
-
 MOST = 100.0
 """The highest weight of a rare label's positive texts: a few texts shall not rule the whole."""
 

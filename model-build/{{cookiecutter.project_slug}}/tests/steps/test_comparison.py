@@ -344,7 +344,7 @@ def test_without_draws_the_interval_is_the_difference_itself():
 
 
 def test_figures_classes_and_comparison_are_in_it():
-    tested, compared = json.loads(registry.content(EVALUATION)["evaluation_details"])
+    tested, compared = json.loads(registry.model_card(EVALUATION)["evaluation_details"])
     figures, classes = tested["metric_groups"]
     assert figures["metric_data"] == [
         {"name": "accuracy", "type": "number", "value": 0.81, "notes": "95 % interval 0.7900 to 0.8300"}
@@ -353,7 +353,7 @@ def test_figures_classes_and_comparison_are_in_it():
     assert "Version 3" in compared["evaluation_observation"]
     names = [each["name"] for each in compared["metric_groups"][0]["metric_data"]]
     assert names == ["accuracy", "answers that became right", "answers that became wrong"]
-    caveats = json.loads(registry.content(EVALUATION)["caveats"])
+    caveats = json.loads(registry.model_card(EVALUATION)["caveats"])
     assert "gas 0.67" in caveats
     assert "does not know gas" in caveats
 
@@ -368,7 +368,7 @@ def test_it_stays_within_its_length_with_the_largest_classes_kept_and_on_one_lin
             for name in ("one", "two")
         },
     }
-    found = registry.content(many)
+    found = registry.model_card(many)
     assert len(found["evaluation_details"]) <= registry.LONGEST
     assert "\n" not in found["evaluation_details"] + found["caveats"]
     tested = json.loads(found["evaluation_details"])[0]
