@@ -24,10 +24,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter, Delivery
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.images import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services import events
 from tests.foundation.terraform_roots import (
     NO_CHANGES,
     PRODUCTION,
