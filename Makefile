@@ -25,7 +25,11 @@ export MYPYPATH = $(abspath shared/parts/everywhere):$(abspath shared/parts/rele
 export RUFF_CACHE_DIR = $(abspath .ruff_cache)
 MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 
-.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-terraform docs screenshots format bench clean
+# where imports are looked up when their layers are checked: a repository as generating puts it together
+LINT_IMPORTS = $(abspath $(VENV))/bin/lint-imports --no-cache --no-logo
+SHARED_PARTS := $(PARTS):shared/parts/release:shared/parts/pipeline
+
+.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-layers check-terraform docs screenshots format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -56,7 +60,7 @@ demo-model: setup  ## the short form: generate a repository, train, evaluate, re
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 $(if $(SLOW),,-m "not slow")
 
-check: setup-build check-terraform docs  ## format, lint, types
+check: setup-build check-layers check-terraform docs  ## format, lint, types, layers, Terraform, documentation
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
 	@$(VENV)/bin/ruff check $(PYTHON_CODE)
 	@$(MYPY)/collection
@@ -64,6 +68,11 @@ check: setup-build check-terraform docs  ## format, lint, types
 	@cd '$(TEMPLATE)' && $(MYPY)/model-build
 	@cd '$(SERVING)' && $(MYPY)/serverless-inference
 	@cd '$(BATCH)' && $(MYPY)/batch-inference
+
+check-layers: setup-build  ## imports go down only: of the workbench, the steps and the packages
+	@cd shared/workbench && $(LINT_IMPORTS)
+	@PYTHONPATH='$(TEMPLATE)/steps:shared/parts/pipeline/steps' $(LINT_IMPORTS) model-build/layers.toml
+	@PYTHONPATH='$(SHARED_PARTS):$(TEMPLATE):$(TEMPLATE)/steps:$(SERVING):$(BATCH)' $(LINT_IMPORTS) shared/parts/layers.toml
 
 check-terraform: setup-build  ## Terraform: format, validity, and checkov with every exception explained
 	@$(ENVIRONMENT) $(CHECKOV_VENV) -r requirements/checkov.txt

@@ -40,7 +40,7 @@ from endpoint import OURS
 from rounds import Curve
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs.serving import SWITCH
+from mlops_workbench.sandbox.services.sagemaker.serving import SWITCH
 
 RATE, MEMORY = "rows/s once the server runs", "peak memory of the model's processes, MB"
 SINGLE = "one record a request"

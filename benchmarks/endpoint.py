@@ -29,7 +29,7 @@ import machine
 from rounds import Goal, arguments, container_python, measure, report, versions
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = machine.steps("model-build")

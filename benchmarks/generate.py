@@ -1,19 +1,23 @@
-"""Generating each of the three repositories beside cookiecutter itself, on the same files without hooks.
+"""Generating each of the three repositories beside the last collection with copies, and cookiecutter itself.
 
-Ours checks every answer, makes a git repository and its first commit. The other side is the same command on a
-copy of the same template whose hooks/ are removed: what cookiecutter takes to render the files.
+Ours checks every answer, assembles the repository and makes its first commit. So does the commit COPIES of
+this collection, whose templates hold copies of all that they share, four times as many files. The third side
+is what cookiecutter takes to render our own files, as a template without hooks.
 
     python benchmarks/generate.py --rounds 5
 
-Both are processes of their own, from the first import to the end, with no answers asked and settings of their
-own (COOKIECUTTER_CONFIG, GIT_CONFIG_GLOBAL), so that nobody's configuration changes what is measured.
+Each is a process of its own, from the first import to the end, with no answers asked and settings of its own
+(COOKIECUTTER_CONFIG, GIT_CONFIG_GLOBAL), so that nobody's configuration changes what is measured.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
+import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +26,9 @@ import processes
 from rounds import ROOT, Goal, arguments, measure, report, versions
 
 TEMPLATES = ("model-build", "serverless-inference", "batch-inference")
-OURS, PLAIN = "with our hooks", "cookiecutter alone"
+PROJECT = "{{cookiecutter.project_slug}}"
+OURS, BEFORE, PLAIN = "assembled", "with copies", "cookiecutter alone"
+COPIES = "7bcb0478e73182b76e702b732ccd210b18e4b31b"
 
 
 def main() -> None:
@@ -31,14 +37,20 @@ def main() -> None:
     rounds = 2 if options.quick else options.rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copy_templates(folder)
+        own_settings(folder)
+        unpack_copies(folder / BEFORE)
+        for template in TEMPLATES:
+            without_hooks(folder, template)
         sides = {
             f"{template}, {side}": generation(folder, template, side)
             for template in TEMPLATES
-            for side in (OURS, PLAIN)
+            for side in (OURS, BEFORE, PLAIN)
         }
         results = measure(sides, rounds)
-        files = {template: count(folder / f"{template}-{PLAIN}/0") for template in TEMPLATES}
+        files = {
+            template: [count(folder / f"{template}-{side}/1") for side in (OURS, BEFORE)]
+            for template in TEMPLATES
+        }
     report(
         "generate",
         "Generating a repository",
@@ -46,30 +58,26 @@ def main() -> None:
         *(
             Goal(
                 f"generating {template}",
-                "cookiecutter itself on the same files, no hooks",
+                "the same template when it held copies",
                 "time, s",
-                (f"{template}, {OURS}", f"{template}, {PLAIN}"),
-                at_most=1.3,
+                (f"{template}, {OURS}", f"{template}, {BEFORE}"),
+                at_most=1.0,
             )
             for template in TEMPLATES
         ),
         quick=options.quick,
         libraries=versions("cookiecutter", "Jinja2"),
         notes=[
-            "Files: " + ", ".join(f"{template} {number}" for template, number in files.items()) + ".",
-            "The hooks check every answer and make the first commit; nothing is registered.",
+            "Files: "
+            + ", ".join(f"{name} {now} (with copies {was})" for name, (now, was) in files.items())
+            + ".",
+            "The hooks check every answer, assemble, and make the first commit; nothing is registered.",
         ],
     )
 
 
-def copy_templates(folder: Path) -> None:
-    """The templates twice, once without hooks, and settings for cookiecutter and git."""
-    for side in (OURS, PLAIN):
-        for template in TEMPLATES:
-            ignore = shutil.ignore_patterns("hooks" if side == PLAIN else "", "__pycache__")
-            shutil.copytree(
-                ROOT / template, folder / side / template, ignore=top_only(ROOT / template, ignore)
-            )
+def own_settings(folder: Path) -> None:
+    """Settings for cookiecutter and git."""
     (folder / "cookiecutter.yaml").write_text(
         f"cookiecutters_dir: {folder / 'clones'}\nreplay_dir: {folder / 'replay'}\n", encoding="utf-8"
     )
@@ -78,9 +86,36 @@ def copy_templates(folder: Path) -> None:
     )
 
 
-def top_only(top: Path, ignore: Callable[[str, list[str]], set[str]]) -> Callable[[str, list[str]], set[str]]:
-    """Ignore only in the template's own folder: a generated repository may have a folder of that name."""
-    return lambda folder, names: ignore(folder, names) if Path(folder) == top else set()
+def unpack_copies(folder: Path) -> None:
+    """The templates as they were, from the collection's history.
+
+    Raises:
+        SystemExit: the history does not go back so far.
+    """
+    command = ["git", "archive", "--format=tar", COPIES, *TEMPLATES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True)
+    if done.returncode:
+        raise SystemExit(f"expected a history with {COPIES[:7]}, found none: git fetch --unshallow")
+    archive = folder.with_suffix(".tar")
+    archive.write_bytes(done.stdout)
+    with tarfile.open(archive) as content:
+        content.extractall(folder, filter="data")
+
+
+def without_hooks(folder: Path, template: str) -> None:
+    """A template that renders to our own files with nothing of ours at work."""
+    generation(folder, template, OURS)()
+    (made,) = (folder / f"{template}-{OURS}/0").iterdir()
+    target = folder / PLAIN / template
+    shutil.copytree(made, target / PROJECT, ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(ROOT / template / PROJECT, target / PROJECT, dirs_exist_ok=True)
+    project = target / PROJECT / "config/project.yaml"
+    project.write_text(
+        project.read_text(encoding="utf-8").replace("{{ assembled() -}}", ""), encoding="utf-8"
+    )
+    settings = json.loads((ROOT / template / "cookiecutter.json").read_text(encoding="utf-8"))
+    del settings["_extensions"]
+    (target / "cookiecutter.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def generation(folder: Path, template: str, side: str) -> Callable[[], dict[str, float]]:
@@ -89,8 +124,9 @@ def generation(folder: Path, template: str, side: str) -> Callable[[], dict[str,
     Nothing is removed before the end: ext4 passes over each file that was removed in the last five seconds
     when it makes a new one, which doubled the time of whatever makes files.
     """
-    command = [sys.executable, "-m", "cookiecutter", folder / side / template, "--no-input", "-o"]
-    numbers = itertools.count()
+    source = ROOT / template if side == OURS else folder / side / template
+    command = [sys.executable, "-m", "cookiecutter", source, "--no-input", "-o"]
+    numbers = itertools.count(0 if not (folder / f"{template}-{side}").exists() else 1)
     settings = {
         "COOKIECUTTER_CONFIG": str(folder / "cookiecutter.yaml"),
         "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
@@ -100,15 +136,15 @@ def generation(folder: Path, template: str, side: str) -> Callable[[], dict[str,
     def run() -> dict[str, float]:
         out = folder / f"{template}-{side}" / str(next(numbers))
         used = processes.run([*command, out], settings)
-        assert any(out.glob("*/.git")) == (side == OURS), f"{out}: expected a git repository from hooks only"
+        assert any(out.glob("*/.git")) == (side != PLAIN), f"{out}: expected a git repository from hooks only"
         return {"time, s": used.seconds, "processor time, s": used.processor}
 
     return run
 
 
 def count(folder: Path) -> int:
-    """How many files were generated."""
-    return sum(path.is_file() for path in folder.rglob("*"))
+    """How many files were generated, without git's."""
+    return sum(path.is_file() and ".git" not in path.parts for path in folder.rglob("*"))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import machine
 from rounds import ROOT, Goal, arguments, container_python, measure, report, versions
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 TEMPLATE = ROOT / "model-build/{{cookiecutter.project_slug}}"
 ACCOUNT, REGION, BUCKET = "111111111111", "ca-central-1", "steps"
@@ -45,7 +45,7 @@ START = """
 import sys, time
 began, folder = time.time(), sys.argv[1]
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 images = Images.single(sys.executable)
 with Sandbox(folder, images, accounts=("111111111111",), region="ca-central-1") as sandbox:
     sandbox.client("s3").list_buckets()

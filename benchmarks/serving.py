@@ -34,11 +34,11 @@ import serving_load
 import serving_models
 import sources
 from endpoint import DEFAULT as DEFAULT_VARIABLES
-from mlops_workbench.sandbox.jobs import serving as sandbox_serving
+from mlops_workbench.sandbox.containers.process import INSIDE
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, FP32, INT8, LEAN
 
-SHIM = Path(sandbox_serving.__file__).with_name("container") / "path"
+SHIM = INSIDE / "path"
 """Lets the toolkit's release import transformers 5."""
 SERVER = rounds.ROOT / "model-build/{{cookiecutter.project_slug}}/serving_image/server.py"
 LONGEST = 1500

@@ -178,7 +178,8 @@ def wheel_content() -> bytes:
     for path in files(FOUNDATION):
         entries[f"{PACKAGE}/foundation/{path.relative_to(FOUNDATION).as_posix()}"] = path.read_bytes()
     entries[f"{info}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: {PACKAGE.replace('_', '-')}\nVersion: {version()}\nRequires-Python: >=3.11\n"
+        f"Metadata-Version: 2.1\nName: {PACKAGE.replace('_', '-')}\nVersion: {version()}\n"
+        "Requires-Python: >=3.11\n"
     ).encode()
     entries[f"{info}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: collection\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -5,6 +5,7 @@ A person's mistake ends the program here, as no exception does that both show wi
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +18,7 @@ from jinja2.runtime import Context
 COLLECTION = Path(__file__).resolve().parents[1]
 
 # Older ones hand over a yes or no as text.
-OLDEST = (2, 2)
+OLDEST = [2, 2]
 
 # Where a template came from may hold a password, and a rendered hook stays in the temporary folder.
 ADDRESSES = ("_template", "_repo_dir")
@@ -38,7 +39,7 @@ class Checkout(Extension):
         # the next template of this process may be in another checkout
         sys.modules.pop(type(self).__module__, None)
         found = metadata.version("cookiecutter")  # 2.2.0 says of itself that it is 2.1.2
-        if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
+        if [int(number) for number in re.findall(r"\d+", found)[:2]] < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             sys.exit(f"expected cookiecutter {oldest} or newer, found {found}: pip install -U cookiecutter")
         environment.globals.update(checkout=self.checkout, assembled=assembled)
@@ -59,9 +60,7 @@ def assembled(context: Context) -> str:
             removes the folder. cruft always runs hooks, and does not say where it writes.
     """
     answers = context["cookiecutter"]
-    if (
-        "_output_dir" in answers
-        and not Path(answers["_output_dir"], answers["project_slug"], "wheels").is_dir()
-    ):
-        raise UndefinedError("the template's hooks add half of the files: generate without --accept-hooks no")
-    return ""
+    under_cruft = "_output_dir" not in answers
+    if under_cruft or Path(answers["_output_dir"], answers["project_slug"], "wheels").is_dir():
+        return ""
+    raise UndefinedError("the template's hooks add half of the files: generate without --accept-hooks no")

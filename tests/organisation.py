@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.images import Images
 
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED, apply_together, open_roots
 from tests.model_build.conftest import set_model

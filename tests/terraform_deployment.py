@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_workbench.sandbox.access import role_environment
+from mlops_workbench.sandbox.iam.acting import role_environment
 from mlops_workbench.sandbox.server import Sandbox
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Terraform, make_foundation
 

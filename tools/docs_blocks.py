@@ -89,7 +89,7 @@ def problems(command: Command) -> Iterator[str]:
         module = arguments[1]
         if any(module == program.module.split()[0] for program in PROGRAMS):
             yield from (f"{where}: {problem}" for problem in _program(module, arguments[2:]))
-        elif module not in OTHER_MODULES:
+        elif module not in OTHER_MODULES and not Path(COLLECTION, *module.split(".")).with_suffix(".py").is_file():
             yield f"{where}: no module {module}"
     for path in _PATH.findall(command.text) if name.startswith("python") else ():
         if not any((top / path).exists() for top in _tops(command.page)):

@@ -102,9 +102,7 @@ def _load(file: File) -> tuple[type[BaseModel], dict[str, str]]:
     sys.path.insert(0, folder)
     try:
         model = getattr(importlib.import_module(file.module), file.model)
-        words: dict[str, str] = {}
-        for module in ("configuration.project", f"{file.module.partition('.')[0]}.load"):
-            words |= getattr(importlib.import_module(module), "MEANINGS", {})
+        words: dict[str, str] = importlib.import_module("configuration.project").MEANINGS
     finally:
         sys.path.remove(folder)
         for name, loaded in list(sys.modules.items()):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from mlops_workbench.sandbox import events
 
+from mlops_workbench.sandbox.services import events
 from tests import organisation
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
 from tests.organisation import QUESTIONS, training_repository

@@ -21,17 +21,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images, JobContext, serving
-from mlops_workbench.sandbox.jobs.lifecycle import running
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker import serving
+from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
 
 pytestmark = pytest.mark.slow
 
 COLLECTION = Path(__file__).resolve().parents[2]
-MODEL_BUILD, SERVERLESS, BATCH = (
-    COLLECTION / name / "{{cookiecutter.project_slug}}"
-    for name in ("model-build", "serverless-inference", "batch-inference")
-)
+SERVERLESS = COLLECTION / "serverless-inference/{{cookiecutter.project_slug}}"
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 REQUEST = {
     "version": 1,
@@ -52,7 +52,7 @@ Ask = Callable[[str, str], str]
 
 
 @pytest.fixture(scope="module")
-def trained(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(generated: Path, container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with model.tar.gz, and several/model.tar.gz of a model that has two targets and triage."""
     toolkit = [container_python, "-c", "import sagemaker_huggingface_inference_toolkit"]
     if subprocess.run(toolkit, capture_output=True).returncode:
@@ -61,7 +61,7 @@ def trained(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
     script = COLLECTION / "tests/model_build/trained_model.py"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [container_python, script, MODEL_BUILD, folder], env=environment, capture_output=True, text=True
+        [container_python, "-B", script, generated, folder], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     for model in (folder, folder / "several"):
@@ -74,11 +74,7 @@ def trained(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def served(archive: Path, container_python: Path, folder: Path) -> Iterator[Ask]:
     """Asks a server of the model: body and content type, which is also that of the answer."""
     images = Images.single(container_python)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Sandbox(folder, images, accounts=(ACCOUNT,), region=REGION) as sandbox,
-    ):
-        patch.setenv(serving.SWITCH, "handler")
+    with Sandbox(folder, images, accounts=(ACCOUNT,), region=REGION) as sandbox:
         s3 = sandbox.client("s3")
         s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.upload_file(str(archive), "models", "model.tar.gz")
@@ -116,10 +112,10 @@ def texts(count: int) -> list[tuple[str, str]]:
     ]
 
 
-def step(folder: Path, script: str, *arguments: str) -> None:
-    """Runs a step of the template in the folder of an execution."""
+def step(code: Path, folder: Path, script: str, *arguments: str) -> None:
+    """Runs a step of a repository in the folder of an execution."""
     done = subprocess.run(
-        [sys.executable, str(BATCH / "steps" / script), *arguments],
+        [sys.executable, "-B", str(code / "steps" / script), *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -127,7 +123,7 @@ def step(folder: Path, script: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def answered(folder: Path, rows: list[tuple[str, str]], ask: Ask, form: str, join: str) -> Path:
+def answered(code: Path, folder: Path, rows: list[tuple[str, str]], ask: Ask, form: str, join: str) -> Path:
     """Has a file answered as the pipeline does it: the path of the result."""
     for name in ("source", "request", "answers"):
         (folder / name).mkdir(parents=True)
@@ -136,7 +132,7 @@ def answered(folder: Path, rows: list[tuple[str, str]], ask: Ask, form: str, joi
     request = {**REQUEST, "result": f"answers.{form}"}
     (folder / "request/request.json").write_text(json.dumps(request), encoding="utf-8")
     columns = ("--text-column=subject", "--text-column=body")
-    step(folder, "normalise.py", *folders("source", "request", "requests", "rows", "report"), *columns)
+    step(code, folder, "normalise.py", *folders("source", "request", "requests", "rows", "report"), *columns)
     for part in sorted((folder / "requests").iterdir()):
         lines = part.read_text(encoding="utf-8").splitlines()
         said: list[str] = []
@@ -151,7 +147,7 @@ def answered(folder: Path, rows: list[tuple[str, str]], ask: Ask, form: str, joi
             ]
         (folder / f"answers/{part.name}.out").write_text("\n".join(said) + "\n", encoding="utf-8")
     options = (f"--join={join}", f"--format={form}")
-    step(folder, "answer.py", *folders("rows", "answers", "request", "report", "result"), *options)
+    step(code, folder, "answer.py", *folders("rows", "answers", "request", "report", "result"), *options)
     return folder / "result" / f"answers.{form}"
 
 
@@ -168,22 +164,24 @@ def endpoint_answers(rows: list[tuple[str, str]], ask: Ask) -> list[Any]:
 
 def endpoint_code() -> ModuleType:
     """How serverless-inference reads an answer."""
-    spec = importlib.util.spec_from_file_location("answers", SERVERLESS / "serverless_inference/answers.py")
+    spec = importlib.util.spec_from_file_location("endpoint", SERVERLESS / "serverless_inference/endpoint.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_a_file_s_answers_are_the_endpoint_s(trained: Path, container_python: Path, tmp_path: Path) -> None:
-    rows, read = texts(60), endpoint_code().read
+def test_a_file_s_answers_are_the_endpoint_s(
+    trained: Path, batch: Path, container_python: Path, tmp_path: Path
+) -> None:
+    rows, read = texts(60), endpoint_code().read_answer
     empty = [not (subject or body) for subject, body in rows]
     assert any(empty)
 
     with served(trained / "several/model.tar.gz", container_python, tmp_path / "two") as ask:
         given = endpoint_answers(rows, ask)
-        as_csv = answered(tmp_path / "a", rows, ask, "csv", "Input")
-        as_lines = answered(tmp_path / "b", rows, ask, "jsonl", "None")
+        as_csv = answered(batch, tmp_path / "a", rows, ask, "csv", "Input")
+        as_lines = answered(batch, tmp_path / "b", rows, ask, "jsonl", "None")
     with as_csv.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     objects = [json.loads(line) for line in as_lines.read_text(encoding="utf-8").splitlines()]
@@ -220,7 +218,7 @@ def test_a_file_s_answers_are_the_endpoint_s(trained: Path, container_python: Pa
     for name in ("team", "topics"):
         assert summary["targets"][name]["needs_review"] == sum(each[name]["needs_review"] for each in given)
 
-    page = [sys.executable, str(BATCH / "examples/survey_summary.py"), str(as_csv), "--output", "page.html"]
+    page = [sys.executable, str(batch / "examples/survey_summary.py"), str(as_csv), "--output", "page.html"]
     names = ["--id-column", "id", "--text-column", "body"]
     done = subprocess.run([*page, *names], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "page.html: 60 rows, team, topics\n", done.stderr
@@ -229,7 +227,7 @@ def test_a_file_s_answers_are_the_endpoint_s(trained: Path, container_python: Pa
     # the next version has a single target and no triage: the next file has its columns
     with served(trained / "model.tar.gz", container_python, tmp_path / "one") as ask:
         given = endpoint_answers(rows, ask)
-        as_csv = answered(tmp_path / "c", rows, ask, "csv", "Input")
+        as_csv = answered(batch, tmp_path / "c", rows, ask, "csv", "Input")
     with as_csv.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert list(table[0]) == ["id", "subject", "body", "label", "score", "model_version", "error"]

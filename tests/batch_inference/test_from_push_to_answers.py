@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import events
 
+from mlops_workbench.sandbox.services import events
 from tests.batch_inference.organisation import PLACES, SLUG, Organisation, opened
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
 from tests.organisation import GROUP
@@ -184,7 +184,7 @@ def test_two_files_at_once_each_get_their_own_answers(organisation: Organisation
 
 
 def test_many_small_files_at_once_are_each_answered_once(organisation: Organisation) -> None:
-    # a thousand are in tests/sandbox/test_events_many.py: here each runs the whole pipeline
+    # a thousand are in tests/sandbox/services/events/test_many.py: here each runs the whole pipeline
     texts = {f"small/{number:02}.csv": f"{COMMENTS[number % 3]} number {number}" for number in range(8)}
     puts = [(name, organisation.put("staging", name, comments([text]))) for name, text in texts.items()]
     before = len(organisation.runs("staging"))

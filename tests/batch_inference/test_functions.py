@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from watching.count import CONFIDENCE, UNKNOWN, WORDS
+
 from mlops_workbench.sandbox import Sandbox
-from watching.figures import CONFIDENCE, UNKNOWN, WORDS
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +30,9 @@ VERSIONS_ARN = f"arn:aws:sagemaker:{REGION}:{SHARED}:model-package/{GROUP}/*"
 BUCKET = f"mlops-survey-batch-production-{PRODUCTION}-{REGION}"
 MODELS = f"mlops-survey-sentiment-{SHARED}-{REGION}"
 IMAGE = "763104351884.dkr.ecr.ca-central-1.amazonaws.com/huggingface-pytorch-inference:2.6.0"
-REPOSITORY = Path(__file__).parents[2] / "batch-inference/{{cookiecutter.project_slug}}"
-FUNCTIONS = REPOSITORY / "functions"
+COLLECTION = Path(__file__).parents[2]
+FUNCTIONS = COLLECTION / "batch-inference/{{cookiecutter.project_slug}}/functions"
+WATCHING = COLLECTION / "shared/parts/release/watching"
 
 
 def _document(*statements: dict[str, Any]) -> str:
@@ -115,7 +117,7 @@ class World:
         with zipfile.ZipFile(packed, "w") as archive:
             for path in sorted(FUNCTIONS.glob("*.py")):
                 archive.writestr(path.name, path.read_text(encoding="utf-8"))
-            for path in sorted((REPOSITORY / "watching").glob("*.py")):
+            for path in sorted(WATCHING.glob("*.py")):
                 archive.writestr(f"watching/{path.name}", path.read_text(encoding="utf-8"))
             for name, text in STEPS.items():
                 archive.writestr(name, text)

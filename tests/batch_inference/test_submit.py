@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
-from tests.sandbox.events_support import make_role, make_rule
+from mlops_workbench.sandbox import Sandbox
+from tests.sandbox.services.events.support import make_role, make_rule
 
 pytestmark = pytest.mark.slow
 

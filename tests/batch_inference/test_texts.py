@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from tests.batch_inference.steps import step
+
 COLLECTION = Path(__file__).resolve().parents[2]
 
 
-def texts(template: str, name: str) -> ModuleType:
-    path = COLLECTION / template / "{{cookiecutter.project_slug}}/steps" / name
-    spec = importlib.util.spec_from_file_location(f"texts_of_{template}", path)
+def texts_of_model_build() -> ModuleType:
+    path = COLLECTION / "model-build/{{cookiecutter.project_slug}}/steps/serving/texts.py"
+    spec = importlib.util.spec_from_file_location("texts_of_model_build", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -18,7 +20,7 @@ def texts(template: str, name: str) -> ModuleType:
 
 
 def test_every_character_is_empty_for_both_or_for_none() -> None:
-    batch, model = texts("batch-inference", "texts.py"), texts("model-build", "serving/texts.py")
+    batch, model = step("readers"), texts_of_model_build()
     for number in range(sys.maxunicode + 1):
         character = chr(number)
         assert batch.is_empty(character) == (model.clean(character) == ""), hex(number)

@@ -197,7 +197,7 @@ def test_what_stands_in_the_way_is_said_in_one_line_and_nothing_is_removed(
     words = way(repository, git)
     assert upgrade.main(["--root", str(repository), "--yes"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("upgrade: ") and words in line
+    assert line.startswith("tidy: ") and words in line
     assert (repository / "tools/one.py").exists()
 
 
@@ -207,7 +207,7 @@ def test_without_cruft_it_says_what_to_install(
     monkeypatch.setattr(upgrade, "find_spec", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert upgrade.main(["--root", str(repository), "--yes"]) == 1
-    assert capsys.readouterr().err == "upgrade: cruft is not installed: pip install cruft\n"
+    assert capsys.readouterr().err == "tidy: cruft is not installed: pip install cruft\n"
 
 
 # The real thing

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching.figures import CONFIDENCE, UNKNOWN, WORDS
+from watching.count import CONFIDENCE, UNKNOWN, WORDS
 
 from configuration.errors import UserError
 from mlops_workbench.cost import cli, fixed

@@ -25,8 +25,9 @@ import pytest
 import yaml
 from bitbucket_data_center import BitbucketDataCenter, Delivery
 
-from mlops_workbench.sandbox import Sandbox, events
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services import events
 from tests.foundation.terraform_roots import (
     NO_CHANGES,
     PRODUCTION,

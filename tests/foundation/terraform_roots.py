@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access.documents import parse
-from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
-from mlops_workbench.sandbox.access.patterns import context_of
-from mlops_workbench.sandbox.access.principals import of_role
+from mlops_workbench.sandbox.iam.documents import context_of, parse
+from mlops_workbench.sandbox.iam.evaluator import Principal, Request, evaluate
+from mlops_workbench.sandbox.iam.policies import principal_of_role
 from tests.terraform_environment import cli_environment
 
 FOUNDATION = Path(__file__).resolve().parents[2] / "shared/foundation"
@@ -137,7 +136,7 @@ def may(
     role_arn: str, action: str, resource: str, conditions: Mapping[str, str | bool] | None = None
 ) -> bool:
     """Tell whether a role's policies and its boundary, as applied, allow an action on a resource."""
-    identity = of_role(role_arn, "test")
+    identity = principal_of_role(role_arn, "test")
     request = Request(
         identity.principal,
         action,

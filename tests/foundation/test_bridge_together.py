@@ -97,7 +97,7 @@ def test_the_functions_need_what_the_runtime_has():
 
 
 def test_the_summary_of_a_revision_is_one_short_line_of_ascii():
-    from bridge.keys import revision_summary
+    from bridge.source import revision_summary
 
     commit = "0123456789abcdef" * 2 + "01234567"
     assert revision_summary(commit, "Été à Montréal\n\nbody") == "0123456789ab Ete a Montreal"

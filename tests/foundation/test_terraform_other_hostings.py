@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.access import AccessDenied
-from mlops_workbench.sandbox.access.trust import check_web_identity
+from mlops_workbench.sandbox.errors import AccessDenied
+from mlops_workbench.sandbox.iam.policies import check_web_identity
 from tests.foundation.bitbucket_pipelines import run_step, unsigned_token
 from tests.foundation.deployment_access import admitted, of_deployments, of_service_roles
 from tests.foundation.deployment_environment import Environment, make_service_role

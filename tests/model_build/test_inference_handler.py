@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images, JobContext, serving
-from mlops_workbench.sandbox.jobs.lifecycle import running
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.services.sagemaker import serving
+from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"

@@ -21,7 +21,7 @@ from typing import Any
 import boto3
 import pytest
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images
+from mlops_workbench.sandbox.images import Images
 
 from tests.foundation.terraform_roots import may
 from tests.model_build.conftest import set_model

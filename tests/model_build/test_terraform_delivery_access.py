@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlops_workbench.sandbox.iam.documents import Policy, parse
+from mlops_workbench.sandbox.iam.evaluator import Principal, Request, evaluate
+from mlops_workbench.sandbox.iam.documents import context_of
 
-from mlops_workbench.sandbox.access.documents import Policy, parse
-from mlops_workbench.sandbox.access.evaluator import Principal, Request, evaluate
-from mlops_workbench.sandbox.access.patterns import context_of
 from tests.terraform_delivery import (
     PRODUCTION,
     REGION,

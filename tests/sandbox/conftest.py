@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.jobs import Images, JobContext
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.images import Images
 
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 REGION = "ca-central-1"
@@ -117,11 +119,11 @@ def make_archive() -> Callable[[dict[str, str]], bytes]:
 @pytest.fixture(params=["namespace", "rewriting"])
 def each_way_of_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The test runs with a mount namespace, where this machine allows one, and with rewritten paths."""
-    from mlops_workbench.sandbox.jobs import namespace
+    from mlops_workbench.sandbox.containers import hosts
 
     if request.param == "rewriting":
-        monkeypatch.setenv(namespace.SWITCH, "off")
-    elif namespace.Paths.available().unshare is None:
+        monkeypatch.setenv(hosts.SWITCH, "off")
+    elif hosts.Paths.available().unshare is None:
         pytest.skip("this machine refuses mount namespaces")
     way: str = request.param
     return way

@@ -1,3 +1,5 @@
+"""The sandbox as a whole: how it is opened, who may ask it, and what a process imports before it can work."""
+
 import json
 import os
 import socket
@@ -10,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, SandboxError
-from mlops_workbench.sandbox.server import current
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.session import current
 
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 
@@ -179,3 +183,51 @@ def test_an_answer_leaves_in_one_piece_with_its_length(sandbox):
             head, _, body = client.recv(65536).partition(b"\r\n\r\n")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         assert body and lengths == [b"content-length: %d" % len(body)]
+
+
+def imported_by(script: str, folder: Path) -> set[str]:
+    """The modules that a new process has at the end of a script."""
+    tell = "\nimport sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script + tell], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "module", ["mlops_workbench.sandbox.cli", "mlops_workbench.sandbox.services.sagemaker.pipelines.prepare"]
+)
+def test_only_what_opens_a_sandbox_imports_moto(module: str, tmp_path: Path) -> None:
+    assert "moto" not in imported_by(f"import {module}", tmp_path)
+
+
+SCALING = """
+from mlops_workbench.sandbox import Sandbox
+with Sandbox("sandbox") as sandbox:
+    import sys
+    assert "moto.ec2" not in sys.modules
+    scaling = sandbox.client("application-autoscaling")
+    target = dict(ServiceNamespace="ecs", ResourceId="service/default/web")
+    target["ScalableDimension"] = "ecs:service:DesiredCount"
+    try:
+        scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+    except scaling.exceptions.ClientError as error:
+        assert "Cluster not found" in str(error), error
+    ecs = sandbox.client("ecs")
+    ecs.create_cluster(clusterName="default")
+    container = {"name": "web", "image": "web", "memory": 1}
+    ecs.register_task_definition(family="web", containerDefinitions=[container])
+    ecs.create_service(cluster="default", serviceName="web", taskDefinition="web", desiredCount=1)
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+    found = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    assert [each["ResourceId"] for each in found] == ["service/default/web"]
+with Sandbox("sandbox") as sandbox:
+    scaling = sandbox.client("application-autoscaling")
+    assert len(scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]) == 1
+    assert sandbox.client("ecs").list_clusters()["clusterArns"]
+"""
+
+
+def test_ecs_and_ec2_are_imported_when_a_scalable_target_asks_for_them(tmp_path: Path) -> None:
+    assert "moto.ec2.models" in imported_by(SCALING, tmp_path)

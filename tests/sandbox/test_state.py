@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from mlops_workbench.sandbox import Sandbox, SandboxError
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.errors import SandboxError
 
 REGION = {"LocationConstraint": "ca-central-1"}
 
@@ -128,6 +130,8 @@ def spoil(snapshot: Path, how: str) -> None:
         content = content[:-10] + b"0123456789"
     elif how == "cut":
         content = content[: len(content) // 2]
+    elif how == "earlier layout":
+        content = json.dumps({**json.loads(header), "format": 2}).encode() + b"\n" + payload
     elif how == "other version":
         content = json.dumps({**json.loads(header), "moto": "4.0.0"}).encode() + b"\n" + payload
     snapshot.write_bytes(content)
@@ -140,6 +144,7 @@ def spoil(snapshot: Path, how: str) -> None:
         ("flipped", "checksum does not match"),
         ("cut", "checksum does not match"),
         ("other version", r"written with moto 4\.0\.0"),
+        ("earlier layout", r"written with another version of the sandbox \(format 2, not 3\)"),
     ],
 )
 def test_a_snapshot_that_cannot_be_used_is_set_aside(tmp_path, how, message):
@@ -199,7 +204,7 @@ def test_a_job_that_its_process_left_behind_has_failed(tmp_path):
     program = f"""
         import os, signal, sys, time
         from mlops_workbench.sandbox import Sandbox
-        from mlops_workbench.sandbox.jobs import Images
+        from mlops_workbench.sandbox.images import Images
         with Sandbox({str(tmp_path)!r}, Images.single(sys.executable)) as sandbox:
             sandbox.client("sagemaker").create_processing_job(
                 ProcessingJobName="sleeper", RoleArn="arn:aws:iam::111111111111:role/sandbox",

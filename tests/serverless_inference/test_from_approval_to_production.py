@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from mlops_workbench.sandbox import events
 
+from mlops_workbench.sandbox.services import events
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
 from tests.model_build.conftest import set_model
 from tests.serverless_inference.organisation import (

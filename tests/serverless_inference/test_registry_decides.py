@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
 
 SHARED, PRODUCTION, REGION = "111111111111", "222222222222", "ca-central-1"

@@ -21,9 +21,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.services.events.bus import fire
+from mlops_workbench.sandbox.services.cloudwatch.running import look
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.images import Images
 
-from mlops_workbench.sandbox import Sandbox, alarms, events
-from mlops_workbench.sandbox.jobs import Images
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import Environment, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED
@@ -153,8 +156,8 @@ def deploy(here: Environment, version: int, **settings: Any) -> None:
     """Deploy as the build does, with the functions' code beside the record."""
     sys.path.insert(0, str(here.repository))
     try:
-        package = importlib.import_module("serverless_inference.package")
-        (here.repository / package.FILE).write_bytes(package.functions(here.repository))
+        record = importlib.import_module("serverless_inference.record")
+        (here.repository / record.WATCHING_FILE).write_bytes(record.watching_code(here.repository))
     finally:
         sys.path.remove(str(here.repository))
     here.deploy(version, **{"watching": WATCHING, **settings})
@@ -184,7 +187,7 @@ def scheduled(here: Environment) -> str:
     """Let the schedule's time come; the line that it leaves in the log."""
     rule = f"arn:aws:events:{REGION}:{PRODUCTION}:rule/email-router-endpoint-drift-production"
     before = len(log(here, "drift"))
-    events.fire(rule)
+    fire(rule)
     assert events.wait_idle(60)
     lines = [line for line in log(here, "drift")[before:] if "texts in" in line or "verdict" in line]
     return lines[-1]
@@ -200,7 +203,7 @@ def log(here: Environment, function: str) -> list[str]:
 
 def state(here: Environment) -> str:
     """The state of the alarm."""
-    alarms.look()
+    look()
     name = f"{here.endpoint_name}-drift"
     (found,) = here.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return str(found["StateValue"])

@@ -10,9 +10,9 @@ import tarfile
 from typing import Any
 
 import pytest
-from watching import check, drift, training
-from watching.figures import CONFIDENCE, UNKNOWN, WORDS
-from watching.history import Answered, Lately
+from watching import check, drift
+from watching.count import CONFIDENCE, UNKNOWN, WORDS
+from watching.lately import Answered, Lately
 
 from release import watched
 
@@ -141,12 +141,12 @@ def archive(name: str, content: bytes) -> bytes:
     ],
 )
 def test_a_profile_that_cannot_be_used_says_why(content: bytes, expected: str) -> None:
-    with pytest.raises(training.NoProfile, match=expected):
-        training.of_archive(content, "x")
+    with pytest.raises(drift.NoProfile, match=expected):
+        drift.profile_in(content, "x")
 
 
 def test_a_profile_is_found_in_what_training_has_left() -> None:
-    assert training.of_archive(archive("./profile.json", json.dumps(profile()).encode()), "x") == profile()
+    assert drift.profile_in(archive("./profile.json", json.dumps(profile()).encode()), "x") == profile()
 
 
 def test_the_command_shows_what_was_answered_beside_the_training_data() -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from mlops_workbench.__main__ import COMMANDS
-from mlops_workbench.sandbox.organisation import publish
+from mlops_workbench.sandbox.organisation import foundation
 
 COLLECTION = Path(__file__).resolve().parents[2]
 
@@ -159,6 +159,6 @@ def test_mlops_sandbox_push_publishes_as_the_repository_itself_does(
     python.write_text('#!/bin/sh\necho "$AWS_REGION: $*" > called\n')
     python.chmod(0o755)
     organisation = SimpleNamespace(environment=lambda: {"AWS_REGION": "ca-central-1"}, prefix="mlops")
-    monkeypatch.setattr(publish.foundation, "parameters", lambda _: {"source_bucket": "any"})
-    publish.publish(cast(Any, organisation), publish.head(repository))
+    monkeypatch.setattr(foundation, "parameters", lambda _: {"source_bucket": "any"})
+    foundation.publish(cast(Any, organisation), foundation.head(repository))
     assert (repository / "called").read_text() == "ca-central-1: -m mlops_workbench publish\n"

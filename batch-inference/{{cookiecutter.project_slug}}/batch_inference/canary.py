@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import places
+from columns import target_columns
 from configuration.errors import UserError
+from model_answers import Target as Answered
 from release.aws import Session
 from release.environments import STAGING
 
 from . import objects
-from .answers import fetch
-from .config import Canary, Columns, Settings
-from .executions import Executions
-from .follow import follow, where_to_look
-from .load import TRANSFORM_FILE
-from .scripts import Answered, places, target_columns
-from .summary_table import Figures, Summary
+from .config import TRANSFORM_FILE, Canary, Columns, Settings
+from .executions import Executions, follow, where_to_look
+from .summary import Figures, Summary
 
 Say = Callable[[str], None]
 
@@ -126,7 +125,7 @@ def run(session: Session, settings: Settings, name: str, say: Say) -> Outcome:
     if end.execution is None or end.problem:
         return Outcome((), (end.problem,), None, took, end.execution.id if end.execution else "")
     with tempfile.TemporaryDirectory() as folder:
-        found = fetch(s3, bucket, settings.transform.output.prefix, end.execution.id, Path(folder))
+        found = objects.fetch(s3, bucket, settings.transform.output.prefix, end.execution.id, Path(folder))
         answers = read_rows(_plain(found.path), settings.transform.output.format, "utf-8", ",")
     rows, problems = judge(settings, answers, found.summary)
     return Outcome(rows, problems, found.summary.model_version, took, end.execution.id)

@@ -2,15 +2,18 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
-from configuration.command_line import YES, CommandLine, say, shown
-from release import question, watched
+from configuration.command_line import YES, CommandLine, Finding, say, shown
+from configuration.errors import UserError
+from release import question, registry, watched
+from release.aws import Session
 from release.build import sign_in
-from release.environments import ENVIRONMENTS, STAGING
+from release.environments import ENVIRONMENTS, PRODUCTION, STAGING
 
-from . import check, results, run, stages, status, submit
-from .config import Settings
-from .load import SCHEMA_FILE, json_schema, load
+from . import definition, report, requests, results, retarget, stages, submit
+from .config import SCHEMA_FILE, TRANSFORM_FILE, Settings, json_schema, load
+from .record import current_run, functions_code, history
 
 EXAMPLES = f"""\
 examples:
@@ -51,7 +54,7 @@ def commands() -> CommandLine[Settings]:
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
-    return shown(check.check(settings))
+    return shown(findings(settings))
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:
@@ -61,7 +64,7 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _status(settings: Settings, _: argparse.Namespace) -> int:
-    print(status.in_words(settings, sign_in(settings.project)))
+    print(status_in_words(settings, sign_in(settings.project)))
     return 0
 
 
@@ -83,9 +86,74 @@ def _promote(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _deploy(settings: Settings, options: argparse.Namespace) -> int:
-    this = run.current(settings)
-    if options.environment == STAGING:
-        stages.staging(this, say)
-    else:
-        stages.production(this, say)
+    stage = stages.staging if options.environment == STAGING else stages.production
+    stage(current_run(settings), say)
     return 0
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """What a deployment needs: what would be deployed is built, the model registry asked if that can be."""
+    return [
+        Finding(True, "config/project.yaml and config/transform.yaml are valid"),
+        *(_planned(settings, name) for name in ENVIRONMENTS),
+        _canary(settings),
+        _definition(settings),
+        registry.newest_model(settings.project, settings.transform.model_package_group, file=TRANSFORM_FILE),
+    ]
+
+
+def _planned(settings: Settings, name: str) -> Finding:
+    where = f"{name}: s3://{settings.data_bucket(name)}/{settings.transform.input.prefix}"
+    if not settings.environment(name).enabled:
+        return Finding(None, f"{where} is not enabled: what is there is taken down by the next deployment")
+    return Finding(True, f"{where}. {report.settings_in_words(settings, name)}")
+
+
+def _canary(settings: Settings) -> Finding:
+    canary = settings.transform.canary
+    path = settings.root / canary.file
+    try:
+        submit.check_file(path, path.name, settings.transform)
+    except UserError as error:
+        return Finding(False, f"{error}; put rows of your own there, or name another file (canary.file)")
+    return Finding(True, f"the canary file, {canary.file}, can be read as config/transform.yaml says")
+
+
+def _definition(settings: Settings) -> Finding:
+    built = definition.build(settings, requests.target(settings, STAGING))
+    changes = retarget.substitutions(settings)
+    retarget.retarget(built, changes)
+    functions_code(settings.root)
+    applied = sum(1 for change in changes if change.staging != change.production)
+    return Finding(
+        True, f"the pipeline's definition builds; {applied} declared substitutions make {PRODUCTION}'s of it"
+    )
+
+
+def status_in_words(settings: Settings, own: Session) -> str:
+    """What is live, which model would answer, what waits for an answer: a few lines for a person.
+
+    Raises:
+        UserError: AWS does not answer, or not to these credentials.
+    """
+    project = settings.project
+    records = history(project, own)
+    lines = [_approved(own.client("sagemaker"), settings.transform.model_package_group)]
+    for environment in ENVIRONMENTS:
+        live = records.live(environment)
+        where = f"s3://{settings.data_bucket(environment)}/{settings.transform.input.prefix}"
+        lines.append(
+            f"  {environment:<11} {f'{live.in_words()}; put files into {where}' if live else 'nothing yet'}"
+        )
+    asked = question.waiting(own.client("codepipeline"), project.slug)
+    lines.append(
+        f"  waits       {asked.summary}\n              make promote" if asked else "  waits       nothing"
+    )
+    return "\n".join(lines)
+
+
+def _approved(sagemaker: Any, group: str) -> str:
+    package = registry.newest_approved(sagemaker, group, file=TRANSFORM_FILE)
+    if package is None:
+        return f"  {group}: no version is approved, so no file can be answered"
+    return f"  {group}: version {package.number} is the newest approved one, and answers the next file"

@@ -1,6 +1,7 @@
 """The two configuration files as checked data: `config/project.yaml` and `config/transform.yaml`.
 
-Limits come from the SageMaker API (botocore's service model) unless a comment says otherwise.
+Every problem is a line `file: key: expected …, got …`. Limits come from the SageMaker API (botocore's service
+model) unless a comment says otherwise.
 """
 
 import codecs
@@ -9,19 +10,29 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from configuration import project
+from columns import AddedNames, added_columns
+from configuration import files, project
+from configuration.errors import ConfigError
 from configuration.files import Section
-from release.environments import PRODUCTION, STAGING
-from release.place import account_of
+from release.environments import PRODUCTION, STAGING, account_of
 from release.settings import Watching, harmless
 
-from .scripts import AddedNames, added_columns
+TRANSFORM_FILE = "config/transform.yaml"
+SCHEMA_FILE = "config/transform.schema.json"
 
 #: [read] CreateTransformJob: "MaxConcurrentTransforms * MaxPayloadInMB must not exceed 100 MB"
 MOST_MB_AT_ONCE = 100
 LONGEST_BUCKET_NAME = 63  # [read] S3, bucket naming rules
 
+_MEANINGS = {
+    "model_package_group": "letters, digits and hyphens, beginning and ending with a letter or digit",
+    "prefix": "a folder such as input/: letters, digits, . _ - and /, with / at the end",
+    "instance_type": "an instance type of SageMaker, such as ml.m5.large",
+    "delimiter": "one character",
+}
+
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
+
 # goes to the steps as an argument, --version-column=NAME, of at most 256 characters (ContainerArgument)
 _Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 _TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -296,3 +307,26 @@ class Settings(Section):
 def data_bucket(of: project.ProjectConfig, environment: str) -> str:
     """The bucket with one environment's files; the foundation lets deployments have buckets of such names."""
     return f"{of.prefix}-{of.slug}-{environment}-{account_of(of, environment)}-{of.region}"
+
+
+def load(root: Path) -> Settings:
+    """Read both configuration files below `root`.
+
+    Raises:
+        ConfigError: with all problems of both files at once.
+    """
+    problems: list[str] = []
+    found = files.read(root, project.FILE, ProjectConfig, problems, project.MEANINGS)
+    transform = files.read(root, TRANSFORM_FILE, TransformConfig, problems, _MEANINGS)
+    if found is None or transform is None:
+        raise ConfigError(problems)
+    settings = Settings(root=root, project=found, transform=transform)
+    if not (root / transform.canary.file).is_file():
+        problem = f"canary.file: expected a file of this repository, got {transform.canary.file!r}"
+        raise ConfigError([f"{TRANSFORM_FILE}: {problem}"])
+    return settings
+
+
+def json_schema() -> str:
+    """The JSON Schema of `config/transform.yaml`, which editors use to complete and check keys."""
+    return files.json_schema(TransformConfig)

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import requests
 from .config import Settings
-from .targets import WORK, Target
+from .requests import WORK, Target
 
 PARAMETERS = ("Bucket", "Key", "Version")
 """As the event has them. Without underscores, which EventBridge does not take in names of parameters."""

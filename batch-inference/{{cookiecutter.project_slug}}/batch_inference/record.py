@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from configuration.errors import UserError
+from release import build as builds
+from release.aws import Session
+from release.build import Build, archive
+from release.history import History
 
-from .config import Settings
+from .config import ProjectConfig, Settings
 
 VERSION = 1
 FUNCTIONS = "functions.zip"
+
+#: folder -> where its files are in the zip. steps/: the function that begins a run gives it the steps' code.
+CODE = {"functions": "", "steps": "steps/", "watching": "watching/"}
 
 
 class Record(NamedTuple):
@@ -129,3 +136,35 @@ def read(path: Path, where: str) -> Record:
         return from_json(path.read_text(encoding="utf-8"), where)
     except FileNotFoundError:
         raise UserError(f"{where}: expected the record that the staging build makes, found none") from None
+
+
+class Run(NamedTuple):
+    """One run of a build."""
+
+    settings: Settings
+    build: Build
+    history: History[Record]
+
+
+def current_run(settings: Settings) -> Run:
+    """The run that this process is part of.
+
+    Raises:
+        UserError: these are another account's credentials.
+    """
+    build = builds.current(settings.root, settings.project)
+    return Run(settings, build, history(settings.project, build.own))
+
+
+def history(project: ProjectConfig, own: Session) -> History[Record]:
+    """The records of this repository's deployments."""
+    return History(own.client("s3"), project.bucket, from_json)
+
+
+def functions_code(root: Path) -> bytes:
+    """Everything that the functions run.
+
+    Raises:
+        UserError: one of the folders has no Python file.
+    """
+    return archive(root, CODE)

@@ -1,26 +1,66 @@
 """The requests to SageMaker: what CreateProcessingJob, CreateModel and CreateTransformJob are sent.
 
 Plain requests: every field that the service will see is in this file. Values may be pipeline variables of the
-SDK wherever the service takes them.
+SDK wherever the service takes them. What they refer to in an environment, a `Target` has by name:
+terraform/batch makes it under the same names. All of them follow from config/project.yaml, so the pipeline's
+definition can be built before any of them is there.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline_sdk.storage import has_own_storage
+from pipeline_sdk import has_own_storage
+from release.environments import PRODUCTION
 
 from .config import Environment, Settings, Transform
-from .targets import Target
+
+WORK = "work"
+"""The folder of the bucket that has one folder for each execution of the pipeline."""
 
 Request = dict[str, Any]
 
 JSON_LINES = "application/jsonlines"
 LARGEST_ANSWER = 100 * 1024**2  # bytes; as large as the largest request
+
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 ASKED = "asked"
 """The folder of what SageMaker transforms. (The prefix of the folder `request` would match `requests`.)"""
 
 JOINED = "$['id','SageMakerOutput']"
 """What is kept of a record that SageMaker has joined with its answer."""
+
+
+class Target(NamedTuple):
+    """What belongs to one environment, by name."""
+
+    environment: str
+    account: str
+    pipeline: str
+    bucket: str
+    role_arn: str  # of the pipeline and its jobs
+    begin_arn: str  # the function that finds the model
+    publish_arn: str  # the function that puts the answers in their place
+    key_arn: str  # the alias of the foundation's key
+
+
+def target(settings: Settings, environment: str) -> Target:
+    """The names of one environment."""
+    project, account = settings.project, settings.account(environment)
+    slug, prefix, region = project.slug, project.prefix, project.region
+    # the foundation's conventions: service_role_path, and the alias of each environment's key
+    path = f"/{prefix}/service/" if environment == PRODUCTION else f"/{prefix}/service-{environment}/"
+    alias = f"{prefix}-{PRODUCTION}" if environment == PRODUCTION else prefix
+    arn = f"arn:{project.partition}"
+    functions = f"{arn}:lambda:{region}:{account}:function:{slug}"
+    return Target(
+        environment,
+        account,
+        settings.pipeline(environment),
+        settings.data_bucket(environment),
+        f"{arn}:iam::{account}:role{path}{slug}-{environment}-jobs",
+        f"{functions}-begin-{environment}",
+        f"{functions}-publish-{environment}",
+        f"{arn}:kms:{region}:{account}:alias/{alias}",
+    )
 
 
 def normalise(settings: Settings, at: Target, image: str, work: Any) -> Request:

@@ -6,17 +6,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import places
 from configuration.errors import UserError
 from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 
 from . import objects
-from .answers import OUTPUT, fetch_published
 from .config import Settings
 from .executions import SUCCEEDED, UNDER_WAY, Execution, Executions
-from .objects import Stored
-from .scripts import places
-from .summary_table import Summary, columns, plain, table
+from .objects import OUTPUT, Stored, fetch_published
+from .summary import Summary, columns, plain, table
 
 NEWEST = 20  # answers in the table
 LOOKED_AT = 30  # executions

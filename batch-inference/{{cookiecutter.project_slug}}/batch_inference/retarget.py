@@ -14,7 +14,7 @@ from release.environments import PRODUCTION, STAGING
 
 from . import requests
 from .config import Environment, Settings
-from .targets import Target, target
+from .requests import Target, target
 
 
 class Substitution(NamedTuple):

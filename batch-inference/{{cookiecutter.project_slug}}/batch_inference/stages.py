@@ -1,29 +1,30 @@
 """The two builds of the pipeline: staging builds and proves, production repeats what was proven."""
 
 import base64
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from configuration.errors import UserError
-from release import registry, reports
-from release.digest import terraform_digest
-from release.environments import ENVIRONMENTS, PRODUCTION, STAGING
-from release.history import Proposal
-from release.proposals import worth_a_question
+from release import registry
+from release.build import terraform_digest
+from release.environments import ENVIRONMENTS, PRODUCTION, STAGING, Place, enter
+from release.history import Proposal, report_key, report_url
+from release.question import worth_a_question
+from release.terraform import Root, orphans, release_stale_lock
 
-from . import canary, definition, package, report, retarget
+from . import canary, definition, report, retarget
 from . import record as records
 from .canary import Outcome
-from .deploy import TERRAFORM, deploy
-from .load import TRANSFORM_FILE
-from .record import Record
-from .run import Run
-from .targets import target
+from .config import TRANSFORM_FILE
+from .record import Record, Run, functions_code
+from .requests import target
 
 Say = Callable[[str], None]
 
 SUBSTITUTIONS = "substitutions.json"
+TERRAFORM = "terraform/batch"
 
 
 def staging(run: Run, say: Say) -> None:
@@ -34,12 +35,12 @@ def staging(run: Run, say: Say) -> None:
     """
     made = render(run)
     say("The pipeline's definition is built, and rendered for both environments")
-    place = deploy(run, made[STAGING], say)
+    place = _deploy(run, made[STAGING], say)
     outcome = _tried(run, place.session, made[STAGING], say)
     before = {name: run.history.live(name) for name in ENVIRONMENTS}
     html = report.html(run.settings, made, before, outcome, execution=run.build.execution)
     (run.build.folder / f"{STAGING}.html").write_text(html, encoding="utf-8", newline="\n")
-    run.history.put_report(reports.key(run.build.execution, STAGING), html)
+    run.history.put_report(report_key(run.build.execution, STAGING), html)
     if outcome is not None and outcome.problems:
         raise UserError("\n  ".join(["The canary file was not answered well in staging:", *outcome.problems]))
     if made[STAGING].enabled:
@@ -53,7 +54,7 @@ def staging(run: Run, say: Say) -> None:
     say(summary)
     run.build.export("PROMOTE", "yes" if promote else "no")
     run.build.export("SUMMARY", summary)
-    run.build.export("REPORT_URL", reports.url(run.settings.project, run.build.execution, STAGING))
+    run.build.export("REPORT_URL", report_url(run.settings.project, run.build.execution, STAGING))
 
 
 def production(run: Run, say: Say) -> None:
@@ -76,7 +77,7 @@ def production(run: Run, say: Say) -> None:
     (folder / record.definition).write_text(made, encoding="utf-8", newline="\n")
     applied = sum(1 for change in changes if change.staging != change.production)
     say(f"The definition is staging's with {applied} declared substitutions; nothing of staging is left")
-    deploy(run, record, say)
+    _deploy(run, record, say)
     if record.enabled:
         run.history.went_live(record)
     else:
@@ -88,7 +89,7 @@ def render(run: Run) -> dict[str, Record]:
     """Builds definition and functions once, and writes what each environment gets; environment -> record."""
     settings, folder = run.settings, run.build.folder
     folder.mkdir(exist_ok=True)
-    functions = package.functions(settings.root)
+    functions = functions_code(settings.root)
     (folder / records.FUNCTIONS).write_bytes(functions)
     changes = retarget.substitutions(settings)
     (folder / SUBSTITUTIONS).write_text(retarget.to_json(changes), encoding="utf-8", newline="\n")
@@ -109,10 +110,10 @@ def _tried(run: Run, session: object, record: Record, say: Say) -> Outcome | Non
     """What became of the canary file; None when there is nothing that could answer it."""
     if not record.enabled:
         return None
-    package_ = registry.newest_approved(
+    package = registry.newest_approved(
         run.build.own.client("sagemaker"), record.model_package_group, file=TRANSFORM_FILE
     )
-    if package_ is None:
+    if package is None:
         say(f"No version of {record.model_package_group} is approved yet: the canary file is not sent")
         return None
     return canary.run(session, run.settings, run.build.execution, say)
@@ -163,3 +164,43 @@ def _changed(where: str, got: str, wanted: str) -> UserError:
         f"{where}: expected what staging has proven (SHA-256 {wanted}), got {got}. Nothing is changed; "
         "push again"
     )
+
+
+def _deploy(run: Run, record: Record, say: Say) -> Place:
+    """Deploys a record; its files are in the build's folder.
+
+    Returns:
+        The environment, entered as its deployment role.
+
+    Raises:
+        UserError: Terraform did not succeed; its own words are in the log.
+    """
+    environment = record.environment
+    place = enter(run.settings.project, run.build.own, environment)
+    before = run.history.live(environment)
+    say(f"{environment}: {record.in_words()} (live: {before.in_words() if before else 'nothing'})")
+    root = _root(run, place, record)
+    root.initialise()
+    release_stale_lock(root, place, functools.partial(run.build.other_builds, environment), say)
+    found = orphans(place, root.plan())
+    if found:  # what an interrupted deployment has left behind
+        for address, existing in found.items():
+            say(f"{existing} exists, and the state does not know it: taken in as {address}")
+            root.adopt(address, existing)
+        root.plan()
+    root.apply()
+    if not record.enabled:
+        say(f"s3://{record.bucket} stays, with all its files; the rest of {environment} is taken down")
+    return place
+
+
+def _root(run: Run, place: Place, record: Record) -> Root:
+    """Terraform's root with this record as its input."""
+    path = run.build.folder / f"{record.environment}.json"
+    path.write_text(record.to_json(), encoding="utf-8", newline="\n")
+    variables = {
+        "environment": record.environment,
+        "deployment": str(path),
+        "deployment_role_arn": place.role_arn,
+    }
+    return Root(run.settings.root / TERRAFORM, place.state, variables)

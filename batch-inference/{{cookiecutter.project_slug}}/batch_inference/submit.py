@@ -1,28 +1,37 @@
-"""`submit`: uploads files, follows what the pipeline makes of them, and brings the answers back."""
+"""`submit`: uploads files, follows what the pipeline makes of them, and brings the answers back.
+
+What would make the pipeline refuse a file is found before it is uploaded. Nothing is decided twice: names
+mean what functions/ makes of them, and steps/ reads the head.
+"""
 
 import argparse
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import places
+from columns import Columns
 from configuration.errors import UserError
+from failure import StepError
+from lines import Lines
+from readers import NO_TEXT, CsvReader, JsonReader
 from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 
-from . import local_file, objects
-from .answers import OUTPUT, Answers, fetch
-from .config import Settings
-from .executions import Executions
-from .follow import follow, where_to_look
-from .local_file import LocalFile
-from .objects import Uploaded
-from .summary_table import table
+from . import objects
+from .config import Settings, TransformConfig
+from .executions import Executions, follow, where_to_look
+from .objects import OUTPUT, Answers, Uploaded, fetch
+from .summary import table
 
 INTERRUPTED = 130  # as shells say that Ctrl-C ended a command
 EVERY = 5.0  # seconds between two lines about a long upload
+HEAD = 100  # rows that are looked at
+LONGEST_LINE = 16 * 1024**2  # bytes, as in steps/normalise.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +72,50 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
+def size(count: float) -> str:
+    """A number of bytes for a person."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+class LocalFile(NamedTuple):
+    """A file that the pipeline can read, as far as its head tells."""
+
+    path: Path
+    name: str  # below the input prefix
+    size: int  # bytes
+
+
+def check_file(path: Path, name: str, config: TransformConfig) -> LocalFile:
+    """Looks at a file's name, size and first rows.
+
+    Args:
+        path: of the file.
+        name: what it is to be called below the input prefix.
+        config: what is declared of such files.
+
+    Raises:
+        UserError: it is not there, or the pipeline would refuse it; the message says what to do.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: expected a file, got a folder; name the files in it")
+    if not path.is_file():
+        raise UserError(f"{path}: expected a file, found nothing there")
+    kind = places.kind(path.name, list(config.input.formats))
+    if kind is None:
+        wanted = places.ends(list(config.input.formats))
+        raise UserError(f"{path}: expected a name that ends in one of {wanted} (input.formats)")
+    _check_name(name, kind, config)
+    size = path.stat().st_size
+    if size == 0:
+        raise UserError(f"{path}: expected rows, got 0 bytes")
+    _check_head(path, kind, config)
+    return LocalFile(path, name, size)
+
+
 def _follow(
     settings: Settings,
     options: argparse.Namespace,
@@ -90,7 +143,7 @@ def _checked(settings: Settings, options: argparse.Namespace) -> list[LocalFile]
     paths: Sequence[Path] = options.files
     if options.name is not None and len(paths) > 1:
         raise UserError(f"--as: expected one file, as it is one name, got {len(paths)} files")
-    files = [local_file.check(path, options.name or path.name, settings.transform) for path in paths]
+    files = [check_file(path, options.name or path.name, settings.transform) for path in paths]
     names = [file.name for file in files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -142,14 +195,37 @@ def _later(uploads: Sequence[tuple[Uploaded, str]], environment: str) -> str:
     )
 
 
-def size(count: float) -> str:
-    """A number of bytes for a person."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _check_name(name: str, kind: places.Kind, config: TransformConfig) -> None:
+    parts = name.split("/")
+    if not all(parts) or {".", ".."} & set(parts) or not name.isprintable():
+        raise UserError(f"--as: expected a name such as 2026/july.csv, got {name!r}")
+    if places.kind(name, list(config.input.formats)) != kind:
+        raise UserError(
+            f"--as: expected a name that ends in {kind.suffix}, as the file's own does, got {name!r}"
+        )
+    longest = max(len(config.input.prefix), len(config.output.prefix)) + len((name + places.SUMMARY).encode())
+    if longest + len(".jsonl.gz") > places.LONGEST_KEY:
+        raise UserError(f"{name[:40]}…: expected a shorter name: S3 takes {places.LONGEST_KEY} bytes")
+
+
+def _check_head(path: Path, kind: places.Kind, config: TransformConfig) -> None:
+    carried = [] if config.input.carry_columns == "all" else config.input.carry_columns
+    columns = Columns(tuple(config.input.text_columns), tuple(carried), tuple(config.added_columns))
+    reader: CsvReader | JsonReader
+    try:
+        with Lines(path, str(path), kind.gzip, config.input.encoding, LONGEST_LINE) as lines:
+            if kind.format == "csv":
+                reader = CsvReader(lines, columns, config.input.delimiter)
+            else:
+                reader = JsonReader(lines, columns)
+            errors = [row.error for row in islice(reader, HEAD)]
+    except StepError as error:
+        raise UserError(str(error)) from None
+    bad = [error for error in errors if error not in (None, NO_TEXT)]
+    if bad and len(bad) == len(errors):
+        few = "the only row" if len(bad) == 1 else f"all of the first {len(bad)} rows"
+        raise UserError(f"{path}: {few} cannot be read, the first because: {bad[0]}")

@@ -14,7 +14,7 @@ from botocore.config import Config
 
 import places
 import stored
-from plain import Refused, explained, log
+from stored import Refused, explained, log
 
 LATEST = "latest"  # the pipeline's default for Version
 VERSION = 1  # of request.json

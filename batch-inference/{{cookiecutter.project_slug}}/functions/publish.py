@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 import places
 import stored
-from plain import Refused, code, explained, log
-from watching import figures, metrics
+from stored import Refused, code, explained, log
+from watching import count
 
 ATTEMPTS = 10  # at one object, while others write to it too
 LONGEST_KEY = 1000  # [read] Amazon S3: all metadata of an object are at most 2 KB
@@ -79,7 +79,7 @@ def watch(s3: Any, bucket: str, execution_id: str, name: str) -> None:
     request = stored.read_json(s3, bucket, places.request_key(execution_id))
     content = stored.read_json(s3, bucket, key)
     version = str(request["model_package_version"])
-    metrics.put(metrics.documents(figures.Counts().add(content), name, version))
+    count.put(count.documents(count.Counts().add(content), name, version))
 
 
 def delete_model(sagemaker: Any, name: str) -> None:

@@ -1,18 +1,20 @@
 """Objects in the data bucket: exact versions, copies of any size, and writes that undo nobody else's.
 
-Nothing here says how to encrypt: the bucket's own default does, with the key of its environment.
+Nothing here says how to encrypt: the bucket's own default does, with the key of its environment. An error is
+a sentence for a person, because it becomes a step's FailureReason.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from plain import Refused, code, explained
+Level = Literal["INFO", "WARNING", "ERROR"]
 
 PART = 256 * 1024**2  # bytes; S3 takes up to 5 GB in one request, and smaller parts are copied side by side
 MOST_PARTS = 10_000  # [read] Amazon S3, "Multipart upload limits"
@@ -20,8 +22,37 @@ SIDE_BY_SIDE = 8
 
 # [read] HeadObject: 405 is a version that is a delete marker; 400 covers version ids that were never given
 _GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed"})
+
 # [read] S3, "Conditional requests": somebody wrote before us, or is writing at the same moment
 _CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+
+
+class Refused(Exception):
+    """The file is not answered; the text is one sentence that says why, and what to do."""
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns what boto3 raises into one sentence that begins with `what` was touched.
+
+    Raises:
+        Refused: AWS did not answer as wished.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise Refused(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def code(error: ClientError) -> str:
+    """AWS's name for an error, such as AccessDenied; a status such as 404 where an answer has no body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def log(level: Level, message: str, **fields: object) -> None:
+    """One JSON object on a line, for CloudWatch Logs Insights: names and counts, never a file's content."""
+    sys.stdout.write(json.dumps({"level": level, "message": message, **fields}, default=str) + "\n")
+    sys.stdout.flush()
 
 
 class Overtaken(Exception):

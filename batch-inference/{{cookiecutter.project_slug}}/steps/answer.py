@@ -32,17 +32,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from arguments import INPUT, OUTPUT, add_common, add_folders, added_names, check_common
 from columns import added_key, check_added
+from counts import Answers, Summary
 from failure import StepError, run
-from matching import Matched, Reader, first_targets, match_by_id, match_by_position
-from model_answers import ONE, Target
+from job import (
+    FORMATS,
+    INPUT,
+    OUTPUT,
+    Progress,
+    Request,
+    add_common,
+    add_folders,
+    added_names,
+    check_common,
+    read_request,
+)
+from model_answers import ONE, Matched, Reader, Target, first_targets, match_by_id, match_by_position
 from parts import Part, part_name
-from progress import Progress
-from request import FORMATS, Request, read_request
 from results import Added, CsvResult, JsonResult, new_file
-from summary import Summary
-from watched import Answers
 
 REPORT = "report.json"
 SUMMARY = "summary.json"

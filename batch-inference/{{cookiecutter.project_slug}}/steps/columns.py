@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from failure import StepError
 from model_answers import ONE, Target
-from wording import listed, shorten
 
 _OTHER_DELIMITERS = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
 
@@ -156,6 +155,18 @@ def added_key(names: Sequence[str], added: Sequence[str]) -> str | None:
     """Return what is wrong with an object in JSON Lines that has a key of that name, None if nothing is."""
     both = next((name for name in names if name in added), None)
     return f'the key "{both}" is also the name of a column that is added' if both is not None else None
+
+
+def shorten(text: str, width: int = 60) -> str:
+    """Return the text on one line, in double quotes, cut after ``width`` characters."""
+    line = " ".join(text[: width * 2].split())
+    return f'"{line[:width].rstrip()}…"' if len(line) > width or len(text) > width * 2 else f'"{line}"'
+
+
+def listed(names: list[str], limit: int = 10) -> str:
+    """Return the names separated by commas, at most ``limit`` of them and then how many more there are."""
+    more = f", and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def _twice(names: Sequence[str]) -> str | None:

@@ -33,17 +33,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Union
 
-from arguments import INPUT, OUTPUT, add_common, add_folders, added_names, check_common, within
 from columns import Columns, added_columns, check_declared
+from counts import Tally, Words
 from failure import StepError, run
+from job import (
+    INPUT,
+    OUTPUT,
+    Progress,
+    add_common,
+    add_folders,
+    added_names,
+    check_common,
+    read_request,
+    within,
+)
 from json_lines import dump, to_bytes
 from lines import Lines
 from parts import Parts, target_size
-from progress import Progress
 from readers import CsvReader, JsonReader
-from request import read_request
-from tally import Tally
-from watched import Words
 
 REPORT = "report.json"
 

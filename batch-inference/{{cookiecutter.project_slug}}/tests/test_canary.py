@@ -8,9 +8,8 @@ import pytest
 
 from batch_inference import canary, report
 from batch_inference.canary import Outcome
-from batch_inference.config import Settings
-from batch_inference.load import load
-from batch_inference.summary_table import Summary
+from batch_inference.config import Settings, load
+from batch_inference.summary import Summary
 
 ROWS = """comment,sentiment,topics
 too dear,negative,fees

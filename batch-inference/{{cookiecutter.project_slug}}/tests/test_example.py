@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from batch_inference import local_file
+from batch_inference import submit
 from batch_inference.config import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def bars(text: str) -> list[str]:
 @pytest.mark.parametrize("name", ["survey_month.csv", "canary.csv"])
 def test_the_example_files_are_what_the_configuration_asks_for(settings: Settings, name: str) -> None:
     path = ROOT / "examples" / name
-    assert local_file.check(path, name, settings.transform).size == path.stat().st_size
+    assert submit.check_file(path, name, settings.transform).size == path.stat().st_size
 
 
 def test_a_day_s_bar_has_the_counts_of_its_labels(tmp_path: Path, write: Write) -> None:

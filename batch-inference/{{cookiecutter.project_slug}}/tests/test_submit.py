@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from batch_inference import follow, local_file, submit, summary_table
+from batch_inference import executions as follows
+from batch_inference import submit
+from batch_inference import summary as summaries
 from batch_inference.config import Settings, TransformConfig
 from batch_inference.executions import Execution, Step
-from batch_inference.objects import Uploaded
+from batch_inference.objects import Uploaded, local_path
 from configuration.errors import UserError
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -30,14 +32,14 @@ def changed(config: TransformConfig, **values: object) -> TransformConfig:
 
 
 @pytest.fixture
-def check(config: TransformConfig, tmp_path: Path) -> Callable[..., local_file.LocalFile]:
+def check(config: TransformConfig, tmp_path: Path) -> Callable[..., submit.LocalFile]:
     """Checks a file with this content, under this name."""
 
-    def run(content: bytes, name: str = "a.csv", called: str | None = None) -> local_file.LocalFile:
+    def run(content: bytes, name: str = "a.csv", called: str | None = None) -> submit.LocalFile:
         path = tmp_path / "files" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        return local_file.check(path, called or name, config)
+        return submit.check_file(path, called or name, config)
 
     return run
 
@@ -103,7 +105,7 @@ def test_a_name_that_is_no_name_is_refused(check: Callable[..., object], called:
         check(b"comment\n", "a.csv", called)
 
 
-def test_a_name_says_what_the_file_is_as_its_own_does(check: Callable[..., local_file.LocalFile]) -> None:
+def test_a_name_says_what_the_file_is_as_its_own_does(check: Callable[..., submit.LocalFile]) -> None:
     assert check(b"comment\n", "a.csv", "2026/b.csv").name == "2026/b.csv"
     with pytest.raises(UserError, match=r"expected a name that ends in \.csv, as the file's own does"):
         check(b"comment\n", "a.csv", "b.jsonl")
@@ -115,16 +117,16 @@ def test_the_declared_columns_delimiter_and_encoding_count(config: TransformConf
     path = tmp_path / "a.csv"
     path.write_bytes("id;comment;café\n1;fine;x\n".encode("windows-1252"))
     declared = changed(config, delimiter=";", encoding="windows-1252", carry_columns=["id", "café"])
-    assert local_file.check(path, "a.csv", declared)
+    assert submit.check_file(path, "a.csv", declared)
     with pytest.raises(UserError, match=r'expected the column "date" \(input.carry_columns\)'):
-        local_file.check(path, "a.csv", changed(declared, carry_columns=["date"]))
+        submit.check_file(path, "a.csv", changed(declared, carry_columns=["date"]))
 
 
 def test_what_is_no_file_is_said(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a file, got a folder"):
-        local_file.check(tmp_path, "a.csv", settings.transform)
+        submit.check_file(tmp_path, "a.csv", settings.transform)
     with pytest.raises(UserError, match="found nothing there"):
-        local_file.check(tmp_path / "a.csv", "a.csv", settings.transform)
+        submit.check_file(tmp_path / "a.csv", "a.csv", settings.transform)
 
 
 class Told:
@@ -145,7 +147,7 @@ class Told:
         return execution._replace(status=status), steps
 
 
-def followed(told: Told) -> tuple[list[str], list[follow.Outcome], float]:
+def followed(told: Told) -> tuple[list[str], list[follows.Outcome], float]:
     """The lines, the outcomes, and the seconds that would have passed."""
     lines: list[str] = []
     seconds = 0.0
@@ -154,7 +156,7 @@ def followed(told: Told) -> tuple[list[str], list[follow.Outcome], float]:
         nonlocal seconds
         seconds += more
 
-    outcomes = follow.follow(told, [(UPLOAD, "")], "look there", lines.append, wait, lambda: seconds)  # type: ignore[arg-type]
+    outcomes = follows.follow(told, [(UPLOAD, "")], "look there", lines.append, wait, lambda: seconds)  # type: ignore[arg-type]
     return lines, outcomes, seconds
 
 
@@ -172,7 +174,7 @@ def step(status: str, reason: str = "", seconds: float = 65) -> Step:
 
 def test_where_to_look_is_said_when_nothing_starts_for_three_minutes() -> None:
     lines, outcomes, seconds = followed(Told())
-    assert outcomes == [follow.Outcome(UPLOAD, None, "look there")]
+    assert outcomes == [follows.Outcome(UPLOAD, None, "look there")]
     assert lines == [] and 180 < seconds < 190
 
 
@@ -204,7 +206,7 @@ def test_a_failure_names_the_step_and_its_reason() -> None:
     ("seconds", "words"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7440, "2 h 04 min")]
 )
 def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
-    assert follow.duration(seconds) == words
+    assert follows.duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -230,7 +232,7 @@ DOCUMENT = {
 
 
 def test_the_table_has_counts_shares_bars_and_scores() -> None:
-    lines = summary_table.table(summary_table.Summary.of(DOCUMENT, "here")).replace("#", "█").split("\n")
+    lines = summaries.table(summaries.Summary.of(DOCUMENT, "here")).replace("#", "█").split("\n")
     assert lines[0].split() == ["rows", "200"]
     assert lines[1].split() == ["answered", "190", "95.0", "%"]
     assert lines[3].split() == ["bad", "4", "2.0", "%"]
@@ -254,8 +256,8 @@ SEVERAL = {
 
 
 def test_the_table_has_each_target_and_how_much_a_person_should_look_at() -> None:
-    summary = summary_table.Summary.of(SEVERAL, "here")
-    text = summary_table.table(summary)
+    summary = summaries.Summary.of(SEVERAL, "here")
+    text = summaries.table(summary)
     lines = [line.strip() for line in text.split("\n")]
     assert lines[lines.index("sentiment") + 2].split()[:4] == ["negative", "190", "100.0", "%"]
     assert "a person should look at 19 rows (10.0 %)" in lines
@@ -267,12 +269,12 @@ def test_the_table_has_each_target_and_how_much_a_person_should_look_at() -> Non
 
 def test_a_table_of_no_rows_is_a_table() -> None:
     empty = {**DOCUMENT, "rows": 0, "answered": 0, "empty": 0, "bad": 0, "labels": {}, "errors": {}}
-    assert "label" not in summary_table.table(summary_table.Summary.of(empty, "here"))
+    assert "label" not in summaries.table(summaries.Summary.of(empty, "here"))
 
 
 def test_what_a_terminal_would_obey_is_not_shown() -> None:
     evil = {**DOCUMENT, "labels": {"a\x1b[2Jb": 190}}
-    assert "\x1b" not in summary_table.table(summary_table.Summary.of(evil, "here"))
+    assert "\x1b" not in summaries.table(summaries.Summary.of(evil, "here"))
 
 
 @pytest.mark.parametrize(
@@ -287,4 +289,17 @@ def test_what_a_terminal_would_obey_is_not_shown() -> None:
 )
 def test_another_document_is_no_summary(change: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"here: expected the summary of a file \(version 1\), got:"):
-        summary_table.Summary.of({**DOCUMENT, **change}, "here")
+        summaries.Summary.of({**DOCUMENT, **change}, "here")
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("output/a.csv", "results/a.csv"),
+        ("output/2026/july/a.csv", "results/2026/july/a.csv"),
+        ("output/../../etc/a.csv", "results/etc/a.csv"),
+        ("output//etc/a.csv", "results/etc/a.csv"),
+    ],
+)
+def test_answers_keep_their_path_and_never_leave_the_folder(key: str, expected: str) -> None:
+    assert local_path(Path("results"), "output/", key) == Path(expected)

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox import windows
-from mlops_workbench.sandbox.delivery import docker
-from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.errors import JobFailed, SandboxError
 from mlops_workbench.sandbox.follow import follow as follow_execution
-from mlops_workbench.sandbox.jobs import Images, JobContext, JobFailed, run_transform
-from mlops_workbench.sandbox.jobs.images import ImagesError
+from mlops_workbench.sandbox.images import Images, ImagesError
 from mlops_workbench.sandbox.server import Sandbox
+from mlops_workbench.sandbox.services.codebuild import docker
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
 from configuration.errors import UserError
 

@@ -9,7 +9,7 @@ Values may be pipeline variables of the SDK wherever the service takes them.
 from typing import Any
 
 from evaluation.metrics import METRIC_DEFINITIONS
-from pipeline_sdk.storage import has_own_storage
+from pipeline_sdk import has_own_storage
 
 from . import arguments, card
 from .assets import CODE_ARCHIVE

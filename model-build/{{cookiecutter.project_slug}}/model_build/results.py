@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.metrics import LABELS, PLACES, gain
-from evaluation.metrics import names as metrics_of
+from evaluation.metrics import LABELS, PLACES, gain, names
 
 from .assets import split_uri
 from .registry import WORDS, Version
 
 _CLASSES = 5
 _SETTINGS = 8
-
-_SHOWN = {PLACES[kind]: metrics_of(kind, "headline") for kind in ("one", "several")}
-"""Figures of a run, by where they are in evaluation.json."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,11 @@ def summary(result: Result, root: Path) -> str:
 
 def _main_figures(target: dict[str, Any]) -> list[str]:
     """The main figures of one target, and what it may answer without a person."""
-    found = ((target[key], names) for key, names in _SHOWN.items() if key in target)
-    metrics, names = next(found)
+    several = "multilabel_classification_metrics" in target
+    kind = "several" if several else "one"
+    metrics = target[PLACES[kind]]
     lines = []
-    for name in names:
+    for name in names(kind, "headline"):
         interval = metrics[name].get("confidence_interval")
         between = f"   (95 % interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
         lines.append(f"  {name:<28}{metrics[name]['value']:.3f}{between}")
@@ -97,11 +94,6 @@ def _main_figures(target: dict[str, Any]) -> list[str]:
         told = f"   ({precision:.1%} of these answers are right)" if share else ""
         lines.append(f"  {'without a person':<28}{share:.3f}{told}")
     return lines
-
-
-def _spoken(metric: str) -> str:
-    """Within a sentence: macro F1."""
-    return LABELS[metric][0].lower() + LABELS[metric][1:]
 
 
 def beside(version: Version, evaluation: Mapping[str, Any] | None, live: int | None) -> list[str]:
@@ -157,7 +149,7 @@ def briefly(evaluation: Mapping[str, Any]) -> list[str]:
     return [
         f"Beside the live version {comparison['live']['version']}: {f'{name}, ' if several else ''}"
         + ", ".join(
-            f"{_spoken(metric)} {difference(gain(metric, figure['difference']), 3)}"
+            f"{_label(metric)} {difference(gain(metric, figure['difference']), 3)}"
             for metric, figure in target["figures"].items()
         )
         for name, target in comparison["targets"].items()
@@ -183,7 +175,7 @@ def _figures(target: Mapping[str, Any], then: int, number: int) -> list[str]:
         low, high = figure["confidence_interval"]
         chance = "  (may be chance)" if low <= 0 <= high and figure["difference"] else ""
         lines.append(
-            f"  {_spoken(metric):<12}{figure['live']:>10.4f}{figure['candidate']:>10.4f}   "
+            f"  {_label(metric):<12}{figure['live']:>10.4f}{figure['candidate']:>10.4f}   "
             f"{difference(figure['difference'], 4):<15}{low:+.4f} to {high:+.4f}{chance}"
         )
     return lines
@@ -242,3 +234,8 @@ def _mix(mix: Sequence[Mapping[str, Any]]) -> list[str]:
         for each in mix[:3]
         if abs(each["candidate"]["share"] - each["live"]["share"]) >= 0.005
     ]
+
+
+def _label(metric: str) -> str:
+    """A metric's label within a sentence."""
+    return LABELS[metric][:1].lower() + LABELS[metric][1:]

@@ -2,15 +2,17 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
-from configuration.command_line import YES, CommandLine, agreed, say, shown
+from configuration.command_line import YES, CommandLine, Finding, say, shown
 from release import question, registry, watched
+from release.aws import Session
 from release.build import sign_in
 from release.environments import ENVIRONMENTS, STAGING
 
-from . import check, invoke, rollback, run, stages, status
-from .config import Settings
-from .load import ENDPOINT_FILE, SCHEMA_FILE, json_schema, load
+from . import invoke, rollback, stages
+from .config import ENDPOINT_FILE, SCHEMA_FILE, Environment, Settings, json_schema, load
+from .record import current_run, history
 
 EXAMPLES = f"""\
 examples:
@@ -46,9 +48,10 @@ def commands() -> CommandLine[Settings]:
         "promote", _promote, "answer the pipeline's question: what staging has proven goes to production"
     )
     asks.add_argument("--reject", metavar="REASON", help="answer no, and say why")
-    back = line.add("rollback", _rollback, "go back to an older version: approves it, rejects the newer ones")
-    back.add_argument("--to", type=int, required=True, metavar="N", help="the version that is to serve")
-    back.add_argument("--reason", default="", help="is kept with the versions")
+    back = line.add(
+        "rollback", rollback.run, "go back to an older version: approves it, rejects the newer ones"
+    )
+    rollback.add_arguments(back)
     for sub in (asks, back):
         sub.add_argument("--yes", action="store_true", help=f"do not ask (or {YES}=1)")
     deploys = line.add("deploy", _deploy, "what the pipeline's builds run; not for laptops")
@@ -57,7 +60,7 @@ def commands() -> CommandLine[Settings]:
 
 
 def _check(settings: Settings, _: argparse.Namespace) -> int:
-    return shown(check.check(settings))
+    return shown(findings(settings))
 
 
 def _schema(settings: Settings, _: argparse.Namespace) -> int:
@@ -67,7 +70,7 @@ def _schema(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def _status(settings: Settings, _: argparse.Namespace) -> int:
-    print(status.in_words(settings, sign_in(settings.project)))
+    print(status_in_words(settings, sign_in(settings.project)))
     return 0
 
 
@@ -88,35 +91,57 @@ def _promote(settings: Settings, options: argparse.Namespace) -> int:
     return status
 
 
-def _rollback(settings: Settings, options: argparse.Namespace) -> int:
-    own = sign_in(settings.project)
-    sagemaker, codepipeline = own.client("sagemaker"), own.client("codepipeline")
-    group, pipeline = settings.endpoint.model_package_group, settings.project.slug
-    changes = rollback.plan(list(registry.versions(sagemaker, group, file=ENDPOINT_FILE)), group, options.to)
-    if not changes:
-        print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
-        return 0
-    # A question about a newer version holds the pipeline up: what comes after waits until it is answered.
-    asked = question.waiting(codepipeline, pipeline)
-    words = [f"in {group}: {change.in_words()}" for change in changes]
-    if asked is not None:
-        words.append(f"answer no to the question that waits: {asked.summary}")
-    print("\n".join(["This will be done:", *(f"  {number}. {word}" for number, word in enumerate(words, 1))]))
-    print(f"The pipeline then deploys version {options.to} to staging, and asks about production.")
-    if not agreed("Do it? [y/N] ", yes=options.yes):
-        return 1
-    reason = f"rolled back to version {options.to}" + (f": {options.reason}" if options.reason else "")
-    rollback.carry_out(sagemaker, changes, reason)
-    if asked is not None:
-        question.answer(codepipeline, pipeline, asked, approve=False, comment=reason)
-    print("Done. When staging has proven it: make promote")
-    return 0
-
-
 def _deploy(settings: Settings, options: argparse.Namespace) -> int:
-    this = run.current(settings)
-    if options.environment == STAGING:
-        stages.staging(this, say)
-    else:
-        stages.production(this, say)
+    stage = stages.staging if options.environment == STAGING else stages.production
+    stage(current_run(settings), say)
     return 0
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """What a deployment needs; the model registry is looked at if there are credentials."""
+    return [
+        Finding(True, "config/project.yaml and config/endpoint.yaml are valid"),
+        *(_planned(settings, name) for name in ENVIRONMENTS),
+        registry.newest_model(settings.project, settings.endpoint.model_package_group, file=ENDPOINT_FILE),
+    ]
+
+
+def _planned(settings: Settings, name: str) -> Finding:
+    wanted = settings.environment(name)
+    where = f"{name}: endpoint {settings.endpoint_name(name)} in account {settings.account(name)}"
+    if not wanted.enabled:
+        return Finding(None, f"{where} is not enabled: if it is there, the next deployment takes it down")
+    requests = len(settings.smoke_test(name).requests)
+    return Finding(True, f"{where}, {_size(wanted)}; {requests} smoke-test request(s)")
+
+
+def _size(wanted: Environment) -> str:
+    warm = wanted.provisioned_concurrency
+    kept = f", {warm.minimum} to {warm.maximum} kept warm" if warm else ""
+    return f"{wanted.memory_mb} MB, at most {wanted.max_concurrency} request(s) at a time{kept}"
+
+
+def status_in_words(settings: Settings, own: Session) -> str:
+    """What is live, what is the newest approved version, what waits for an answer: a few lines for a person.
+
+    Raises:
+        UserError: AWS does not answer, or not to these credentials.
+    """
+    project = settings.project
+    records = history(project, own)
+    lines = [_approved(own.client("sagemaker"), settings.endpoint.model_package_group)]
+    for environment in ENVIRONMENTS:
+        live = records.live(environment)
+        words = f"{live.in_words()}, endpoint {live.endpoint_name}" if live else "nothing is live yet"
+        lines.append(f"  {environment:<11} {words}")
+    asked = question.waiting(own.client("codepipeline"), project.slug)
+    lines.append(
+        f"  waits       {asked.summary}\n              make promote" if asked else "  waits       nothing"
+    )
+    return "\n".join(lines)
+
+
+def _approved(sagemaker: Any, group: str) -> str:
+    package = registry.newest_approved(sagemaker, group, file=ENDPOINT_FILE)
+    words = f"version {package.number} is the newest approved one" if package else "no version is approved"
+    return f"  {group}: {words}"

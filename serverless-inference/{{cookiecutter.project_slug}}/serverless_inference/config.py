@@ -1,6 +1,7 @@
 """The two configuration files as checked data: `config/project.yaml` and `config/endpoint.yaml`.
 
-Limits come from the SageMaker API (botocore's service model) unless a comment says otherwise.
+Every problem is a line `file: key: expected …, got …`. Limits come from the SageMaker API (botocore's service
+model) unless a comment says otherwise.
 """
 
 import zoneinfo
@@ -15,14 +16,26 @@ from pydantic import (
     model_validator,
 )
 
-from configuration import project
+from configuration import files, project
+from configuration.errors import ConfigError
 from configuration.files import Section
-from release.place import account_of
+from release.environments import account_of
 from release.settings import Cron, Watching, harmless
+
+ENDPOINT_FILE = "config/endpoint.yaml"
+SCHEMA_FILE = "config/endpoint.schema.json"
 
 # [read] a request to a serverless endpoint may take 60 s; a container that has to start may take longer
 LONGEST_ANSWER_MS = 60_000
 LONGEST_COLD_START_MS = 180_000
+
+_NAME_MEANING = "letters, digits and hyphens, beginning and ending with a letter or digit"
+_MEANINGS = {
+    "model_package_group": _NAME_MEANING,
+    "endpoint_name": f"{_NAME_MEANING}, or null",
+    "name": "letters and digits, joined by single hyphens or underscores",
+    "cron": "cron(minutes hours day month weekday year), such as cron(0 7 ? * MON-FRI *)",
+}
 
 _Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9])*$", max_length=63)]
@@ -221,6 +234,40 @@ class Settings(Section):
     def account(self, name: str) -> str:
         """The AWS account that one environment is in."""
         return account_of(self.project, name)
+
+
+def load(root: Path) -> Settings:
+    """Read both configuration files below `root`.
+
+    Raises:
+        ConfigError: with all problems of both files at once.
+    """
+    problems: list[str] = []
+    found = files.read(root, project.FILE, ProjectConfig, problems, project.MEANINGS)
+    endpoint = files.read(root, ENDPOINT_FILE, EndpointConfig, problems, _MEANINGS)
+    if found is None or endpoint is None:
+        raise ConfigError(problems)
+    settings = Settings(root=root, project=found, endpoint=endpoint)
+    if problem := _same_endpoint(settings):
+        raise ConfigError([problem])
+    return settings
+
+
+def json_schema() -> str:
+    """The JSON Schema of `config/endpoint.yaml`, which editors use to complete and check keys."""
+    return files.json_schema(EndpointConfig)
+
+
+def _same_endpoint(settings: Settings) -> str | None:
+    """[read] CreateEndpoint: names are unique in an account and region, whatever their case."""
+    staging, production = settings.endpoint_name("staging"), settings.endpoint_name("production")
+    account = settings.account("staging")
+    if account != settings.account("production") or staging.lower() != production.lower():
+        return None
+    return (
+        f"{ENDPOINT_FILE}: production.endpoint_name: expected another name than staging's, because both are "
+        f'in account {account}, got "{production}"'
+    )
 
 
 def _stop_unless_ordered(minimum: int, maximum: int) -> None:

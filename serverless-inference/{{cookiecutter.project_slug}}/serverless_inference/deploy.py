@@ -1,25 +1,37 @@
-"""Brings an environment to what a record says, proves it with real requests, goes back if that fails."""
+"""Brings an environment to what a record says, proves it with real requests, goes back if that fails.
+
+An interrupted deployment may have left an endpoint that is still being made or changed, one that has failed,
+which SageMaker lets nobody update any more, or resources that the state does not know: that is put in order
+first.
+"""
 
 import functools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
-from release import locks
-from release.place import Place, enter
-from release.terraform import Root
+from release.aws import code, plain_errors
+from release.environments import Place, enter
+from release.history import report_key
+from release.terraform import MISSING, New, Root, orphans, release_stale_lock
 
-from . import own_image, package, recovery, reports, smoke
+from . import own_image, report, smoke
 from .endpoint import Endpoint
-from .record import Record
-from .run import Run
+from .record import WATCHING_FILE, Record, Run, watching_code
 from .smoke import Outcome
 
 Say = Callable[[str], None]
 
 TERRAFORM = "terraform/endpoint"
+ENDPOINT = "aws_sagemaker_endpoint.this[0]"
+IN_TRANSITION = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+
+#: "DeleteEndpoint is the only operation that can be performed on a failed endpoint." [read] DescribeEndpoint
+BEYOND_UPDATES = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
+LONGEST_TRANSITION = 45 * 60  # seconds
 
 
 def deploy(run: Run, record: Record, say: Say) -> Outcome | None:
@@ -40,9 +52,9 @@ def deploy(run: Run, record: Record, say: Say) -> Outcome | None:
         own_image.copy(record.model.copy_of, record.model.image, place.client("ecr"), say)
     root = _root(run, place, record)
     root.initialise()
-    locks.release_stale_lock(root, place, functools.partial(run.build.other_builds, environment), say)
+    release_stale_lock(root, place, functools.partial(run.build.other_builds, environment), say)
     if record.model is None:
-        recovery.settled_status(place.client("sagemaker"), record.endpoint_name, say)
+        _settled_status(place.client("sagemaker"), record.endpoint_name, say)
         root.plan(destroy=True)
         root.apply()
         run.history.taken_down(environment)
@@ -58,7 +70,7 @@ def deploy(run: Run, record: Record, say: Say) -> Outcome | None:
         Endpoint.of(place.session, record.endpoint_name),
         run.settings.smoke_test(environment),
     )
-    reports.keep(run, record, before, outcome)
+    _keep_report(run, record, before, outcome)
     if not outcome.passed:
         problem = "\n  ".join([f"The smoke test in {environment} failed:", *outcome.problems])
         raise UserError(_taken_back(run, place, record, before or _nothing(record), problem, say))
@@ -71,7 +83,7 @@ def _root(run: Run, place: Place, record: Record) -> Root:
     run.build.folder.mkdir(exist_ok=True)
     path = run.build.folder / f"{record.environment}.json"
     path.write_text(record.to_json(), encoding="utf-8", newline="\n")
-    (run.build.folder / package.FILE).write_bytes(package.functions(run.settings.root))
+    (run.build.folder / WATCHING_FILE).write_bytes(watching_code(run.settings.root))
     variables = {
         "environment": record.environment,
         "deployment": str(path),
@@ -83,22 +95,18 @@ def _root(run: Run, place: Place, record: Record) -> Root:
 def _bring_about(place: Place, root: Root, record: Record, say: Say) -> None:
     """Applies a record, whatever the deployment before it has left behind."""
     name = record.endpoint_name
-    status = recovery.settled_status(place.client("sagemaker"), name, say)
+    status = _settled_status(place.client("sagemaker"), name, say)
     replace = []
-    if (
-        status in recovery.BEYOND_UPDATES
-        and record.model is not None
-        and recovery.ENDPOINT in root.addresses()
-    ):
+    if status in BEYOND_UPDATES and record.model is not None and ENDPOINT in root.addresses():
         say(f"endpoint {name} is {status}, and cannot be updated any more: it is made anew")
-        replace.append(recovery.ENDPOINT)
-    found = recovery.orphans(place, root.plan(replace=replace))
+        replace.append(ENDPOINT)
+    found = _orphans(place, root.plan(replace=replace))
     if found:
         for address, existing in found.items():
             say(f"{existing} exists, and the state does not know it: taken in as {address}")
             root.adopt(address, existing)
-        if recovery.ENDPOINT in found and status in recovery.BEYOND_UPDATES:
-            replace.append(recovery.ENDPOINT)
+        if ENDPOINT in found and status in BEYOND_UPDATES:
+            replace.append(ENDPOINT)
         root.plan(replace=replace)
     root.apply()
 
@@ -132,3 +140,47 @@ def _reason(sagemaker: Any, name: str) -> str:
     except ClientError:
         return ""
     return f"\n  SageMaker says: {found['FailureReason']}" if found.get("FailureReason") else ""
+
+
+def _settled_status(sagemaker: Any, name: str, say: Say) -> str | None:
+    """The endpoint's status once nothing changes it any more; None when there is no endpoint.
+
+    Raises:
+        UserError: it does not come to rest within 45 minutes.
+    """
+    status = _status(sagemaker, name)
+    if status in IN_TRANSITION:
+        say(f"endpoint {name} is {status}, from a deployment before this one: waiting for its end")
+    waited = 0
+    while status in IN_TRANSITION:
+        if waited >= LONGEST_TRANSITION:
+            raise UserError(f"endpoint {name}: expected an end of {status} within 45 minutes, got none")
+        time.sleep(10)
+        waited += 10
+        status = _status(sagemaker, name)
+    return status
+
+
+def _orphans(place: Place, made: Sequence[New]) -> dict[str, str]:
+    """What a plan would make although it exists: address -> name."""
+    look = {"aws_sagemaker_endpoint": lambda name: _status(place.client("sagemaker"), name)}
+    return orphans(place, made, look)
+
+
+def _status(sagemaker: Any, name: str) -> str | None:
+    with plain_errors(f"endpoint {name}"):
+        try:
+            return str(sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"])
+        except ClientError as error:
+            if code(error) in MISSING:
+                return None
+            raise
+
+
+def _keep_report(run: Run, record: Record, before: Record | None, outcome: Outcome) -> None:
+    """Writes the report and uploads it."""
+    html = report.html(
+        record, before, outcome, project=run.settings.project.name, execution=run.build.execution
+    )
+    (run.build.folder / f"{record.environment}.html").write_text(html, encoding="utf-8", newline="\n")
+    run.history.put_report(report_key(run.build.execution, record.environment), html)

@@ -1,18 +1,27 @@
-"""What is deployed to one environment, decided once; Terraform applies it, and again to go back."""
+"""What is deployed to one environment, decided once; Terraform applies it, and again to go back.
+
+And the run of a build that deploys it.
+"""
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from configuration.errors import UserError
-from release.digest import terraform_digest
-from release.place import account_of
+from release import build as builds
+from release.aws import Session
+from release.build import Build, archive, terraform_digest
+from release.environments import account_of
+from release.history import History
 from release.registry import Package
 
 from . import own_image
-from .config import Settings
-from .package import functions
+from .config import ProjectConfig, Settings
 
 VERSION = 1
+
+WATCHING_FILE = "watching.zip"
+"""In the build's folder, beside the record; Terraform takes it from there."""
 
 
 class Model(NamedTuple):
@@ -93,7 +102,7 @@ def make(settings: Settings, environment: str, package: Package, commit: str) ->
         model if wanted.enabled else None,
         wanted.model_dump(mode="json", exclude={"enabled", "endpoint_name", "smoke_test"}),
         commit,
-        terraform_digest(settings.root / "terraform", ("endpoint", "modules"), functions(settings.root)),
+        terraform_digest(settings.root / "terraform", ("endpoint", "modules"), watching_code(settings.root)),
     )
 
 
@@ -114,3 +123,35 @@ def from_json(text: str, where: str) -> Record:
         raise UserError(
             f"{where}: expected the record of a deployment (version {VERSION}), got something else: {error}"
         ) from None
+
+
+class Run(NamedTuple):
+    """One run of a build."""
+
+    settings: Settings
+    build: Build
+    history: History[Record]
+
+
+def current_run(settings: Settings) -> Run:
+    """The run that this process is part of.
+
+    Raises:
+        UserError: these are another account's credentials.
+    """
+    build = builds.current(settings.root, settings.project)
+    return Run(settings, build, history(settings.project, build.own))
+
+
+def history(project: ProjectConfig, own: Session) -> History[Record]:
+    """The records of this repository's deployments."""
+    return History(own.client("s3"), project.bucket, from_json)
+
+
+def watching_code(root: Path) -> bytes:
+    """The code of the functions that watch an endpoint (watching/), as one zip.
+
+    Raises:
+        UserError: the folder has no Python file.
+    """
+    return archive(root, {"watching": "watching/"})

@@ -11,7 +11,7 @@ from release import page as pages
 from release.environments import PRODUCTION
 from release.page import Change, changes_table, facts, leaves, page, section, table, verdict
 
-from .answers import ONE
+from .endpoint import ONE
 from .invoke import shorten
 from .record import Record
 from .smoke import Answer, Outcome, failing, percentile, seconds

@@ -5,12 +5,18 @@ approved ones above it, the newest last: each change starts the pipeline, and on
 answer.
 """
 
+import argparse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from configuration.command_line import agreed
 from configuration.errors import UserError
+from release import question, registry
 from release.aws import plain_errors
+from release.build import sign_in
 from release.registry import APPROVED, Version
+
+from .config import ENDPOINT_FILE, Settings
 
 REJECTED = "Rejected"
 
@@ -25,6 +31,42 @@ class Change(NamedTuple):
         """For a person."""
         verb = "approve" if self.to == APPROVED else "reject"
         return f"{verb} version {self.version.number} ({self.version.approval} now)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command, but for --yes."""
+    parser.add_argument("--to", type=int, required=True, metavar="N", help="the version that is to serve")
+    parser.add_argument("--reason", default="", help="is kept with the versions")
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """The command: shows what will be done, asks, does it.
+
+    Raises:
+        UserError: there is no such version, or these credentials may not.
+    """
+    own = sign_in(settings.project)
+    sagemaker, codepipeline = own.client("sagemaker"), own.client("codepipeline")
+    group, pipeline = settings.endpoint.model_package_group, settings.project.slug
+    changes = plan(list(registry.versions(sagemaker, group, file=ENDPOINT_FILE)), group, options.to)
+    if not changes:
+        print(f"Version {options.to} is the newest approved one of {group} already: nothing to do.")
+        return 0
+    # A question about a newer version holds the pipeline up: what comes after waits until it is answered.
+    asked = question.waiting(codepipeline, pipeline)
+    words = [f"in {group}: {change.in_words()}" for change in changes]
+    if asked is not None:
+        words.append(f"answer no to the question that waits: {asked.summary}")
+    print("\n".join(["This will be done:", *(f"  {number}. {word}" for number, word in enumerate(words, 1))]))
+    print(f"The pipeline then deploys version {options.to} to staging, and asks about production.")
+    if not agreed("Do it? [y/N] ", yes=options.yes):
+        return 1
+    reason = f"rolled back to version {options.to}" + (f": {options.reason}" if options.reason else "")
+    carry_out(sagemaker, changes, reason)
+    if asked is not None:
+        question.answer(codepipeline, pipeline, asked, approve=False, comment=reason)
+    print("Done. When staging has proven it: make promote")
+    return 0
 
 
 def plan(versions: Sequence[Version], group: str, to: int) -> list[Change]:

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .answers import ONE, ByTarget, Said
 from .config import Expectation, SmokeTest
-from .endpoint import PATIENCE, AskError, Endpoint
+from .endpoint import ONE, PATIENCE, AskError, ByTarget, Endpoint, Said
 
 ROUNDS = 5
 """How often each request is asked of the warm endpoint."""

@@ -7,18 +7,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from configuration.errors import UserError
-from release import registry, reports
+from release import registry
 from release.aws import code, plain_errors
 from release.environments import ENVIRONMENTS, PRODUCTION, STAGING
-from release.history import Proposal
-from release.proposals import worth_a_question
+from release.history import Proposal, report_url
+from release.question import worth_a_question
 from release.registry import Package
 
 from . import record as records
+from .config import ENDPOINT_FILE
 from .deploy import deploy
-from .load import ENDPOINT_FILE
-from .record import Record
-from .run import Run
+from .record import Record, Run
 from .smoke import Outcome
 
 Say = Callable[[str], None]
@@ -165,5 +164,5 @@ def _proven(wanted: Record, package: Package, outcome: Outcome | None) -> str:
 def _hand_on(run: Run, *, promote: bool, summary: str, package: str) -> None:
     run.build.export("PROMOTE", "yes" if promote else "no")
     run.build.export("SUMMARY", summary)
-    run.build.export("REPORT_URL", reports.url(run.settings.project, run.build.execution, STAGING))
+    run.build.export("REPORT_URL", report_url(run.settings.project, run.build.execution, STAGING))
     run.build.export("MODEL_PACKAGE_ARN", package)

@@ -19,6 +19,42 @@ from serverless_inference.endpoint import Endpoint
 
 ROOT = Path(__file__).parents[1]
 
+# The configuration that tests change and break: theirs, so that config/endpoint.yaml may be edited freely.
+CONFIGURATION = """\
+model_package_group: email-router
+
+staging:
+  enabled: true
+  endpoint_name: null
+  memory_mb: 3072
+  max_concurrency: 5
+  provisioned_concurrency: null
+  environment: {}
+  alarms:
+    error_percent: 1
+    latency_p95_ms: 2000
+    throttles: 0
+    concurrency_percent: 80
+  smoke_test: null
+
+production:
+  endpoint_name: null
+  max_concurrency: 20
+
+smoke_test:
+  latency_ms: 1000
+  cold_start_ms: 30000
+  requests:
+    - text: {subject: "Invoice", body: "You charged us twice."}
+      label: billing
+      minimum_score: 0.6
+    - text: "Do we need a permit for a new elevator?"
+      label: elevators
+      minimum_score: 0.5
+    - text: "The Ferris wheel comes on Monday."
+      label: amusement_devices
+"""
+
 IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::{account}:user/tester</Arn><UserId>AID</UserId><Account>{account}</Account>
 </GetCallerIdentityResult></GetCallerIdentityResponse>"""
@@ -32,7 +68,7 @@ ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15
 def repository(tmp_path: Path) -> Path:
     """A folder with the configuration that tests change."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    shutil.copy(ROOT / "tests/endpoint.yaml", tmp_path / "config/endpoint.yaml")
+    (tmp_path / "config/endpoint.yaml").write_text(CONFIGURATION, encoding="utf-8")
     return tmp_path
 
 

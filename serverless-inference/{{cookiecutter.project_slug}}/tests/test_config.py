@@ -9,8 +9,14 @@ import botocore.session
 import pytest
 
 from configuration.errors import ConfigError
-from serverless_inference.config import Environment, ProvisionedConcurrency
-from serverless_inference.load import ENDPOINT_FILE, SCHEMA_FILE, json_schema, load
+from serverless_inference.config import (
+    ENDPOINT_FILE,
+    SCHEMA_FILE,
+    Environment,
+    ProvisionedConcurrency,
+    json_schema,
+    load,
+)
 
 ROOT = Path(__file__).parents[1]
 PROJECT = "config/project.yaml"

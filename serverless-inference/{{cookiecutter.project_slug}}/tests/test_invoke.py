@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from configuration.errors import UserError
-from serverless_inference import cli, invoke, texts
-from serverless_inference.answers import Label, Said
-from serverless_inference.endpoint import Text
+from serverless_inference import cli, invoke
+from serverless_inference.endpoint import Label, Said, Text
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +20,7 @@ def run(repository: Path, *arguments: str) -> int:
 @pytest.fixture(autouse=True)
 def own_account(repository: Path, service: Any) -> None:
     """The service's caller is of the account that the staging endpoint is in."""
-    from serverless_inference.load import load
+    from serverless_inference.config import load
 
     service.account = load(repository).project.accounts.shared_services
 
@@ -107,7 +106,7 @@ def test_top_is_a_number_above_zero(repository: Path, top: str, capsys: Any) -> 
 )
 def test_a_file_is_read_by_its_kind(tmp_path: Path, name: str, content: str, expected: list[Text]) -> None:
     (tmp_path / name).write_bytes(content.encode())
-    assert texts.read(tmp_path / name) == expected
+    assert invoke.read_file(tmp_path / name) == expected
 
 
 @pytest.mark.parametrize(
@@ -127,13 +126,13 @@ def test_a_file_that_cannot_be_asked_about_says_why(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        texts.read(tmp_path / name)
+        invoke.read_file(tmp_path / name)
     assert problem in str(caught.value) and str(tmp_path / name) in str(caught.value)
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--file .*: expected a file or a folder of .eml files, found none"):
-        texts.read(tmp_path / "missing.txt")
+        invoke.read_file(tmp_path / "missing.txt")
 
 
 def test_a_folder_of_emails_is_asked_about_as_a_whole(repository: Path, service: Any, capsys: Any) -> None:

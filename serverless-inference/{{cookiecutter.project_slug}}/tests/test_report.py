@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from serverless_inference import report, smoke
-from serverless_inference.answers import Label, Said
-from serverless_inference.config import Settings, SmokeTest
-from serverless_inference.load import load
+from serverless_inference.config import Settings, SmokeTest, load
+from serverless_inference.endpoint import Label, Said
 from serverless_inference.record import Model, Record
 from serverless_inference.smoke import Answer, Outcome
 

@@ -143,7 +143,7 @@ def test_many_emails_are_asked_about_in_several_requests(
 
 
 def test_the_endpoint_s_name_and_region_come_from_this_repository(route_email: ModuleType) -> None:
-    from serverless_inference.load import load
+    from serverless_inference.config import load
 
     project = load(ROOT).project
     options = route_email.parser().parse_args(["x", "--environment", "production"])

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from serverless_inference import smoke
-from serverless_inference.answers import ByTarget, Label, Said
-from serverless_inference.config import Expectation, SmokeTest
-from serverless_inference.endpoint import PATIENCE, AskError, Endpoint
-from serverless_inference.load import load
+from serverless_inference.config import Expectation, SmokeTest, load
+from serverless_inference.endpoint import PATIENCE, AskError, ByTarget, Endpoint, Label, Said
 from serverless_inference.smoke import Answer
 
 RIGHT = {"You charged us twice.": "billing", "elevator": "elevators", "Ferris": "amusement_devices"}

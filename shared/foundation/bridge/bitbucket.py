@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
-from bridge import keys
-from bridge.event import MalformedEvent, parse_object
+from bridge.event import BRANCHES, MalformedEvent, parse_object
 from bridge.secrets import Token
 
 # Between two bytes. Bitbucket makes an archive while it sends it, so even a large one begins soon.
@@ -67,7 +66,7 @@ class Bitbucket:
         Raises:
             BitbucketError: there is no answer that says so.
         """
-        query = {"until": keys.BRANCHES + branch, "limit": 1}
+        query = {"until": BRANCHES + branch, "limit": 1}
         with self._get(self._path(project, repository, "commits", query)) as answer:
             body = answer.read(JSON_BYTES)
         if answer.status == 404 and MISSING_COMMIT in body.decode("utf-8", "replace"):

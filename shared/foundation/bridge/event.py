@@ -1,15 +1,47 @@
-"""What a `repo:refs_changed` event says, and what of it becomes messages.
+"""What a `repo:refs_changed` event says, and what of it becomes messages; which names are let through.
 
 https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bridge import keys
-
+# Bitbucket makes slugs of these characters; another, or a slash, never reaches a secret's name or a key.
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+BRANCHES = "refs/heads/"
+# Amazon S3: a key is at most 1024 bytes of UTF-8.
+KEY_BYTES = 1024
 MOVED = ("ADD", "UPDATE")
+
+
+def is_repository(text: object) -> bool:
+    """Tell whether it can be the slug of a Bitbucket repository."""
+    return isinstance(text, str) and _REPOSITORY.fullmatch(text) is not None
+
+
+def is_commit(text: object) -> bool:
+    """Tell whether it is a full commit id. Forty zeros stand for "no commit" in git, so they are none."""
+    return isinstance(text, str) and _COMMIT.fullmatch(text) is not None and text != "0" * 40
+
+
+def branch_of(ref: str) -> str | None:
+    """Return a branch's name from its ref, exactly as it is; None when the ref is not a branch."""
+    return ref.removeprefix(BRANCHES) or None if ref.startswith(BRANCHES) else None
+
+
+def object_key(repository: str, branch: str) -> str:
+    """Return the key of a branch's archive. Letters keep their case and a slash stays a slash.
+
+    Raises:
+        ValueError: the key is longer than Amazon S3 allows.
+    """
+    key = f"{repository}/{branch}.zip"
+    if len(key.encode()) > KEY_BYTES:
+        raise ValueError(f"branch: its object's key would be longer than {KEY_BYTES} bytes")
+    return key
 
 
 class MalformedEvent(ValueError):
@@ -40,9 +72,9 @@ class Message:
         document = parse_object(text)
         names = ("repository", "project", "branch", "commit", "request_id")
         message = cls(**{name: _text(document, name, "message") for name in names})
-        if not keys.is_repository(message.repository):
+        if not is_repository(message.repository):
             raise MalformedEvent("message.repository: expected the slug of a repository")
-        if not keys.is_commit(message.commit):
+        if not is_commit(message.commit):
             raise MalformedEvent("message.commit: expected 40 hexadecimal digits")
         return message
 
@@ -92,18 +124,18 @@ def parse_push(document: dict[str, Any], request_id: str) -> Push:
             raise MalformedEvent(f"{place}: expected an object")
         ref = _text(_object(change, "ref", place), "id", f"{place}.ref")
         kind = _text(change, "type", place)
-        branch = keys.branch_of(ref)
+        branch = branch_of(ref)
         if branch is None:
             ignored.append((ref, "not a branch"))
         elif kind not in MOVED:
             ignored.append(
                 (ref, "the branch was deleted" if kind == "DELETE" else "not an added or moved branch")
             )
-        elif not keys.is_commit(change.get("toHash")):
+        elif not is_commit(change.get("toHash")):
             raise MalformedEvent(f"{place}.toHash: expected 40 hexadecimal digits")
         else:
             try:
-                keys.object_key(slug, branch)
+                object_key(slug, branch)
             except ValueError:
                 ignored.append((ref, "no key of an object can be made of the name"))
             else:

@@ -26,13 +26,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bridge import archive, keys
-from bridge.archive import BadArchive
+from bridge import log
 from bridge.bitbucket import Bitbucket, BitbucketError
-from bridge.event import MalformedEvent, Message
-from bridge.log import log
+from bridge.event import MalformedEvent, Message, object_key
 from bridge.secrets import SecretUnusable, read_token
-from bridge.source import Overtaken, SourceBucket
+from bridge.source import BadArchive, Overtaken, SourceBucket, check_archive, revision_summary
 
 # Kept back from Lambda's own time-out: to write the object and to report the failure.
 RESERVE_SECONDS = 10.0
@@ -85,7 +83,7 @@ def handle(body: str, deadline: float) -> None:
 def fetch(message: Message, deadline: float) -> str:
     """Write the archive of the message's commit if this module's rule allows; return what was done."""
     secrets, bucket = clients()
-    key = keys.object_key(message.repository, message.branch)
+    key = object_key(message.repository, message.branch)
     # Before Bitbucket is asked: whoever writes later than this look has asked Bitbucket later, or is refused.
     before = bucket.look(key)
     if before and before.commit == message.commit:
@@ -100,8 +98,8 @@ def fetch(message: Message, deadline: float) -> str:
     limit = int(os.environ["MAX_ARCHIVE_BYTES"])
     with tempfile.TemporaryFile() as file:
         sha256 = bitbucket.download(message.project, message.repository, message.commit, file, limit)
-        archive.check(file, message.commit)
-        summary = keys.revision_summary(message.commit, head.message)
+        check_archive(file, message.commit)
+        summary = revision_summary(message.commit, head.message)
         bucket.write(key, file, sha256, message.commit, summary, before)
     return "written"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge import keys
+from bridge.event import is_repository
 
 # A webhook's secret and its absence are kept for so long, and are read again sooner when a signature does not
 # match: that is how a rotated secret and a new repository are seen. The pause bounds what a flood of bad
@@ -58,9 +58,7 @@ class WebhookSecrets:
         return used if self._clock() - used.read_at < PAUSE_SECONDS else self._read(repository)
 
     def _read(self, repository: str) -> WebhookSecret:
-        document = (
-            read_json(self._client, self._prefix + repository) if keys.is_repository(repository) else None
-        )
+        document = read_json(self._client, self._prefix + repository) if is_repository(repository) else None
         if document is None:
             secret, project = os.urandom(32), None
         else:

@@ -1,18 +1,65 @@
-"""The source bucket: which commit a branch's object is of, and a write that never undoes a newer one."""
+"""The source bucket: what may be put there, and a write that never undoes a newer one."""
 
 import base64
+import re
+import unicodedata
+import zipfile
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
-# CodePipeline shows this metadata as the summary of the source revision.
+# CodePipeline shows it as the summary of the source revision: 2048 characters at most; one line is enough.
 SUMMARY = "codepipeline-artifact-revision-summary"
+SUMMARY_CHARACTERS = 200
 COMMIT = "commit"
+
+
+class BadArchive(Exception):
+    """The file is not a zip archive of the commit."""
 
 
 class Overtaken(Exception):
     """The object was written by somebody else since it was looked at."""
+
+
+def check_archive(file: BinaryIO, commit: str) -> None:
+    """Check that a file is a whole zip archive with files in it, of this commit where it says of which.
+
+    `git archive` writes the commit's id into the comment of the zip. A server that makes archives another way
+    leaves it out, and then there is nothing to compare.
+
+    Raises:
+        BadArchive: it is not.
+    """
+    file.seek(0)
+    beginning = file.read(512).lstrip().lower()
+    if beginning.startswith((b"<!doctype html", b"<html")):
+        raise BadArchive(
+            "expected a zip archive, got a web page, most likely a sign-in page: is the token valid?"
+        )
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+            names = [entry for entry in archive.infolist() if not entry.is_dir()]
+            comment = archive.comment.decode("ascii", "replace")
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise BadArchive(f"expected a zip archive, got something else: {error}") from error
+    if damaged is not None:
+        raise BadArchive(f"the zip archive is damaged: {damaged}")
+    if not names:
+        raise BadArchive("the zip archive has no files")
+    if re.fullmatch(r"[0-9a-f]{40}", comment) and comment != commit:
+        raise BadArchive(f"expected the archive of {commit}, got that of {comment}")
+
+
+def revision_summary(commit: str, message: str) -> str:
+    """Return the commit and its subject in ASCII: metadata of an S3 object travels in HTTP headers."""
+    subject = message.strip().partition("\n")[0]
+    plain = unicodedata.normalize("NFKD", subject)
+    plain = "".join(character for character in plain if not unicodedata.combining(character))
+    plain = "".join(character if " " <= character <= "~" else "?" for character in plain)
+    return f"{commit[:12]} {plain}".strip()[:SUMMARY_CHARACTERS].rstrip()
 
 
 @dataclass(frozen=True)

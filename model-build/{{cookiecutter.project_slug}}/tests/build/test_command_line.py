@@ -12,13 +12,15 @@ from conftest import ROOT
 from model_build.local import lines
 from model_build.results import Result, summary
 
-# `python -m MODULE …` where the workbench of wheels/ and what it stands on are not installed.
-WITHOUT_WORKBENCH = """
+# `python -m MODULE …` where some packages are not installed.
+WITHOUT = """
 import runpy, sys
+
+missing = sys.argv.pop(1).split()
 
 class Without:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("mlops_workbench", "moto"):
+        if name.partition(".")[0] in missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Without())
@@ -27,8 +29,12 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-def without_workbench(repository: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WITHOUT_WORKBENCH, str(ROOT), module, *arguments]
+WORKBENCH = "mlops_workbench moto"
+"""What wheels/ has, and what that stands on."""
+
+
+def without(missing: str, repository: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT, missing, str(ROOT), module, *arguments]
     return subprocess.run(command, cwd=repository, capture_output=True, encoding="utf-8", timeout=120)
 
 
@@ -45,19 +51,21 @@ def test_a_build_checks_and_starts_without_the_workbench(repository, edit, monke
         "kms_key_arn: null",
         "kms_key_arn: arn:aws:kms:ca-central-1:111111111111:key/0a1b",
     )
-    checked = without_workbench(repository, "model_build", "check")
+    checked = without(WORKBENCH, repository, "model_build", "check")
     assert checked.returncode == 0, checked.stderr
-    started = without_workbench(repository, "model_build", "run", "--no-wait", "--parameter", "Epoch=3")
+    started = without(WORKBENCH, repository, "model_build", "run", "--no-wait", "--parameter", "Epoch=3")
     assert (started.returncode, started.stdout) == (1, "")
     assert started.stderr.startswith("--parameter Epoch=3: expected NAME=VALUE with NAME one of InputDataUrl")
-    pushed = without_workbench(repository, "model_build.serving_image")
+    pushed = without(
+        f"{WORKBENCH} sagemaker numpy torch phonenumbers", repository, "model_build.serving_image"
+    )
     assert (pushed.returncode, pushed.stdout) == (1, "")
     assert pushed.stderr.startswith("serving_image/Dockerfile: expected the image of serving.image lean")
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["local"], ["status", "--local"], ["predict", "texts.jsonl"]])
 def test_what_needs_the_workbench_says_so_in_one_line(repository, arguments) -> None:
-    done = without_workbench(repository, "model_build", *arguments)
+    done = without(WORKBENCH, repository, "model_build", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert "package mlops_workbench is not installed" in done.stderr and "`make setup`" in done.stderr

@@ -1,18 +1,23 @@
 """Creates a virtual environment, or leaves it alone when it is up to date.
 
-    python3 tools/environment.py .venv -r requirements/build.txt -e sandbox
+    python3 tools/environment.py .venv -r requirements/build.txt --no-deps requirements/workbench.txt
 
 Standard library only: this runs before anything is installed. Up to date means: made by the same Python from
-the same requirement files and packages.
+the same requirement files, those that they name, and packages. A wheel counts by its hash, which stands in
+the file that names it.
 """
+
+from __future__ import annotations
 
 import argparse
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 import time
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 OLDEST = (3, 11)
@@ -56,12 +61,12 @@ def main() -> int:
     started = time.monotonic()
     stamp.unlink(missing_ok=True)
     python = options.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not python.exists():
-        venv.create(options.folder, with_pip=True)
+    if not python.exists() or made_by(options.folder) not in ("", platform.python_version()):
+        venv.create(options.folder, with_pip=True, clear=options.folder.is_dir())
     requirements = [part for file in options.files for part in ("-r", str(file))]
     packages = [part for package in options.packages for part in ("-e", str(package))]
     # each alone: a hash in one file would be asked of every package of the command
-    alone = (["--no-deps", "-r", str(file)] for file in options.no_deps)
+    alone = (["--no-deps", *again(file), "-r", str(file)] for file in options.no_deps)
     for arguments in ([*requirements, *packages], *alone):
         if arguments and (status := install(python, arguments)) != 0:
             return status
@@ -75,8 +80,34 @@ def fingerprint(files: list[Path], packages: list[Path]) -> str:
     whole = hashlib.sha256(sys.version.encode())
     whole.update("".join(str(package.resolve()) for package in packages).encode())
     for file in files:
-        whole.update(file.read_bytes())
+        for each in (file, *named_in(file)):
+            whole.update(each.read_bytes())
     return whole.hexdigest()
+
+
+def named_in(file: Path) -> Iterator[Path]:
+    """The requirement files that one names (`-r deploy.txt`), and those that these name."""
+    if file.suffix != ".txt":
+        return
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("-r "):
+            inner = file.parent / line[3:].strip()
+            yield inner
+            yield from named_in(inner)
+
+
+def again(file: Path) -> list[str]:
+    """What makes pip install a wheel of this repository although it has one of the same version."""
+    local = any(line.startswith("./") for line in file.read_text(encoding="utf-8").splitlines())
+    return ["--force-reinstall"] if local else []
+
+
+def made_by(folder: Path) -> str:
+    """The version of the Python that an environment was made by; "" if that is not known."""
+    path = folder / "pyvenv.cfg"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    found = (line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "version")
+    return next(found, "")
 
 
 def install(python: Path, arguments: list[str]) -> int:

@@ -1,11 +1,17 @@
-"""What is live, what was, and what is proposed: records in the project's bucket, written by the builds."""
+"""What is live, what was, and what is proposed: records in the project's bucket, written by the builds.
+
+Reports for people are beside them.
+"""
 
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from urllib.parse import quote
 
 from botocore.exceptions import ClientError
+
+from configuration.project import ProjectConfig
 
 from .aws import code, plain_errors
 from .environments import PRODUCTION
@@ -106,3 +112,18 @@ class History(Generic[R]):
     def _write(self, key: str, text: str, kind: str = "application/json") -> None:
         with plain_errors(f"s3://{self._bucket}/{key}"):
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=text.encode(), ContentType=kind)
+
+
+def report_key(execution: str, environment: str) -> str:
+    """The object of an execution's report."""
+    return f"reports/{execution}/{environment}.html"
+
+
+def report_url(project: ProjectConfig, execution: str, environment: str) -> str:
+    """The report's page in the S3 console, where a person with access opens it."""
+    hosts = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+    host = hosts.get(project.partition, "console.aws.amazon.com")
+    prefix = quote(report_key(execution, environment))
+    return (
+        f"https://{project.region}.{host}/s3/object/{project.bucket}?region={project.region}&prefix={prefix}"
+    )

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from .page_style import STYLE
-
 
 class Change(NamedTuple):
     """A difference between two deployments; a value that was not there is None."""
@@ -105,3 +103,59 @@ def _in_words(found: Any) -> str:
     if isinstance(found, float):
         return f"{found:g}"
     return json.dumps(found, ensure_ascii=False)
+
+
+# by day and by night
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --page: #eef1f4; --card: #fff; --ink: #1f2933; --soft: #5a6773; --line: #d5dbe1;
+  --good: #00684a; --bad: #a63c00; --bar: #3d74c7; --track: #e4e8ec;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #14191f; --card: #1d242c; --ink: #e4e8ec; --soft: #a0acb8; --line: #38434e;
+    --good: #4fcf9f; --bad: #ff9a5c; --bar: #6fa3ee; --track: #303a44;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif;
+}
+main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 60px; }
+h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 18px; margin: 0 0 8px; }
+p { margin: 0 0 10px; color: var(--soft); max-width: 76ch; overflow-wrap: anywhere; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+section { padding: 22px 24px; margin-top: 18px; }
+section > :last-child { margin-bottom: 0; }
+.verdict { border-left: 6px solid; }
+.verdict b { font-size: 19px; }
+.verdict.passed { border-left-color: var(--good); }
+.verdict.failed { border-left-color: var(--bad); }
+.verdict p { color: var(--ink); margin-top: 6px; max-width: none; }
+.passed b, td.passed { color: var(--good); }
+.failed b, td.failed, .failed li { color: var(--bad); }
+ul { margin: 8px 0 0; padding-left: 20px; }
+li { overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; margin: 0; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+code { font: 13px/1.5 ui-monospace, SFMono-Regular, Consolas, monospace; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; color: var(--soft); font-weight: 600; font-size: 13px; white-space: nowrap; }
+th, td { padding: 7px 16px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th:last-child, td:last-child { padding-right: 0; }
+tbody tr:last-child td { border-bottom: 0; }
+th.number, td.number { text-align: right; white-space: nowrap; }
+td.text { min-width: 240px; overflow-wrap: anywhere; }
+td small { display: block; color: var(--soft); }
+.track { display: block; height: 10px; min-width: 160px; margin-top: 6px; background: var(--track); }
+.track, .track span { border-radius: 5px; }
+.track span { display: block; height: 100%; background: var(--bar); }
+.failed .track span { background: var(--bad); }
+@media (max-width: 640px) { dl { grid-template-columns: 1fr; } dd { margin-bottom: 8px; } }
+@media print { body { background: #fff; } section { break-inside: avoid; } }
+"""

@@ -1,4 +1,4 @@
-"""The pipeline's question about production, answered from the command line."""
+"""The pipeline's question about production: whether it is asked, and its answer from the command line."""
 
 import os
 from typing import Any, NamedTuple
@@ -9,8 +9,30 @@ from configuration.command_line import agreed
 from configuration.errors import UserError
 
 from .aws import Session, code, plain_errors
+from .build import Build
+from .environments import PRODUCTION
+from .history import History, R
 
 STAGE, ACTION = "Production", "Approve"  # terraform/modules/promotion
+UNDER_WAY = frozenset({"InProgress", "Stopping"})
+
+
+def worth_a_question(build: Build, history: History[R], wanted: R, now: str) -> tuple[bool, str]:
+    """Whether to ask about a record, and in words why or why not.
+
+    Args:
+        build: that asks.
+        history: of the project.
+        wanted: what would be deployed to production.
+        now: what production has at the moment, for a person.
+    """
+    if wanted.serves_as(history.live(PRODUCTION)):
+        return False, "Production has the same already."
+    proposal = history.proposal()
+    asked = proposal and proposal.execution != build.execution and wanted.serves_as(proposal.record)
+    if proposal and asked and _under_way(build, proposal.execution):
+        return False, f"{now} Execution {proposal.execution} asks about the same already."
+    return True, now
 
 
 class Question(NamedTuple):
@@ -70,21 +92,6 @@ def answer(codepipeline: Any, pipeline: str, question: Question, *, approve: boo
         )
 
 
-def _what_staging_says(codepipeline: Any, pipeline: str, execution: str) -> tuple[str, str]:
-    """The staging build's exported variables, in which the summary and the link are."""
-    pages = codepipeline.get_paginator("list_action_executions").paginate(
-        pipelineName=pipeline, filter={"pipelineExecutionId": execution}
-    )
-    for page in pages:
-        for found in page["actionExecutionDetails"]:
-            variables = found.get("output", {}).get("outputVariables", {})
-            if found["stageName"] == "Staging" and "SUMMARY" in variables:
-                return variables["SUMMARY"], variables.get("REPORT_URL", "")
-    raise UserError(
-        f"pipeline {pipeline}: execution {execution} has no staging build that says what it proved"
-    )
-
-
 def promote(own: Session, pipeline: str, *, reject: str | None, yes: bool) -> int:
     """The command: shows the question, asks the person, answers it; the exit status.
 
@@ -108,3 +115,31 @@ def promote(own: Session, pipeline: str, *, reject: str | None, yes: bool) -> in
     comment = "from the command line" if reject is None else reject
     answer(codepipeline, pipeline, asked, approve=reject is None, comment=comment)
     return 0
+
+
+def _what_staging_says(codepipeline: Any, pipeline: str, execution: str) -> tuple[str, str]:
+    """The staging build's exported variables, in which the summary and the link are."""
+    pages = codepipeline.get_paginator("list_action_executions").paginate(
+        pipelineName=pipeline, filter={"pipelineExecutionId": execution}
+    )
+    for page in pages:
+        for found in page["actionExecutionDetails"]:
+            variables = found.get("output", {}).get("outputVariables", {})
+            if found["stageName"] == "Staging" and "SUMMARY" in variables:
+                return variables["SUMMARY"], variables.get("REPORT_URL", "")
+    raise UserError(
+        f"pipeline {pipeline}: execution {execution} has no staging build that says what it proved"
+    )
+
+
+def _under_way(build: Build, execution: str) -> bool:
+    codepipeline: Any = build.own.client("codepipeline")
+    name = build.project.slug
+    with plain_errors(f"pipeline {name}"):
+        try:
+            found = codepipeline.get_pipeline_execution(pipelineName=name, pipelineExecutionId=execution)
+        except ClientError as error:
+            if code(error) == "PipelineExecutionNotFoundException":
+                return False
+            raise
+    return found["pipelineExecution"]["status"] in UNDER_WAY

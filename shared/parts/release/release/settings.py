@@ -10,6 +10,7 @@ from configuration.files import Section
 MOST_VARIABLES, LONGEST_VARIABLE = 100, 1024  # botocore: EnvironmentMap, EnvironmentValue
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|KEY|CREDENTIALS?)$", re.IGNORECASE)
+
 #: What the container, the model package or the service sets: another value breaks serving, or the choice
 #: of the model.
 _RESERVED = re.compile(

@@ -1,14 +1,26 @@
-"""Terraform for one environment. What it says goes to the build's log as it is."""
+"""Terraform for one environment. What it says goes to the build's log as it is.
+
+A build can be stopped, or run out of time, at any moment. What that leaves behind is put in order before the
+next one: a lock on the state that nobody will release (`release_stale_lock`), and resources that the state
+does not know (`orphans`): taken in, not made again. Only of the types whose names are fixed and taken; others
+are overwritten, or have a name of their own.
+"""
 
 import json
 import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from botocore.exceptions import ClientError
+
 from configuration.errors import UserError
+
+from .aws import code, plain_errors
+from .environments import Place, State
 
 PLAN = "environment.tfplan"
 ADOPTED = "adopted.tf"
@@ -19,14 +31,20 @@ _NAMES = {
     "aws_sagemaker_pipeline": "pipeline_name",
 }
 
+# what AWS says of something that is not there
+MISSING = frozenset(
+    {
+        "404",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "ValidationException",
+    }
+)
 
-class State(NamedTuple):
-    """Where the environment's state is, and who may read it."""
-
-    bucket: str
-    key: str
-    region: str
-    role_arn: str
+Say = Callable[[str], None]
+Look = Callable[[str], str | None]
 
 
 class New(NamedTuple):
@@ -144,6 +162,73 @@ def new_in(plan: dict[str, Any]) -> list[New]:
     ]
 
 
+def release_stale_lock(root: Root, place: Place, other_builds: Callable[[], list[str]], say: Say) -> None:
+    """Removes the state's lock, unless another build of this environment runs: Terraform waits for that."""
+    key = f"{place.state.key}.tflock"
+    try:
+        body = place.client("s3").get_object(Bucket=place.state.bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if code(error) in ("NoSuchKey", "404"):
+            return
+        raise UserError(f"s3://{place.state.bucket}/{key}: {error}") from error
+    found = lock_id(body.decode("utf-8", "replace"))
+    if found is None:
+        return
+    running = other_builds()
+    if running:
+        say(f"Terraform's state is locked, and {', '.join(running)} runs: waiting for it")
+        return
+    say(f"Terraform's state was left locked ({found}) by a build that is gone: the lock is removed")
+    root.unlock(found)
+
+
+def lock_id(text: str) -> str | None:
+    """The id in a lock file of the S3 backend; None when it is none."""
+    try:
+        found = json.loads(text)["ID"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) and re.fullmatch(r"[0-9a-f-]{36}", found) else None
+
+
+def orphans(place: Place, made: Sequence[New], more: Mapping[str, Look] | None = None) -> dict[str, str]:
+    """What a plan would make although it exists: address -> name.
+
+    Args:
+        place: the environment.
+        made: what the plan makes.
+        more: type of resource -> whether a name exists there, for types that only one template has.
+    """
+    looks: dict[str, Look] = {
+        "aws_cloudwatch_log_group": lambda name: _log_group(place.client("logs"), name),
+        "aws_iam_role": lambda name: _role(place.client("iam"), name),
+        "aws_lambda_function": lambda name: _existing(place.client("lambda").get_function, FunctionName=name),
+        "aws_s3_bucket": lambda name: _existing(place.client("s3").head_bucket, Bucket=name),
+        "aws_sagemaker_pipeline": lambda name: _existing(
+            place.client("sagemaker").describe_pipeline, PipelineName=name
+        ),
+        **(more or {}),
+    }
+    return {
+        new.address: new.name
+        for new in made
+        if new.type in looks and new.name is not None and looks[new.type](new.name) is not None
+    }
+
+
+def _existing(look: Callable[..., Any], **name: str) -> str | None:
+    """The name if a call that describes it succeeds; None when there is nothing of it."""
+    (value,) = name.values()
+    with plain_errors(value):
+        try:
+            look(**name)
+        except ClientError as error:
+            if code(error) in MISSING:
+                return None
+            raise
+    return value
+
+
 def _name(change: dict[str, Any]) -> str | None:
     after = change["change"]["after"] or {}
     found: str | None = after.get(_NAMES.get(change["type"], "name"))
@@ -156,3 +241,20 @@ def _command(arguments: Sequence[str]) -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+
+
+def _role(iam: Any, name: str) -> str | None:
+    with plain_errors(f"role {name}"):
+        try:
+            return str(iam.get_role(RoleName=name)["Role"]["Arn"])
+        except ClientError as error:
+            # "denied", too: a role that is not there has no path, and these credentials reach one path only
+            if code(error) in MISSING | {"AccessDenied"}:
+                return None
+            raise
+
+
+def _log_group(logs: Any, name: str) -> str | None:
+    with plain_errors(f"log group {name}"):
+        groups = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    return next((group["arn"] for group in groups if group["logGroupName"] == name), None)

@@ -15,8 +15,7 @@ from configuration.errors import UserError
 from configuration.project import ProjectConfig
 
 from .aws import Session, code, plain_errors, session, stop_on_other_account
-from .environments import ENVIRONMENTS, STAGING
-from .place import account_of
+from .environments import ENVIRONMENTS, STAGING, account_of
 
 Answer = Mapping[str, Any]
 

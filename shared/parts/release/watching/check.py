@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import boto3
 from botocore.config import Config
 
-from . import drift, history, metrics, training
-from .drift import Finding
-from .history import Lately
-from .training import NoProfile, Profile
+from . import count, drift
+from . import lately as metrics
+from .drift import Finding, NoProfile, Profile
+from .lately import Lately
 
 CLIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=60)
 APPROVED = "Approved"
@@ -83,14 +83,14 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     if model is None:
         return said(f"{settings.name}: no version is approved, so there is nothing to compare")
     try:
-        profile = training.read(boto3.client("s3", config=CLIENT), model.data_url)
+        profile = drift.profile_of(boto3.client("s3", config=CLIENT), model.data_url)
     except NoProfile as problem:
         return said(f"{settings.name} version {model.version}: no verdict: {problem}")
     labels = {
         settings.only_target if settings.only_target and len(profile["targets"]) == 1 else name: each
         for name, each in profile["targets"].items()
     }
-    lately = history.read(
+    lately = metrics.read(
         boto3.client("cloudwatch", config=CLIENT),
         settings.name,
         model.version,
@@ -100,7 +100,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     found = findings({**profile, "targets": labels}, lately)
     enough = lately.texts >= settings.texts
     if enough and not event.get("quiet"):
-        metrics.put(documents(settings.name, found))
+        count.put(documents(settings.name, found))
     return {
         **said(in_words(settings, model, lately, found)),
         "name": settings.name,
@@ -155,11 +155,11 @@ def findings(profile: Profile, lately: Lately) -> list[Finding]:
     return sorted((each for each in found if each), key=lambda each: -each.drift)
 
 
-def documents(name: str, found: list[Finding]) -> list[metrics.Document]:
+def documents(name: str, found: list[Finding]) -> list[count.Document]:
     """The metric `Drift`: of each comparison, and the largest of all, which the alarm watches."""
     units = {"Drift": "None"}
     each = [
-        metrics.document(
+        count.document(
             {"Name": name, "Target": finding.target or "(texts)", "Feature": finding.feature},
             {"Drift": round(finding.drift, 4)},
             units,
@@ -167,7 +167,7 @@ def documents(name: str, found: list[Finding]) -> list[metrics.Document]:
         for finding in found
     ]
     largest = max((finding.drift for finding in found), default=0.0)
-    return [*each, metrics.document({"Name": name}, {"Drift": round(largest, 4)}, units)]
+    return [*each, count.document({"Name": name}, {"Drift": round(largest, 4)}, units)]
 
 
 def in_words(settings: Settings, model: Model, lately: Lately, found: list[Finding]) -> str:

@@ -22,7 +22,7 @@ COMMANDS = {
     "status": (DELIVERY, "what is registered, and how the pipeline is"),
     "doctor": ("mlops_workbench.doctor.cli", "what is wrong here: machine, credentials, configuration"),
     "cost": ("mlops_workbench.cost.cli", "what this repository costs in a month, estimated"),
-    "tidy": ("mlops_workbench.upgrade", "after cruft update: remove what the older template had"),
+    "tidy": ("mlops_workbench.upgrade", "after `cruft update`: remove what only an older template had"),
     "sandbox": ("mlops_workbench.sandbox.cli", "two AWS accounts on this machine; the same as mlops-sandbox"),
 }
 

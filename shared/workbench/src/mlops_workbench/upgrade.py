@@ -36,8 +36,8 @@ Afterwards: git add --all && git commit. The exit status is 1 when something sto
 
 examples:
   make tidy
-  python -m mlops_workbench tidy                 the same where there is no make
-  python -m mlops_workbench tidy --from v1.2     beside this version of the template
+  make tidy ARGS="--from v1.2"                               beside this version of the template
+  python wheels/mlops_workbench-….whl/mlops_workbench tidy   where there is no make
 """
 
 
@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return tidy(options.root.resolve(), options.older, yes=options.yes)
     except UpgradeError as error:
-        print(f"upgrade: {error}", file=sys.stderr)
+        print(f"tidy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("upgrade: interrupted", file=sys.stderr)
+        print("tidy: interrupted", file=sys.stderr)
         return 1
 
 
@@ -181,7 +181,7 @@ def generated(state: dict[str, Any], into: Path) -> Path:
         answers["register"] = False  # cruft before 2.16 did not tell the older hooks that it is cruft
     into.mkdir()
     context = into.with_suffix(".json")
-    context.write_text(json.dumps(answers), encoding="utf-8")
+    context.write_text(json.dumps(answers), encoding="utf-8", newline="\n")
     command = [*cruft(), "create", state["template"], "--no-input", "--checkout", state["commit"]]
     command += ["--directory", state["directory"]] if state.get("directory") else []
     command += ["--extra-context-file", str(context), "--output-dir", str(into)]
@@ -313,3 +313,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

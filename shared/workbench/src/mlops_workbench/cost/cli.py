@@ -16,8 +16,12 @@ from . import fixed
 from .estimate import OWN, TABLE, Estimate, Table, as_data, estimate, in_words, prices
 from .usage import Use, batches, endpoints, training
 
-#: the package of a template -> the field of its settings with its own file
-TEMPLATES = {"model_build": "model", "serverless_inference": "endpoint", "batch_inference": "transform"}
+#: the package of a template -> the module that loads its settings, and their field with its own file
+TEMPLATES = {
+    "model_build": ("model_build.load", "model"),
+    "serverless_inference": ("serverless_inference.config", "endpoint"),
+    "batch_inference": ("batch_inference.config", "transform"),
+}
 #: what each is asked about; the rest has nothing to do with it
 COMMON = ("pushes", "build_minutes", "storage_gb", "logs_gb")
 ASKED = {
@@ -85,9 +89,10 @@ def of_repository(root: Path, template: str, table: Table, use: Use) -> Estimate
     Raises:
         UserError: the configuration is not valid.
     """
-    settings = importlib.import_module(f"{template}.load").load(root)
+    module, field = TEMPLATES[template]
+    settings = importlib.import_module(module).load(root)
     project: dict[str, Any] = settings.project.model_dump(mode="json")
-    config: dict[str, Any] = getattr(settings, TEMPLATES[template]).model_dump(mode="json")
+    config: dict[str, Any] = getattr(settings, field).model_dump(mode="json")
     runs = {
         "model_build": training,
         "serverless_inference": endpoints,

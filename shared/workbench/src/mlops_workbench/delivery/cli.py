@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from configuration.command_line import agreed, show_what_can_be_shown
+from configuration.command_line import agreed, say, show_what_can_be_shown
 from configuration.errors import UserError
 
 from . import facts, publish, register, unregister
@@ -144,7 +144,7 @@ def _register(project: Project, options: argparse.Namespace) -> int:
     if not agreed("Do it? [y/N] ", yes=options.yes, variable=YES):
         return 1
     assert found.aws.foundation is not None  # else there were problems
-    register.act(register.World(project, found.aws.foundation, aws), steps, retry(options), _say)
+    register.act(register.World(project, found.aws.foundation, aws), steps, retry(options), say)
     print(f"Registered. The pipeline: {facts.console(project)}")
     return 0
 
@@ -183,7 +183,7 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
         f"Type {project.slug} to remove it: ", yes=options.yes, variable=YES, accepted=(project.slug,)
     ):
         return 1
-    unregister.act(tasks, retry(options), _say)
+    unregister.act(tasks, retry(options), say)
     print(
         f"{project.slug} is unregistered. The repository and its Terraform are here as before: make register"
     )
@@ -193,7 +193,7 @@ def _unregister(project: Project, options: argparse.Namespace) -> int:
 def _publish(project: Project, options: argparse.Namespace) -> int:
     source = publish.choose(project.root, options.branch, options.allow_dirty)
     s3 = client(session(project), "s3")
-    if publish.publish(s3, project, source, options.force, _say) and source.branch == register.BRANCH:
+    if publish.publish(s3, project, source, options.force, say) and source.branch == register.BRANCH:
         print(f"The pipeline: {facts.console(project)}")
     return 0
 
@@ -205,7 +205,3 @@ def _status(project: Project, _: argparse.Namespace) -> int:
     if found.aws.pipeline:
         print(facts.pipeline_in_words(project, client(aws, "codepipeline")))
     return 0 if found.aws.pipeline else 1
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

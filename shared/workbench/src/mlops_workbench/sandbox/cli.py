@@ -12,15 +12,16 @@ from types import FrameType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mlops_workbench.sandbox import commands, windows
+from mlops_workbench.sandbox.errors import SandboxError
+from mlops_workbench.sandbox.organisation import arguments
+from mlops_workbench.sandbox.services.sagemaker.pipelines.model import DefinitionError
+
 # These accounts have no profile. moto reads the one that is chosen while it is imported, and ends with a
 # traceback if there is none of that name.
 for _name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
     os.environ.pop(_name, None)
 
-from mlops_workbench.sandbox import commands, windows  # noqa: E402
-from mlops_workbench.sandbox.errors import SandboxError  # noqa: E402
-from mlops_workbench.sandbox.organisation import arguments  # noqa: E402
-from mlops_workbench.sandbox.pipelines import DefinitionError  # noqa: E402
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 

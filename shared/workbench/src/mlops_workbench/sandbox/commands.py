@@ -19,12 +19,18 @@ from rich.table import Table
 from rich.text import Text
 
 from mlops_workbench.sandbox.follow import follow
+from mlops_workbench.sandbox.images import Images, ImagesError
 from mlops_workbench.sandbox.lock import FolderLock
 from mlops_workbench.sandbox.organisation import commands as organisation
 from mlops_workbench.sandbox.organisation.record import default_folder
-from mlops_workbench.sandbox.pipelines import prepare
-from mlops_workbench.sandbox.pipelines.journal import ACTIVE, ExecutionRecord, Journal, mark_interrupted
-from mlops_workbench.sandbox.pipelines.s3 import split_uri
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import (
+    ACTIVE,
+    ExecutionRecord,
+    Journal,
+    mark_interrupted,
+)
+from mlops_workbench.sandbox.services.sagemaker.pipelines.prepare import prepare
+from mlops_workbench.sandbox.services.sagemaker.pipelines.s3 import split_uri
 from mlops_workbench.sandbox.table import make_console
 
 if TYPE_CHECKING:
@@ -213,25 +219,19 @@ def reset(options: argparse.Namespace) -> int:
 def open_sandbox(options: argparse.Namespace) -> Iterator[Sandbox]:
     """Open the sandbox that the command line describes; says what was not restored."""
     # Imported here: moto takes a second to import, and most commands do without it.
-    from mlops_workbench.sandbox import jobs
-    from mlops_workbench.sandbox.aws.sagemaker import pipelines
     from mlops_workbench.sandbox.server import Sandbox
 
     images = options.images or (Path("sandbox.toml") if Path("sandbox.toml").is_file() else None)
     try:
-        loaded = jobs.Images.load(images) if images else None
-    except jobs.ImagesError as error:
+        loaded = Images.load(images) if images else None
+    except ImagesError as error:
         raise CommandError(str(error)) from None
     with Sandbox(
         options.folder, images=loaded, accounts=(options.account,), region=options.region
     ) as sandbox:
         for notice in sandbox.notices:
             print(f"notice: {notice}", file=sys.stderr)
-        try:
-            yield sandbox
-        finally:
-            # Jobs end, and the journal says so, while they can still reach the sandbox.
-            pipelines.close(sandbox)
+        yield sandbox
 
 
 def upsert(client: Any, name: str, definition: str, role: str) -> None:

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -15,15 +15,11 @@ from xml.sax.saxutils import escape
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from mlops_workbench.sandbox.aws.apigatewayv2.requests import execute_api, is_execute_api
-from mlops_workbench.sandbox.aws.sagemakerruntime.requests import runtime
 from mlops_workbench.sandbox.gate import Gate
+from mlops_workbench.sandbox.service import EXECUTE_API, Application, Service, StartResponse
 
 LOOPBACK = "127.0.0.1"
 logger = logging.getLogger("mlops_workbench.sandbox.loopback")
-
-StartResponse = Callable[..., Any]
-Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 def free_port(url: str) -> int:
@@ -62,10 +58,14 @@ class QuietHandler(MotoRequestHandler):
 class Server:
     """A running server; ``stop`` ends it. The system chooses the port unless it is given."""
 
-    def __init__(self, gate: Gate, port: int = 0) -> None:
-        moto: Application = DomainDispatcherApplication(create_backend_app)
-        # Requests to endpoints stay outside the gate: see aws.sagemakerruntime.
-        application = measured(answer_faults(refuse_browsers(runtime(hold_gate(execute_api(moto), gate)))))
+    def __init__(self, gate: Gate, services: Sequence[Service], port: int = 0) -> None:
+        application: Application = DomainDispatcherApplication(create_backend_app)
+        for service in services:
+            application = service.addresses(application)
+        application = hold_gate(application, gate)
+        for service in services:
+            application = service.runtime(application)
+        application = measured(answer_faults(refuse_browsers(application)))
         self._server = make_server(LOOPBACK, port, application, threaded=True, request_handler=QuietHandler)
         self._thread = threading.Thread(
             # Half a second, the default, would be added to every stop.
@@ -120,7 +120,11 @@ def refuse_browsers(application: Application) -> Application:
 
     def call(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST", "").rsplit(":", 1)[0]
-        here = host in (LOOPBACK, "localhost") or host.endswith(".localhost") or is_execute_api(host)
+        here = (
+            host in (LOOPBACK, "localhost")
+            or host.endswith(".localhost")
+            or EXECUTE_API.fullmatch(host) is not None
+        )
         if "HTTP_ORIGIN" in environ or not here:
             return _error(
                 environ, start_response, 403, "AccessDenied", "the sandbox does not answer web pages"

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.organisation import model_packages, pipelines
-from mlops_workbench.sandbox.organisation.links import page_path
-from mlops_workbench.sandbox.organisation.record import Organisation
+from mlops_workbench.sandbox.organisation import releases
+from mlops_workbench.sandbox.organisation.record import Organisation, page_path
 
 PENDING = "PendingManualApproval"
 
@@ -54,9 +53,7 @@ class Approval:
         return text in (self.reference, self.name, self.target)
 
 
-def waiting(
-    delivery: Sequence[pipelines.Pipeline], packages: Sequence[model_packages.Package]
-) -> list[Approval]:
+def waiting(delivery: Sequence[releases.Pipeline], packages: Sequence[releases.Package]) -> list[Approval]:
     """Return what waits for a person's answer, in both senses of the word approval."""
     found = [
         Approval(
@@ -89,7 +86,7 @@ def waiting(
     return found
 
 
-def choose(found: Sequence[Approval], packages: Sequence[model_packages.Package], text: str) -> Approval:
+def choose(found: Sequence[Approval], packages: Sequence[releases.Package], text: str) -> Approval:
     """Return what a person means among what waits, or else a model package that has been answered already.
 
     Raises:
@@ -137,7 +134,7 @@ def answer(organisation: Organisation, approval: Approval, *, approve: bool, com
 
 
 def _token(client: Any, approval: Approval) -> str:
-    pipeline = pipelines.describe(client, approval.account, approval.name)
+    pipeline = releases.describe_pipeline(client, approval.account, approval.name)
     for stage in pipeline.stages:
         for action in stage.actions:
             if (stage.name, action.name) == (approval.stage, approval.target) and action.waits:

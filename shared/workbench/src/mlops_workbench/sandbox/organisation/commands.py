@@ -17,18 +17,15 @@ from rich.text import Text
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.lock import FolderLock
 from mlops_workbench.sandbox.organisation import (
+    activity,
     approvals,
-    builds,
     following,
     foundation,
-    history,
-    publish,
     record,
-    settings,
     start,
     tables,
 )
-from mlops_workbench.sandbox.organisation.overview import Overview, collect
+from mlops_workbench.sandbox.organisation.overview import Overview, ask_events, collect
 from mlops_workbench.sandbox.organisation.record import Organisation
 from mlops_workbench.sandbox.table import make_console
 
@@ -45,15 +42,15 @@ def up(options: argparse.Namespace) -> int:
         raise SandboxError(f"--images {images}: no such file")
     if images is None:
         _say("no sandbox.toml here: SageMaker's jobs will find no Python for their images; see --images")
-    known = settings.read(Path())
-    account = options.account or settings.value(known, "accounts.shared_services", ACCOUNT)
-    production = options.production or settings.value(known, "accounts.production", PRODUCTION)
+    known = record.read_settings(Path())
+    account = options.account or record.setting(known, "accounts.shared_services", ACCOUNT)
+    production = options.production or record.setting(known, "accounts.production", PRODUCTION)
     wanted = Organisation(
         folder=str(options.folder.absolute()),
         accounts=list(dict.fromkeys([account, production])),
-        region=options.region or settings.value(known, "region", REGION),
-        prefix=options.prefix or settings.value(known, "prefix", PREFIX),
-        bitbucket=settings.value(known, "bitbucket.url", record.NO_BITBUCKET),
+        region=options.region or record.setting(known, "region", REGION),
+        prefix=options.prefix or record.setting(known, "prefix", PREFIX),
+        bitbucket=record.setting(known, "bitbucket.url", record.NO_BITBUCKET),
     )
     begun = time.monotonic()
     organisation = start.start(wanted, images, _say)
@@ -146,10 +143,10 @@ def status(options: argparse.Namespace) -> int:
 def push(options: argparse.Namespace) -> int:
     """Publish HEAD of a repository; 0 unless what it started has failed."""
     organisation = record.running(options.folder)
-    commit = publish.head(options.repository, options.name, options.branch)
+    commit = foundation.head(options.repository, options.name, options.branch)
     names = following.watchers(organisation, commit.key) if options.follow else []
     before = following.executions(organisation, names)
-    publish.publish(organisation, commit, _say)
+    foundation.publish(organisation, commit, _say)
     if not options.follow:
         return 0
     if not names:
@@ -161,7 +158,7 @@ def push(options: argparse.Namespace) -> int:
 def follow(options: argparse.Namespace) -> int:
     """Show what pipelines do until each has ended or waits; 0 unless one has failed."""
     organisation = record.running(options.folder)
-    names = options.pipelines or following.watchers(organisation, publish.head(Path()).key)
+    names = options.pipelines or following.watchers(organisation, foundation.head(Path()).key)
     if not names:
         raise SandboxError("no pipeline has this repository as its source: register it with `make register`")
     ended_well = True
@@ -209,7 +206,7 @@ def logs(folder: Path, name: str | None) -> int:
         raise SandboxError(f"{name}: no build of that id or project; projects that have one: {projects}")
     client = functools.partial(organisation.client, account=build.account)
     try:
-        for line in builds.log(client("codebuild"), client("logs"), build.id):
+        for line in activity.build_log(client("codebuild"), client("logs"), build.id):
             print(line)
     except LookupError as error:
         raise SandboxError(str(error.args[0])) from None
@@ -217,7 +214,7 @@ def logs(folder: Path, name: str | None) -> int:
 
 
 def _overview(organisation: Organisation) -> Overview:
-    return collect(organisation, lambda: history.ask(organisation))
+    return collect(organisation, lambda: ask_events(organisation))
 
 
 def _open(page: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.follow import follow as follow_execution
-from mlops_workbench.sandbox.organisation import pipelines
+from mlops_workbench.sandbox.organisation import releases
 from mlops_workbench.sandbox.organisation.approvals import waiting
 from mlops_workbench.sandbox.organisation.record import Organisation
 
@@ -128,7 +128,7 @@ def _watch(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
         ]["status"]
         # In this order: what a stage is at may be newer than whose it is, and never an earlier execution's.
         ours = _stages_of(client, name, id_)
-        pipeline = pipelines.describe(client, organisation.shared_services, name)
+        pipeline = releases.describe_pipeline(client, organisation.shared_services, name)
         changes = dict(_changes(pipeline, ours))
         for place, state in changes.items():
             if shown.get(place) != state:
@@ -151,7 +151,7 @@ def _watch(organisation: Organisation, name: str, id_: str, say: Say) -> bool:
         time.sleep(INTERVAL)
 
 
-def _waits(pipeline: pipelines.Pipeline, changes: dict[str, str]) -> bool:
+def _waits(pipeline: releases.Pipeline, changes: dict[str, str]) -> bool:
     """Tell whether a person has to answer before anything more happens to this execution.
 
     An older execution's question holds it up once its own work is done.
@@ -223,7 +223,7 @@ def _stages_of(client: Any, name: str, id_: str) -> set[str]:
     }
 
 
-def _changes(pipeline: pipelines.Pipeline, ours: set[str]) -> Iterator[tuple[str, str]]:
+def _changes(pipeline: releases.Pipeline, ours: set[str]) -> Iterator[tuple[str, str]]:
     """Return what each action of the stages that are ours is at."""
     for stage in pipeline.stages:
         if stage.name in ours:
@@ -234,7 +234,7 @@ def _changes(pipeline: pipelines.Pipeline, ours: set[str]) -> Iterator[tuple[str
                     yield f"{stage.name}/{action.name}", action.status + _reason(action)
 
 
-def _reason(action: pipelines.Action) -> str:
+def _reason(action: releases.Action) -> str:
     """Why an action has failed, and where a build says more."""
     if action.status != "Failed":
         return ""

@@ -1,12 +1,15 @@
 """What the organisation looks like at one moment, asked for over the AWS APIs as anybody would.
 
 A call that the sandbox does not have, or that fails, leaves its part empty and a line in ``notices``: what
-can be shown is shown.
+can be shown is shown. EventBridge's latest events are in no API: the process of the sandbox remembers
+them, and its page hands them out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,14 +17,17 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_workbench.sandbox.organisation import alarms, builds, endpoints, executions, model_packages, pipelines
+from mlops_workbench.sandbox.organisation import activity, releases
+from mlops_workbench.sandbox.organisation.activity import iso
 from mlops_workbench.sandbox.organisation.approvals import Approval, waiting
 from mlops_workbench.sandbox.organisation.record import Organisation
-from mlops_workbench.sandbox.organisation.times import iso
+from mlops_workbench.sandbox.session import current
 
 Item = TypeVar("Item")
 #: How many of each kind are shown, the newest.
 LIMIT = 20
+#: How many are shown, the newest.
+EVENTS = 50
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,13 @@ class Overview:
     endpoint: str
     accounts: list[str]
     time: str
-    pipelines: list[pipelines.Pipeline] = field(default_factory=list)
+    pipelines: list[releases.Pipeline] = field(default_factory=list)
     approvals: list[Approval] = field(default_factory=list)
-    builds: list[builds.Build] = field(default_factory=list)
-    executions: list[executions.Execution] = field(default_factory=list)
-    packages: list[model_packages.Package] = field(default_factory=list)
-    endpoints: list[endpoints.Endpoint] = field(default_factory=list)
-    alarms: list[alarms.Alarm] = field(default_factory=list)
+    builds: list[activity.Build] = field(default_factory=list)
+    executions: list[activity.Execution] = field(default_factory=list)
+    packages: list[releases.Package] = field(default_factory=list)
+    endpoints: list[activity.Endpoint] = field(default_factory=list)
+    alarms: list[activity.Alarm] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     page: str = ""
@@ -88,23 +94,33 @@ def collect(organisation: Organisation, events: Callable[[], list[Event]] | None
         client = _clients(organisation, account)
         gather(
             f"pipelines of {account}",
-            pipelines.collect(client("codepipeline"), account),
+            releases.collect_pipelines(client("codepipeline"), account),
             overview.pipelines,
         )
-        gather(f"builds of {account}", builds.collect(client("codebuild"), account, LIMIT), overview.builds)
+        gather(
+            f"builds of {account}",
+            activity.collect_builds(client("codebuild"), account, LIMIT),
+            overview.builds,
+        )
         sagemaker = client("sagemaker")
         gather(
             f"SageMaker executions of {account}",
-            executions.collect(sagemaker, account, LIMIT),
+            activity.collect_executions(sagemaker, account, LIMIT),
             overview.executions,
         )
         gather(
             f"model packages of {account}",
-            model_packages.collect(sagemaker, client("s3"), account, LIMIT),
+            releases.collect_packages(sagemaker, client("s3"), account, LIMIT),
             overview.packages,
         )
-        gather(f"endpoints of {account}", endpoints.collect(sagemaker, account, LIMIT), overview.endpoints)
-        gather(f"alarms of {account}", alarms.collect(client("cloudwatch"), account), overview.alarms)
+        gather(
+            f"endpoints of {account}",
+            activity.collect_endpoints(sagemaker, account, LIMIT),
+            overview.endpoints,
+        )
+        gather(
+            f"alarms of {account}", activity.collect_alarms(client("cloudwatch"), account), overview.alarms
+        )
     overview.executions = sorted(overview.executions, key=lambda item: item.started, reverse=True)[:LIMIT]
     overview.packages = sorted(overview.packages, key=lambda item: item.created, reverse=True)[:LIMIT]
     overview.builds = sorted(overview.builds, key=lambda item: item.started, reverse=True)[:LIMIT]
@@ -122,3 +138,38 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Message") or error)
     return str(error)
+
+
+def recent_events() -> list[Event]:
+    """Return the latest events of this process's sandbox, the newest first."""
+    return [
+        Event(
+            iso(entry.time),
+            entry.account,
+            entry.source,
+            entry.detail_type,
+            entry.summary,
+            _outcome(entry.rule, entry.target, entry.outcome),
+        )
+        for entry in reversed(current().history.deliveries()[-EVENTS:])
+    ]
+
+
+def ask_events(organisation: Organisation) -> list[Event]:
+    """Return the latest events of an organisation that runs in another process, the newest first.
+
+    Raises:
+        OSError: its page does not answer.
+    """
+    # Not a person's proxy: it cannot reach this machine's loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(organisation.page + "events.json", timeout=10) as answer:
+        return [Event(**entry) for entry in json.load(answer)]
+
+
+def _outcome(rule: str, target: str, outcome: str) -> str:
+    if not rule:
+        return outcome
+    # ARNs are long, and their last part says it: the rule, and the pipeline or function that got the event.
+    short = f"{rule.rsplit('/', 1)[-1]} → {target.rsplit('/', 1)[-1].rsplit(':', 1)[-1]}"
+    return short if outcome == "delivered" else f"{short}: {outcome}"

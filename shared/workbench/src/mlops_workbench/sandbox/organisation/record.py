@@ -1,7 +1,12 @@
 """Where the organisation of a folder is: ``background/organisation.json``, written when it is ready.
 
 Every other process finds the endpoint here. The file stays after the end: the next start takes the same
-ports.
+ports. What a generated repository says of its organisation is in config/project.yaml, as far as it is read
+here.
+
+``https://ca-central-1.console.aws.amazon.com/s3/object/BUCKET?region=…&prefix=KEY`` leads a person who has
+an AWS account to an object. The sandbox's objects are not there, but under ``/objects/ACCOUNT/BUCKET/KEY``
+of its page.
 """
 
 from __future__ import annotations
@@ -9,14 +14,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from mlops_workbench.sandbox import clients, credentials
+import yaml
+
+from mlops_workbench.sandbox import clients
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.pipelines.journal import is_alive
+from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import is_alive
 
+_HOST = re.compile(r"(?:[a-z0-9-]+\.)?console\.(?:aws\.amazon\.com|amazonaws\.cn|amazonaws-us-gov\.com)")
+_OBJECT = "/s3/object/"
+OBJECTS = "/objects/"
+SETTINGS = Path("config/project.yaml")
 #: Names the organisation of a shell, which may be used from several repositories.
 VARIABLE = "MLOPS_SANDBOX_ORGANISATION"
 #: Not `.sandbox` itself: what a local run has made there would be in Terraform's way.
@@ -26,6 +39,54 @@ FILE = "organisation.json"
 LOG = "log.txt"
 #: A name that nothing can ever have (RFC 2606): `push` stands for Bitbucket here.
 NO_BITBUCKET = "https://bitbucket.invalid"
+
+
+def page_path(link: str, account: str) -> str:
+    """Return the path of the sandbox's page for a link to an object in the S3 console, or "".
+
+    Args:
+        link: any text.
+        account: whose bucket it is.
+    """
+    try:
+        parts = urlsplit(link)
+    except ValueError:  # of an address in brackets that is none
+        return ""
+    if parts.scheme != "https" or not _HOST.fullmatch(parts.hostname or ""):
+        return ""
+    if not parts.path.startswith(_OBJECT):
+        return ""
+    bucket = unquote(parts.path.removeprefix(_OBJECT))
+    key = parse_qs(parts.query).get("prefix", [""])[0]
+    if not bucket or not key or "/" in bucket:
+        return ""
+    return f"{OBJECTS}{account}/{quote(bucket)}/{quote(key)}"
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Return the file's mapping; an empty one where there is no such file.
+
+    Raises:
+        SandboxError: it is not YAML, or no mapping.
+    """
+    path = folder / SETTINGS
+    try:
+        found = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SandboxError(f"{path}: expected YAML, got: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise SandboxError(f"{path}: expected keys and values, got {type(found).__name__}")
+    return found
+
+
+def setting(found: dict[str, Any], name: str, default: str) -> str:
+    """Return a text by its dotted name, or the default where it is not there."""
+    place: Any = found
+    for part in name.split("."):
+        place = place.get(part) if isinstance(place, dict) else None
+    return place if isinstance(place, str) and place else default
 
 
 @dataclass(frozen=True)
@@ -74,7 +135,7 @@ class Organisation:
         Raises:
             SandboxError: the organisation has no such account.
         """
-        key = credentials.AccessKey.of(self.account(account))
+        key = clients.AccessKey.of(self.account(account))
         return clients.client(
             service,
             endpoint_url=self.endpoint,
@@ -86,7 +147,7 @@ class Organisation:
 
     def environment(self, account: str | None = None) -> dict[str, str]:
         """Return the variables that point any AWS client at an account, by default shared services."""
-        return credentials.environment(self.account(account), self.region, self.endpoint)
+        return clients.environment(self.account(account), self.region, self.endpoint)
 
     def account(self, name: str | None) -> str:
         """Return the account that a person means: "production", "shared-services" or 12 digits.

@@ -15,7 +15,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mlops_workbench.sandbox.errors import SandboxError
-from mlops_workbench.sandbox.logs import last_lines
+from mlops_workbench.sandbox.follow import last_lines
 from mlops_workbench.sandbox.organisation import record
 from mlops_workbench.sandbox.organisation.record import Organisation
 
@@ -48,7 +48,7 @@ def start(organisation: Organisation, images: Path | None, say: Say = print) -> 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlops_workbench.sandbox.organisation.daemon", json.dumps(options)],
+            [sys.executable, "-m", "mlops_workbench.sandbox.daemon", json.dumps(options)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,7 +1,6 @@
 """The state of the emulated accounts, kept across processes."""
 
 from mlops_workbench.sandbox.state.pickling import reset
-from mlops_workbench.sandbox.state.saver import Saver
-from mlops_workbench.sandbox.state.store import Store
+from mlops_workbench.sandbox.state.store import Saver, Store
 
 __all__ = ["Saver", "Store", "reset"]

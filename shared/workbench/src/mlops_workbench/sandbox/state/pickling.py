@@ -5,27 +5,175 @@ whole, with every attribute and shared reference, for every service, at 20 lines
 export over the API would lose what the API does not show (version ids, creation times, keys of assumed
 roles). The price is that a snapshot fits one version of moto and Python only; ``store`` sees to that.
 
-Some objects get care: backends (a reference to the live one instead of a copy), the bytes of S3 objects
-(kept in files of their own), and what pickle refuses (``unpicklable``).
+Some objects get care: backends (a reference to the live one instead of a copy), what pickle refuses, and
+the bytes of S3 objects. These are in one file for each different content, named by its SHA-256: a model of
+90 MB is written once, however many snapshots, keys and versions refer to it, and a restored sandbox reads
+it from there instead of holding it in memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
+import marshal
+import os
 import pickle
+import tempfile
 import threading
-from typing import Any, cast
+import types
+import weakref
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.model_instances import reset_model_data
 from moto.s3.models import FakeKey, s3_backends
 
-from mlops_workbench.sandbox.state import unpicklable
-from mlops_workbench.sandbox.state.objects import KeptBytes, Objects
-
+_CHUNK = 1 << 20
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 #: Where a backend lives: module, name of the dictionary in it, account, region.
 Address = tuple[str, str, str, str]
+
+
+class KeptBytes:
+    """A kept file as moto's S3 keys use their buffer: seek, read, close.
+
+    The file is opened for each read, so that ten thousand objects do not need ten thousand descriptors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._position = 0
+
+    @property
+    def digest(self) -> str:
+        """Return the content's SHA-256, in hexadecimal."""
+        return self.path.name
+
+    def seek(self, position: int) -> int:
+        """Set where the next read starts, in bytes from the beginning."""
+        self._position = position
+        return position
+
+    def read(self, size: int = -1) -> bytes:
+        """Read ``size`` bytes, or all that is left."""
+        with self.path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read(size)
+        self._position += len(data)
+        return data
+
+    def close(self) -> None:
+        """Do nothing: no file is held open."""
+
+
+class Objects:
+    """The folder of kept files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, source: BinaryIO) -> KeptBytes:
+        """Copy a stream, from its start, into the folder, unless its content is there already."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        source.seek(0)
+        descriptor, name = tempfile.mkstemp(dir=self.folder, prefix="new-")
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                while chunk := source.read(_CHUNK):
+                    digest.update(chunk)
+                    target.write(chunk)
+            path = self.folder / digest.hexdigest()
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+        return KeptBytes(path)
+
+    def get(self, digest: str) -> KeptBytes:
+        """Return a kept content.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        path = self.folder / digest
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: the bytes of an object are missing")
+        return KeptBytes(path)
+
+    def remove_all_but(self, digests: Iterable[str]) -> None:
+        """Delete the files that no object refers to, and what an interrupted copy left."""
+        wanted = set(digests)
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                if path.name not in wanted:
+                    path.unlink()
+
+
+def reduce(obj: Any) -> Any:
+    """Return what ``pickle.Pickler.reducer_override`` shall: a recipe, or NotImplemented."""
+    if isinstance(obj, _LOCKS):
+        return type(obj), ()
+    if isinstance(obj, weakref.WeakValueDictionary):
+        return weakref.WeakValueDictionary, (), None, None, iter(list(obj.items()))
+    if isinstance(obj, dict) and type(obj).__module__.startswith("moto."):
+        return _new_dict, (type(obj),), _dict_state(obj), None, None, _set_dict_state
+    if isinstance(obj, types.FunctionType) and "<locals>" in obj.__qualname__:
+        return _reduce_local_function(obj)
+    if type(obj).__module__.startswith("cryptography.") and hasattr(obj, "private_bytes"):
+        return _reduce_private_key(obj)
+    return NotImplemented
+
+
+def _new_dict(cls: type[dict[Any, Any]]) -> dict[Any, Any]:
+    return cls.__new__(cls)
+
+
+def _dict_state(obj: dict[Any, Any]) -> tuple[dict[str, Any], Any, dict[Any, Any]]:
+    return vars(obj), getattr(obj, "default_factory", None), dict(dict.items(obj))
+
+
+def _set_dict_state(obj: dict[Any, Any], state: tuple[dict[str, Any], Any, dict[Any, Any]]) -> None:
+    """Fill a dictionary past its own methods: S3's, for one, shows the newest version of each key only."""
+    attributes, factory, items = state
+    vars(obj).update(attributes)
+    if isinstance(obj, defaultdict):
+        obj.default_factory = factory
+    dict.update(obj, items)
+
+
+def _reduce_local_function(function: types.FunctionType) -> Any:
+    """By value: default factories are lambdas. The Python that reads a snapshot is the one that wrote it."""
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    return _make_function, (
+        marshal.dumps(function.__code__),
+        function.__module__,
+        function.__defaults__,
+        cells,
+    )
+
+
+def _make_function(code: bytes, module: str, defaults: Any, cells: tuple[Any, ...]) -> types.FunctionType:
+    namespace = vars(importlib.import_module(module))
+    closure = tuple(types.CellType(content) for content in cells)
+    return types.FunctionType(marshal.loads(code), namespace, None, defaults, closure)
+
+
+def _reduce_private_key(key: Any) -> Any:
+    """KMS keys: PKCS #8 in DER, unencrypted. They protect nothing but this sandbox's own data."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return _load_private_key, (key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),)
+
+
+def _load_private_key(der: bytes) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    return load_der_private_key(der, password=None)
 
 
 def reset() -> None:
@@ -94,7 +242,7 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, FakeKey):
             return _new_key, (), self._key_state(obj), None, None, _set_key_state
-        return unpicklable.reduce(obj)
+        return reduce(obj)
 
     def _key_state(self, key: FakeKey) -> dict[str, Any]:
         written = key._value_buffer

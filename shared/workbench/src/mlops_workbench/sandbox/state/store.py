@@ -1,7 +1,7 @@
-"""The snapshot's files: written atomically, checked before they are read.
+"""The snapshot's files, written atomically and checked before they are read; and when one is written.
 
 state/snapshot      one line of JSON (format, versions, checksum), then the pickles
-state/objects/      the bytes of S3 objects, see ``objects``
+state/objects/      the bytes of S3 objects, see ``pickling``
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ import os
 import pickle
 import platform
 import stat
+import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.state import pickling
-from mlops_workbench.sandbox.state.objects import Objects
+from mlops_workbench.sandbox.state.pickling import Objects
 
-#: Raise it when the classes of this package that end up in a snapshot change.
-FORMAT = 2
+#: Raise it when the classes of the sandbox that end up in a snapshot, or their modules, change.
+FORMAT = 3
 logger = logging.getLogger("mlops_workbench.sandbox.state")
+#: Seconds between two snapshots, at the least; and the part of the time that they may take, as 1 / _SHARE.
+_LEAST, _SHARE = 1.0, 10
 
 
 class Store:
@@ -74,6 +78,8 @@ class Store:
             return [self._set_aside("damaged", "it has no readable header")]
         if written_with != _versions():
             theirs = f"moto {written_with['moto']}, Python {written_with['python']}"
+            if written_with["format"] != FORMAT:
+                theirs = f"another version of the sandbox (format {written_with['format']}, not {FORMAT})"
             return [self._set_aside("old", f"it was written with {theirs}")]
         if hashlib.sha256(payload).hexdigest() != checksum:
             return [self._set_aside("damaged", "its checksum does not match")]
@@ -122,3 +128,68 @@ class Store:
 def _versions() -> dict[str, Any]:
     python = ".".join(platform.python_version_tuple()[:2])
     return {"format": FORMAT, "moto": version("moto"), "python": python}
+
+
+class Saver:
+    """Saves when asked. Who asks soon after a snapshot shares the next one with all that ask until then.
+
+    A snapshot takes the longer the more there is, and nothing goes on meanwhile: one after each of a thousand
+    executions would take most of their time.
+    """
+
+    def __init__(self, save: Callable[[], None]) -> None:
+        self._save = save
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._saving = self._again = self._closed = False
+        self._timer: threading.Timer | None = None
+        self._planned = False
+
+    def ask(self) -> None:
+        """Save now if the last snapshot is old enough, else later, in a thread."""
+        with self._lock:
+            if self._closed or self._planned:
+                return
+            if self._saving:
+                self._again = True
+                return
+            if (wait := self._next - time.monotonic()) > 0:
+                self._plan(wait)
+                return
+            self._saving = True
+        self._now()
+
+    def close(self) -> None:
+        """Save no more: who closes writes the last snapshot."""
+        with self._lock:
+            self._closed, timer = True, self._timer
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+
+    def _plan(self, wait: float) -> None:
+        self._planned = True
+        self._timer = threading.Timer(wait, self._due)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _due(self) -> None:
+        with self._lock:
+            self._planned = False
+            if self._closed:
+                return
+            self._saving = True
+        self._now()
+
+    def _now(self) -> None:
+        began = time.monotonic()
+        try:
+            self._save()
+        finally:
+            now = time.monotonic()
+            pause = max(_LEAST, _SHARE * (now - began))
+            with self._lock:
+                self._saving, self._next = False, now + pause
+                if self._again and not self._closed:
+                    self._again = False
+                    self._plan(pause)
