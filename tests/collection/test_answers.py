@@ -24,14 +24,16 @@ META = st.sampled_from(list("\"'\\#:-&*!|>%@`{}[],? $<=~/;()\u00e9\U0001f600"))
 PRINTABLE = st.characters(exclude_categories=["C", "Zl", "Zp", "Zs"])
 
 
-@pytest.fixture(scope="session")
-def config() -> Iterator[ModuleType]:
+@pytest.fixture(scope="module")
+def config(generated: Path) -> Iterator[ModuleType]:
     """The generated repository's own reading of config/project.yaml."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PROJECT)
+        patch.syspath_prepend(generated)
+        patch.setattr(sys, "dont_write_bytecode", True)
         yield importlib.import_module("model_build.config")
-    for name in [name for name in sys.modules if name.split(".")[0] == "model_build"]:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(generated)):
+            del sys.modules[name]
 
 
 def line(longest: int) -> st.SearchStrategy[str]:
