@@ -93,6 +93,15 @@ def test_a_second_time_there_is_nothing_to_remove(
     assert git(repository, "status", "--porcelain") == ""
 
 
+def test_what_cruft_could_not_merge_is_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(repository, {"steps/train.py.rej": "@@ -1 +1 @@\n"})
+    assert upgrade.main(["--root", str(repository), "--yes"]) == 0
+    assert "take it over into the file of that name, then remove them.\n  steps/train.py.rej\n" in (
+        capsys.readouterr().out
+    )
+    assert (repository / "steps/train.py.rej").exists()
+
+
 @pytest.mark.parametrize(("answer", "removed"), [("y", True), ("yes", True), ("n", False), ("", False)])
 def test_it_asks_first(repository: Path, monkeypatch: pytest.MonkeyPatch, answer: str, removed: bool) -> None:
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())

@@ -92,6 +92,11 @@ def tidy(root: Path, older: str | None, *, yes: bool) -> int:
         was = generated(before, Path(name) / "was")
         now = generated(newest, Path(name) / "now")
         found = leftovers(root, was, now)
+    if rejected := git(root, "ls-files", "-co", "--exclude-standard", "--", "*.rej").splitlines():
+        print(
+            "\ncruft could not merge what these say: take it over into the file of that name, then remove them."
+        )
+        print("\n".join(f"  {path}" for path in rejected))
     if found.edited:
         print("\nThe template has these no more, and you have edited them: they stay.")
         print("\n".join(f"  {path}{_where(path)}" for path in found.edited))
