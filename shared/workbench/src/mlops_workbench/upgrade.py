@@ -93,9 +93,7 @@ def tidy(root: Path, older: str | None, *, yes: bool) -> int:
         now = generated(newest, Path(name) / "now")
         found = leftovers(root, was, now)
     if rejected := git(root, "ls-files", "-co", "--exclude-standard", "--", "*.rej").splitlines():
-        print(
-            "\ncruft could not merge what these say: take it over into the file of that name, then remove them."
-        )
+        print("\ncruft could not merge these: take it over into the file of that name, then remove them.")
         print("\n".join(f"  {path}" for path in rejected))
     if found.edited:
         print("\nThe template has these no more, and you have edited them: they stay.")
