@@ -21,7 +21,7 @@ from docs_commands import COLLECTION, MAKEFILES, PROGRAMS, PROJECT
 SHELLS = {"bash", "sh", "shell", "console", ""}
 SKIPPED = {"build", "reference", "node_modules"}
 #: Modules that `python -m` may name besides our own.
-OTHER_MODULES = {"pip", "venv", "pytest", "cookiecutter", "zipfile", "http.server"}
+OTHER_MODULES = {"pip", "venv", "pytest", "cookiecutter", "zipfile", "http.server", "hooks.assembly"}
 
 _FENCE = re.compile(
     r"^(?P<indent>[ >]*)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL

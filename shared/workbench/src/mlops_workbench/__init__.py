@@ -1,3 +1,3 @@
 """What a laptop needs and AWS does not: the sandbox, doctor, cost, and what registers and publishes."""
 
-__version__ = "2.0.0"
+__version__ = "0.2.0"
