@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker import serving
 from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
 
