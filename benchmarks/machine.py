@@ -116,7 +116,7 @@ def versions(*names: str, python: str | Path | None = None) -> dict[str, str]:
 
 
 def steps(template: str) -> Path:
-    """Return a template's steps in a folder as a generated repository has them: with what two of them share."""
+    """Return a folder with a template's steps as a generated repository has them, shared ones included."""
     folder = Path(tempfile.mkdtemp(prefix="steps-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for part in (f"{template}/{{{{cookiecutter.project_slug}}}}/steps", "shared/parts/pipeline/steps"):

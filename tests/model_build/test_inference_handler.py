@@ -7,7 +7,6 @@ server: all three give the same answers.
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +17,8 @@ from typing import Any
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker import serving
 from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
 
@@ -52,32 +51,22 @@ def sandbox(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield running_sandbox
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        ("handler", {}),
-        ("handler", SERVICE),
-        pytest.param(("multi-model-server", {}), marks=pytest.mark.slow),
-        pytest.param(("multi-model-server", SERVICE), marks=pytest.mark.slow),
-    ],
-    ids=["handler", "service", "multi-model-server", "multi-model-server-service"],
-)
+@pytest.fixture(scope="module", params=[{}, SERVICE], ids=["handler", "service"])
 def post(
     request: pytest.FixtureRequest, trained: Path, container_python: Path, sandbox: Sandbox
 ) -> Iterator[Post]:
     """Sends a request to a server of the model; returns status, content type and body."""
-    kind, variables = request.param
-    _skip_unless_it_serves(container_python, kind)
-    name = f"one{len(variables)}"
-    with _server(sandbox, name, kind, trained / "model.tar.gz", variables) as (send, _):
+    _skip_unless_it_serves(container_python)
+    name = f"one{len(request.param)}"
+    with _server(sandbox, name, trained / "model.tar.gz", request.param) as (send, _):
         yield send
 
 
 @pytest.fixture(scope="module")
 def several(trained: Path, container_python: Path, sandbox: Sandbox) -> Iterator[tuple[Post, Path]]:
     """Likewise for the model with two targets; and the folder in which its server runs."""
-    _skip_unless_it_serves(container_python, "handler")
-    with _server(sandbox, "several", "handler", trained / "several/model.tar.gz", {}) as found:
+    _skip_unless_it_serves(container_python)
+    with _server(sandbox, "several", trained / "several/model.tar.gz", {}) as found:
         yield found
 
 
@@ -126,10 +115,10 @@ def onnx(
     wheels: Path, container_python: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Post, Path]]:
     """Likewise for the model with two targets as ONNX Runtime serves it."""
-    _skip_unless_it_serves(container_python, "handler")
+    _skip_unless_it_serves(container_python)
     folder = tmp_path_factory.mktemp("onnx")
     _train(container_python, folder, wheels)
-    with _server(sandbox, "onnx", "handler", folder / "several/model.tar.gz", SERVICE) as found:
+    with _server(sandbox, "onnx", folder / "several/model.tar.gz", SERVICE) as found:
         yield found
 
 
@@ -147,9 +136,9 @@ def _train(python: Path, folder: Path, *wheels: Path) -> None:
 
 @contextmanager
 def _server(
-    sandbox: Sandbox, name: str, kind: str, archive: Path, variables: Mapping[str, str]
+    sandbox: Sandbox, name: str, archive: Path, variables: Mapping[str, str]
 ) -> Iterator[tuple[Post, Path]]:
-    place = sandbox.folder / "jobs" / f"{name}-{kind}"
+    place = sandbox.folder / "jobs" / name
     sandbox.client("s3").upload_file(str(archive), "models", f"{name}/model.tar.gz")
     context = JobContext(
         place.name, ACCOUNT, "ca-central-1", place, sandbox.images, sandbox.environment(ACCOUNT)
@@ -160,19 +149,16 @@ def _server(
         **variables,
     }
     container = serving.Container("huggingface-pytorch-inference", f"s3://models/{name}/model.tar.gz", code)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(serving.SWITCH, kind)
-        with running("transform", _transform(), context) as job, serving.serving(job, container) as server:
+    with running("transform", _transform(), context) as job, serving.serving(job, container) as server:
 
-            def send(
-                body: str | bytes, content_type: str, accept: str = "application/json"
-            ) -> tuple[int, str, str]:
-                data = body.encode() if isinstance(body, str) else body
-                # multi-model-server answers /ping before its worker has loaded the model
-                answer = server.invoke(data, content_type, accept, timeout=60)
-                return answer.status, answer.content_type, answer.body.decode()
+        def send(
+            body: str | bytes, content_type: str, accept: str = "application/json"
+        ) -> tuple[int, str, str]:
+            data = body.encode() if isinstance(body, str) else body
+            answer = server.invoke(data, content_type, accept, timeout=60)
+            return answer.status, answer.content_type, answer.body.decode()
 
-            yield send, place
+        yield send, place
 
 
 def _transform() -> dict[str, Any]:
@@ -186,12 +172,32 @@ def _transform() -> dict[str, Any]:
     }
 
 
-def _skip_unless_it_serves(python: Path, kind: str) -> None:
+def _skip_unless_it_serves(python: Path) -> None:
     toolkit = [python, "-c", "import sagemaker_huggingface_inference_toolkit"]
     if subprocess.run(toolkit, capture_output=True).returncode:
         pytest.skip(f"{python}: no sagemaker-huggingface-inference-toolkit there (MLOPS_CONTAINER_PYTHON)")
-    if kind == "multi-model-server" and not (shutil.which("java") and python.with_name(kind).is_file()):
-        pytest.skip(f"{python}: multi-model-server is not installed there, or Java is not on this machine")
+
+
+def test_multi_model_servers_own_loader_takes_the_service(trained: Path, container_python: Path) -> None:
+    _skip_unless_it_serves(container_python)
+    model, (handler,) = trained / "model", SERVICE.values()
+    script = (
+        "import os, sys, mms\n"
+        "sys.path.insert(0, os.path.dirname(mms.__file__))\n"  # as its worker has it
+        "from mms.model_loader import MmsModelLoader\n"
+        f"MmsModelLoader().load('model', {str(model)!r}, {handler!r}, None, 1)\n"
+        "print(sys.modules['serving.mms_service'].__file__)\n"
+    )
+    done = subprocess.run(
+        [container_python, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(model / "code"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded, place = done.stdout.splitlines()
+    assert loaded.startswith("serving model.safetensors with PyTorch ")
+    assert place == str(model / "code/serving/mms_service.py")
 
 
 def test_json_is_answered_in_json(post: Post) -> None:
