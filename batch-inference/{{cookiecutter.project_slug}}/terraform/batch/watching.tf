@@ -21,7 +21,7 @@ module "watching" {
     account    = local.registry_account
     profiles   = "models/*/output.tar.gz" # every version has a folder of its own
   }
-  only_target   = "label" # what steps/watched.py calls the target of a model with one
+  only_target   = "label" # what steps/counts.py calls the target of a model with one
   dashboard_url = local.dashboard_url
   first_row     = 8
 }
