@@ -1,11 +1,9 @@
-"""The settings of a batch, each tried over its range: size of a pass, of a request, number of workers.
+"""The settings of a batch, each tried over its range: size of a pass, of a request.
 
 - pass: how many tokens each thread takes through the model at once (engines.py, `TOKENS`), with the
   fine-tuned model of the comparison (batch.py), the fastest artefact that it has;
 - request: MaxPayloadInMB, and one record a request, with a transformer of 30,000 parameters, so that it is
-  what is around the model that shows, and the memory that a large request takes;
-- workers: processes that each have a model and an equal share of the cores, behind Java's multi-model-server
-  as in SageMaker's image, asked as many requests at a time. Without Java this is left out.
+  what is around the model that shows, and the memory that a large request takes.
 
     python benchmarks/batch_sweep.py --rounds 3
 
@@ -16,19 +14,16 @@ stands for SageMaker's images.
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import batch_growth
-import machine
 import rounds
 import serving_models
 import transforms
@@ -40,7 +35,6 @@ from endpoint import OURS
 from rounds import Curve
 
 from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.services.sagemaker.serving import SWITCH
 
 RATE, MEMORY = "rows/s once the server runs", "peak memory of the model's processes, MB"
 SINGLE = "one record a request"
@@ -77,7 +71,6 @@ def main() -> None:
         results = {
             **rounds.measure(dict(passes(trial, copy, variables, texts, sizes.passes)), count),
             **rounds.measure(requests(trial, texts, sizes), count),
-            **rounds.measure(workers(trial, texts), count),
         }
     rounds.report(
         "batch-sweep",
@@ -88,7 +81,7 @@ def main() -> None:
             "torch", "transformers", "tokenizers", "onnxruntime", python=rounds.container_python()
         ),
         notes=[
-            f"Passes and workers: {len(texts):,} texts of {source}; {side}.",
+            f"Passes: {len(texts):,} texts of {source}; {side}.",
             f"Requests: {sizes.requests:,} rows of the same texts; a model of 30,000 parameters.",
         ],
         curves=curves(results, sizes),
@@ -152,46 +145,6 @@ def requests(trial: Trial, texts: list[str], sizes: Sizes) -> Sides:
         job = transforms.ours("tiny", Transform(max_payload_mb=size))
         sides[f"{size} MB a request"] = partial(trial.run, job, many)
     return sides
-
-
-def workers(trial: Trial, texts: list[str]) -> Sides:
-    """A side for each number of workers that the cores can be shared by; none without Java."""
-    program = rounds.container_python().with_name("multi-model-server")
-    if not shutil.which("java") or not program.is_file():
-        print("workers: left out, as Java or multi-model-server is not installed", flush=True)
-        return {}
-    cores = machine.cores()
-    sides: Sides = {}
-    for count in sorted({1, *(each for each in (2, 4, 8, 16) if each <= cores)}):
-        wanted = Transform(max_concurrent_transforms=count)
-        job = transforms.ours(
-            "model",
-            wanted,
-            SAGEMAKER_MODEL_SERVER_WORKERS=str(count),
-            OMP_NUM_THREADS=str(max(1, cores // count)),
-        )
-        sides[f"{count} worker(s)"] = partial(behind_java, trial, job, texts, count)
-    return sides
-
-
-def behind_java(trial: Trial, job: Mapping[str, Any], texts: list[str], files: int) -> dict[str, float]:
-    """As in SageMaker's image; each worker has a file, as a request may hold all texts of this benchmark."""
-    with variable(SWITCH, "multi-model-server"):
-        return trial.run({**job, "TransformInput": {**job["TransformInput"]}}, texts, files=files)
-
-
-@contextmanager
-def variable(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable while the block runs."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def curves(results: rounds.Results, sizes: Sizes) -> list[Curve]:
