@@ -94,18 +94,11 @@ class Trial:
     def __init__(self, sandbox: Sandbox, folder: Path, next_name: transforms.Names) -> None:
         self.sandbox, self._folder, self._next_name = sandbox, folder, next_name
 
-    def run(self, job: Mapping[str, Any], texts: Sequence[str], files: int = 1) -> dict[str, float]:
-        """Have texts answered, in so many files; returns the figures."""
+    def run(self, job: Mapping[str, Any], texts: Sequence[str]) -> dict[str, float]:
+        """Have texts answered; returns the figures."""
         name = self._next_name()
-        asked = [
-            transforms.write_requests(
-                self._folder / f"{name}-asked" / f"part-{number:05}.jsonl",
-                texts[number::files],
-                {"top_k": 1},
-            )
-            for number in range(files)
-        ]
-        ran = transforms.run(self.sandbox, name, job, asked, self._folder)
+        asked = transforms.write_requests(self._folder / f"{name}-asked.jsonl", texts, {"top_k": 1})
+        ran = transforms.run(self.sandbox, name, job, [asked], self._folder)
         answers = sum(len(watched_jobs.answered(path)) for path in ran.answers)
         if answers != len(texts):
             raise SystemExit(f"expected {len(texts)} answers, got {answers}")
