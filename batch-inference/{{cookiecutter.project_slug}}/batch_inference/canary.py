@@ -22,7 +22,7 @@ from release.aws import Session
 from release.environments import STAGING
 
 from . import objects
-from .config import TRANSFORM_FILE, Canary, Columns, Settings
+from .config import TRANSFORM_FILE, Canary, Settings
 from .executions import Executions, follow, where_to_look
 from .summary import Figures, Summary
 
@@ -187,7 +187,7 @@ def _rows(
     summary: Summary,
     wanted: Mapping[str, str],
 ) -> Iterator[Row]:
-    taken, columns = settings.transform.input, settings.transform.output.columns
+    taken, names = settings.transform.input, settings.transform.output.columns.names
     kind = places.kind(path.name, list(taken.formats))
     asked = read_rows(_plain(path), kind.format if kind else "csv", taken.encoding, taken.delimiter)
     if len(asked) != len(answers):
@@ -198,29 +198,32 @@ def _rows(
         yield Row(
             " | ".join(str(row.get(name) or "") for name in taken.text_columns),
             tuple(
-                _judged(columns, name, figures, answer, row.get(wanted.get(name, "")))
+                _judged(names, name, figures, answer, row.get(wanted.get(name, "")))
                 for name, figures in summary.targets.items()
             ),
-            answer.get(columns.error) or None,
+            answer.get(names["error"]) or None,
         )
 
 
-def _judged(names: Columns, target: str, figures: Figures, answer: Mapping[str, Any], wanted: Any) -> Judged:
+def _judged(
+    names: Mapping[str, str], target: str, figures: Figures, answer: Mapping[str, Any], wanted: Any
+) -> Judged:
     """What a row of the answers says of one target."""
     reviewed = figures.needs_review is not None
-    label, score, *_ = columns = target_columns(names.names, Answered(target, figures.several, reviewed))
-    found = answer.get(label)
+    columns = target_columns(names, Answered(target, figures.several, reviewed))
+    said: dict[str, Any] = {column.key: answer.get(name) for name, column in columns}
+    found = said["label"]
     if figures.several:
         labels = found if isinstance(found, list) else parted(found or "")
     else:
         labels = [found] if found else []
-    given = None if figures.several or answer.get(score) in (None, "") else float(answer[score])
+    given = None if figures.several or said["score"] in (None, "") else float(said["score"])
     right: list[str] | None = None
     if figures.several and wanted is not None:  # an empty cell: none of the labels
         right = parted(str(wanted))
     elif wanted:
         right = [str(wanted)]
-    review = str(answer.get(columns[-1])).lower() == "true" if reviewed else None
+    review = str(said["needs_review"]).lower() == "true" if reviewed else None
     return Judged(
         target, figures.several, None if right is None else tuple(right), tuple(labels), given, review
     )

@@ -6,11 +6,11 @@ model) unless a comment says otherwise.
 
 import codecs
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, create_model, model_validator
 
-from columns import AddedNames, added_columns
+from columns import ADDED, added_names
 from configuration import files, project
 from configuration.errors import ConfigError
 from configuration.files import Section
@@ -80,31 +80,33 @@ class Input(Section):
     """The share of rows that may be unreadable and get an error instead; above it the file fails."""
 
 
-class Columns(Section):
+class _Columns(Section):
     """What the added columns are called; of a model with several targets, after each target's name."""
-
-    label: _Column = "label"
-    """The most probable label; with an s: all labels, of a target that may have several."""
-    score: _Column = "score"
-    """How sure the model is of it, 0 to 1; with an s: of each of several labels."""
-    needs_review: _Column = "needs_review"
-    """Whether a person should look at it; only if the model says so."""
-    model_version: _Column = "model_version"
-    """The version of the model package that answered."""
-    error: _Column = "error"
-    """Why there is no answer."""
 
     @model_validator(mode="after")
     def _different(self) -> Self:
-        names = [self.label, self.score, self.needs_review, self.model_version, self.error]
-        if len(set(names)) < len(names):
-            raise ValueError("five different names")
+        if len(set(self.names.values())) < len(ADDED):
+            raise ValueError("five different names" if len(ADDED) == 5 else f"{len(ADDED)} different names")
         return self
 
     @property
-    def names(self) -> AddedNames:
-        """The same, for the steps."""
-        return AddedNames(self.label, self.score, self.needs_review, self.model_version, self.error)
+    def names(self) -> dict[str, str]:
+        """The name for each key, for the steps."""
+        return self.model_dump()
+
+
+if TYPE_CHECKING:  # keys that a table has are nothing that a type checker could know
+    Columns = _Columns
+else:
+    Columns = create_model(
+        "Columns",
+        __base__=_Columns,
+        __doc__=_Columns.__doc__,
+        **{
+            column.key: (Annotated[_Column, Field(description=column.description)], column.key)
+            for column in ADDED
+        },
+    )
 
 
 class Output(Section):
@@ -259,7 +261,7 @@ class TransformConfig(Section):
 
         Those of a model with several targets, or that says what to review, nobody knows before it answers.
         """
-        return list(added_columns(self.output.columns.names, top_labels=self.output.top_labels))
+        return added_names(self.output.columns.names, top_labels=self.output.top_labels)
 
 
 class ProjectConfig(project.ProjectConfig):

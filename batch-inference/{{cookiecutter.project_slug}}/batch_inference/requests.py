@@ -8,6 +8,7 @@ definition can be built before any of them is there.
 
 from typing import Any, NamedTuple
 
+from columns import ADDED
 from pipeline_sdk import has_own_storage
 from release.environments import PRODUCTION
 
@@ -230,14 +231,8 @@ def cluster(machines: Environment, key_arn: str) -> Request:
 
 
 def _column_arguments(settings: Settings) -> list[str]:
-    columns = settings.transform.output.columns
-    return [
-        f"--label-column={columns.label}",
-        f"--score-column={columns.score}",
-        f"--review-column={columns.needs_review}",
-        f"--version-column={columns.model_version}",
-        f"--error-column={columns.error}",
-    ]
+    names = settings.transform.output.columns.names
+    return [argument(f"{column.option}-column", names[column.key]) for column in ADDED]
 
 
 def _processing(

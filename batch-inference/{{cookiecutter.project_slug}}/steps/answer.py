@@ -43,8 +43,8 @@ from job import (
     Request,
     add_common,
     add_folders,
-    added_names,
     check_common,
+    declared_names,
     read_request,
 )
 from model_answers import ONE, Matched, Reader, Target, first_targets, match_by_id, match_by_position
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = [Part(**part) for part in report["parts"]]
     check_answers(given.answers, parts)
     targets = find_targets(given, parts)
-    added = Added(added_names(given), targets, request.model_package_version, given.top_labels)
+    added = Added(declared_names(given), targets, request.model_package_version, given.top_labels)
     check_added(request.key, report["columns"], added.columns)
     summary, watched, progress = Summary(targets), Answers(targets), Progress("written")
     with new_file(given.result / request.result, given.compression == "gzip") as stream:

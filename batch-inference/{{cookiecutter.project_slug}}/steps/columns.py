@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from failure import StepError
 from model_answers import ONE, Target
@@ -26,36 +27,118 @@ class Columns:
     added: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class AddedNames:
-    """What the columns are called that the result adds (output.columns)."""
+class AddedColumn(NamedTuple):
+    """A column that the result has beside the carried ones.
 
-    label: str
-    score: str
-    review: str
-    version: str
-    error: str
+    Attributes:
+        key: in config/transform.yaml (output.columns); the column's name unless another is declared there.
+        option: of both steps, for that name, is ``--OPTION-column``.
+        help: of the option.
+        description: of the key, for editors and the reference.
+        of: what it tells about: each ``label`` of an answer (a target with any number of labels has all in
+            one column, its name with an ``s``), each ``target`` of the model, or the ``row``.
+        value: makes it: of a label and its score; of what is said of a target (model_answers.Said); of the
+            model's version, None in a row without answer, and the row's error, None if there is none.
+        decimals: of a number.
+        where: which targets have it.
+    """
+
+    key: str
+    option: str
+    help: str
+    description: str
+    of: Literal["label", "target", "row"]
+    value: Callable[..., Any]
+    decimals: int | None = None
+    where: Callable[[Target], bool] = lambda target: True
 
 
-def added_columns(names: AddedNames, targets: Sequence[Target] = ONE, top_labels: int = 1) -> tuple[str, ...]:
-    """Return the names of the columns that the result has beside the carried ones, in their order."""
-    answers = (name for target in targets for name in target_columns(names, target, top_labels))
-    return (*answers, names.version, names.error)
+ADDED = (
+    AddedColumn(
+        key="label",
+        option="label",
+        help="added to the result: the class",
+        description="The most probable label; with an s: all labels, of a target that may have several.",
+        of="label",
+        value=lambda label, score: label,
+    ),
+    AddedColumn(
+        key="score",
+        option="score",
+        help="added to the result: its score",
+        description="How sure the model is of it, 0 to 1; with an s: of each of several labels.",
+        of="label",
+        value=lambda label, score: score,
+        decimals=6,
+    ),
+    AddedColumn(
+        key="needs_review",
+        option="review",
+        help="added to the result if the model says it: whether a person should look",
+        description="Whether a person should look at it; only if the model says so.",
+        of="target",
+        value=lambda said: said.needs_review,
+        where=lambda target: target.reviewed,
+    ),
+    AddedColumn(
+        key="model_version",
+        option="version",
+        help="added to the result: which model answered",
+        description="The version of the model package that answered.",
+        of="row",
+        value=lambda version, error: version,
+    ),
+    AddedColumn(
+        key="error",
+        option="error",
+        help="added to the result: why there is no answer",
+        description="Why there is no answer.",
+        of="row",
+        value=lambda version, error: error,
+    ),
+)
+"""All of them, in the order of the result. Configuration, command lines and result follow from it: a new
+column is an entry here. The canary reads some of them, by their keys.
+"""
 
 
-def target_columns(names: AddedNames, target: Target, top_labels: int = 1) -> tuple[str, ...]:
-    """Return the names of one target's columns, which begin with its own name if it has one.
+def added_columns(
+    names: Mapping[str, str], targets: Sequence[Target] = ONE, top_labels: int = 1
+) -> list[tuple[str, AddedColumn]]:
+    """Return the columns that the result has beside the carried ones, with their names, in their order.
+
+    Args:
+        names: what they are called, by key.
+        targets: what the model answers about a text.
+        top_labels: how many labels of a target that has one.
+    """
+    of_targets = [each for target in targets for each in target_columns(names, target, top_labels)]
+    return [*of_targets, *((names[column.key], column) for column in ADDED if column.of == "row")]
+
+
+def added_names(names: Mapping[str, str], targets: Sequence[Target] = ONE, top_labels: int = 1) -> list[str]:
+    """Return only the names of ``added_columns``."""
+    return [name for name, _ in added_columns(names, targets, top_labels)]
+
+
+def target_columns(
+    names: Mapping[str, str], target: Target, top_labels: int = 1
+) -> list[tuple[str, AddedColumn]]:
+    """Return one target's columns; their names begin with its own name if it has one.
 
     ``label, score``, with more labels ``label_2, score_2, …``; of a target with any number of labels the
-    plurals, ``labels, scores``. ``needs_review`` is the last one.
+    plurals, ``labels, scores``. What is told of the target as a whole comes last.
     """
     prefix = f"{target.name}_" if target.name else ""
-    label, score = prefix + names.label, prefix + names.score
-    review = (prefix + names.review,) if target.reviewed else ()
-    if target.several:
-        return (f"{label}s", f"{score}s", *review)
-    more = (f"{name}_{rank}" for rank in range(2, top_labels + 1) for name in (label, score))
-    return (label, score, *more, *review)
+    endings = ["s"] if target.several else ["", *(f"_{rank}" for rank in range(2, top_labels + 1))]
+    found = [(ending, column) for ending in endings for column in columns_of("label", target)]
+    found += [("", column) for column in columns_of("target", target)]
+    return [(f"{prefix}{names[column.key]}{ending}", column) for ending, column in found]
+
+
+def columns_of(kind: Literal["label", "target"], target: Target) -> list[AddedColumn]:
+    """Return the columns that a target has of one kind."""
+    return [column for column in ADDED if column.of == kind and column.where(target)]
 
 
 def check_declared(columns: Columns) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from columns import AddedNames
+from columns import ADDED
 from failure import StepError
 
 INPUT = Path("/opt/ml/processing/input")
@@ -42,17 +42,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         help="None: SageMaker sends a whole part as one request",
     )
     parser.add_argument("--top-labels", type=int, default=1, help="how many classes the result has")
-    parser.add_argument("--label-column", default="label", help="added to the result: the class")
-    parser.add_argument("--score-column", default="score", help="added to the result: its score")
-    parser.add_argument(
-        "--review-column",
-        default="needs_review",
-        help="added to the result if the model says it: whether a person should look",
-    )
-    parser.add_argument(
-        "--version-column", default="model_version", help="added to the result: which model answered"
-    )
-    parser.add_argument("--error-column", default="error", help="added to the result: why there is no answer")
+    for column in ADDED:
+        parser.add_argument(f"--{column.option}-column", default=column.key, help=column.help)
 
 
 def check_common(given: argparse.Namespace) -> None:
@@ -65,11 +56,9 @@ def check_common(given: argparse.Namespace) -> None:
     within("output.top_labels", given.top_labels, 1, 1000)
 
 
-def added_names(given: argparse.Namespace) -> AddedNames:
-    """Return what the columns are called that are added."""
-    return AddedNames(
-        given.label_column, given.score_column, given.review_column, given.version_column, given.error_column
-    )
+def declared_names(given: argparse.Namespace) -> dict[str, str]:
+    """Return what the columns are called that are added, by key."""
+    return {column.key: getattr(given, f"{column.option}_column") for column in ADDED}
 
 
 def within(setting: str, value: float, lowest: float, highest: float) -> None:

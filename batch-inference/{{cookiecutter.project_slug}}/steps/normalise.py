@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Union
 
-from columns import Columns, added_columns, check_declared
+from columns import Columns, added_names, check_declared
 from counts import Tally, Words
 from failure import StepError, run
 from job import (
@@ -42,8 +42,8 @@ from job import (
     Progress,
     add_common,
     add_folders,
-    added_names,
     check_common,
+    declared_names,
     read_request,
     within,
 )
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the module says."""
     given = parse_arguments(arguments)
     request = read_request(given.request)
-    added = added_columns(added_names(given), top_labels=given.top_labels)  # other ones only answer.py knows
-    columns = Columns(tuple(given.text_column), tuple(given.carry), added)
+    added = added_names(declared_names(given), top_labels=given.top_labels)  # other ones only answer.py knows
+    columns = Columns(tuple(given.text_column), tuple(given.carry), tuple(added))
     check_declared(columns)
     source = given.source / request.source
     target = target_size(source.stat().st_size, request.gzip, given.instances)

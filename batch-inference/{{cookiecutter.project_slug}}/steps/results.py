@@ -6,12 +6,12 @@ import gzip
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
-from columns import AddedNames, added_columns
+from columns import added_columns, columns_of
 from json_lines import dump, to_bytes
 from model_answers import Answer, Target
 
@@ -22,7 +22,7 @@ class Added:
     """What is added to a row.
 
     Args:
-        names: what the columns are called.
+        names: what the columns are called, by key.
         targets: what the model answers about a text.
         version: of the model, for a row that has an answer.
         top_labels: how many labels of a target that has one.
@@ -32,45 +32,38 @@ class Added:
     """
 
     def __init__(
-        self, names: AddedNames, targets: Sequence[Target], version: int, top_labels: int = 1
+        self, names: Mapping[str, str], targets: Sequence[Target], version: int, top_labels: int = 1
     ) -> None:
-        self.columns = list(added_columns(names, targets, top_labels))
-        self._targets, self._version, self._top_labels = targets, version, top_labels
-        self._version_field = str(version)
+        added = added_columns(names, targets, top_labels)
+        self.columns = [name for name, _ in added]
+        self._decimals = [column.decimals for _, column in added]
+        self._of_targets = [
+            (target, _values_of("label", target), _values_of("target", target)) for target in targets
+        ]
+        self._of_row = [column.value for _, column in added if column.of == "row"]
+        self._unanswered = [None] * (len(added) - len(self._of_row))
+        self._version, self._top_labels = version, top_labels
 
     def values(self, answer: Answer | None, error: str | None) -> list[Any]:
-        """Return JSON values for one row: scores with 6 decimals, several labels as a list, None for none."""
-        if answer is None:
-            return [None] * (len(self.columns) - 1) + [error]
-        found: list[Any] = []
-        for target, said in zip(self._targets, answer):
-            if target.several:
-                found.append([label for label, _ in said.labels])
-                found.append([round(score, 6) for _, score in said.labels])
-            else:
-                found += [part for label, score in said.labels for part in (label, round(score, 6))]
-                found += [None] * (2 * (self._top_labels - len(said.labels)))
-            if target.reviewed:
-                found.append(said.needs_review)
-        return [*found, self._version, error]
+        """Return JSON values for one row: rounded numbers, several labels as a list, None for none."""
+        return list(map(_rounded, self._values(answer, error), self._decimals))
 
     def fields(self, answer: Answer | None, error: str | None) -> list[str]:
         """Return the same as a CSV has it: several labels, and their scores, with ``;`` between them."""
+        return [_quoted(text) for text in map(_text, self._values(answer, error), self._decimals)]
+
+    def _values(self, answer: Answer | None, error: str | None) -> list[Any]:
         if answer is None:
-            return [""] * (len(self.columns) - 1) + [_field(error)]
-        found: list[str] = []
-        for target, said in zip(self._targets, answer):
+            return [*self._unanswered, *(value(None, error) for value in self._of_row)]
+        found: list[Any] = []
+        for (target, of_label, of_target), said in zip(self._of_targets, answer):
             if target.several:
-                found.append(_field(";".join([_escaped(label) for label, _ in said.labels])))
-                found.append(";".join([f"{score:.6f}" for _, score in said.labels]))
+                found += [[value(*label) for label in said.labels] for value in of_label]
             else:
-                for label, score in said.labels:
-                    found += (_field(label), f"{score:.6f}")
-                found += [""] * (2 * (self._top_labels - len(said.labels)))
-            if target.reviewed:
-                found.append("true" if said.needs_review else "false")
-        found += (self._version_field, _field(error))
-        return found
+                found += [value(*label) for label in said.labels for value in of_label]
+                found += [None] * (len(of_label) * (self._top_labels - len(said.labels)))
+            found += [value(said) for value in of_target]
+        return [*found, *(value(self._version, error) for value in self._of_row)]
 
 
 class CsvResult:
@@ -151,11 +144,37 @@ def _escaped(label: str) -> str:
     return label
 
 
+def _values_of(kind: Literal["label", "target"], target: Target) -> list[Callable[..., Any]]:
+    return [column.value for column in columns_of(kind, target)]
+
+
+def _rounded(value: Any, decimals: int | None) -> Any:
+    """Return a number, or each of several, with at most so many decimals; all else as it is."""
+    if decimals is None or value is None:
+        return value
+    return [round(each, decimals) for each in value] if isinstance(value, list) else round(value, decimals)
+
+
+def _text(value: Any, decimals: int | None) -> str:
+    """Return an added value as text: a number with all its decimals, ``;`` between those of a list."""
+    if isinstance(value, list):
+        return ";".join([_escaped(_text(each, decimals)) for each in value])
+    return _plain(value) if decimals is None or value is None else f"{value:.{decimals}f}"
+
+
 def _field(value: Any) -> str:
-    """Return a JSON value as a field of a CSV: text as it is, null as nothing, the others as JSON."""
+    """Return a JSON value as a field of a CSV."""
+    return _quoted(_plain(value))
+
+
+def _plain(value: Any) -> str:
+    """Return text as it is, null as nothing, other values as JSON."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else dump(value)
+    return value if isinstance(value, str) else dump(value)
+
+
+def _quoted(text: str) -> str:
     if _NEEDS_QUOTES(text):
         text = text.replace('"', '""')
         return f'"{text}"'
