@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from configuration.command_line import Finding
 from configuration.errors import UserError
 
-from . import arguments, aws, images, wheels
+from . import aws, images, requests, wheels
 from .config import Data, Settings, is_s3
 from .load import base_model
 from .targets import TargetColumn
@@ -72,7 +72,7 @@ def check(settings: Settings, s3: Any | None) -> list[Finding]:
     bounds = [
         f"{name} {'>=' if threshold.at_least is not None else '<='} "
         f"{threshold.at_least if threshold.at_least is not None else threshold.at_most:g}"
-        for name, threshold in arguments.thresholds(settings.model).items()
+        for name, threshold in requests.thresholds(settings.model).items()
     ]
     return [*findings, Finding(True, f"a model is registered when {', '.join(bounds)} on the test set")]
 

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError
 from configuration.command_line import YES, CommandLine, shown
 from configuration.errors import UserError
 
-from . import aws, check, decide, images, lineage, pipeline, wheels
+from . import aws, check, images, lineage, pipeline, versions, wheels
 from .aws import Clients
 from .config import Settings
 from .definition import build
@@ -160,12 +160,12 @@ def _status(settings: Settings, options: argparse.Namespace) -> int:
 
 def _compare(settings: Settings, options: argparse.Namespace) -> int:
     with _people(settings, options) as (clients, _):
-        return decide.compare(settings, clients, options.version)
+        return versions.compare(settings, clients, options.version)
 
 
 def _approve(settings: Settings, options: argparse.Namespace) -> int:
     with _people(settings, options) as (clients, who):
-        return decide.approve(
+        return versions.approve(
             settings, clients, options.version, who=who, comment=options.comment, yes=options.yes
         )
 
@@ -174,7 +174,7 @@ def _reject(settings: Settings, options: argparse.Namespace) -> int:
     if not options.reason.strip():
         raise UserError('--reason: expected why, for example --reason "answers billing wrongly", got nothing')
     with _people(settings, options) as (clients, who):
-        return decide.reject(
+        return versions.reject(
             settings, clients, options.version, who=who, reason=options.reason, yes=options.yes
         )
 
@@ -199,7 +199,7 @@ def _people(settings: Settings, options: argparse.Namespace) -> Iterator[tuple[C
         with _workbench():
             from .local import sandbox
         with sandbox(settings) as running:
-            yield Clients(running.client("sagemaker"), running.client("s3")), decide.this_user()
+            yield Clients(running.client("sagemaker"), running.client("s3")), versions.this_user()
         return
     project = settings.project
     session = aws.session(project.region)

@@ -16,7 +16,7 @@ from typing import Any
 
 from evaluation.metrics import PLACES
 
-from . import arguments, assets, card, images, registry, requests, wheels
+from . import assets, images, registry, requests, wheels
 from .assets import Asset
 from .config import ModelConfig, Settings, is_s3
 from .images import Images
@@ -181,7 +181,7 @@ def _graph(
     }
     if base_uri is not None:
         train_channels["base_model"] = base_uri
-    hyperparameters = arguments.train(model, hub_id)
+    hyperparameters = requests.hyperparameters_of(model, hub_id)
     same_training = assets.digest_of(training_code_uri, base_uri or "", json.dumps(hyperparameters))
     train = RequestStep(
         "Train",
@@ -230,8 +230,8 @@ def _graph(
     data_report_uri = Join(on="/", values=[preprocess.output_uri("report"), "data_report.json"])
     report_uri = Join(on="/", values=[evaluation_uri, "report.html"])
     model_card = Join(
-        values=card.joined(
-            card.static(settings, commit, hyperparameters, image.steps),
+        values=registry.joined_card(
+            registry.known_card(settings, commit, hyperparameters, image.steps),
             {
                 "model_artifact": model_uri,
                 "training_arn": train.properties.TrainingJobArn,
@@ -250,7 +250,7 @@ def _graph(
             ),
         )
     )
-    bounds = arguments.thresholds(model)
+    bounds = requests.thresholds(model)
     metrics: dict[str, Any] = {name: Join(values=[figure(_place(model, name))]) for name in bounds}
     register = RequestStep(
         "Register",
@@ -305,7 +305,7 @@ def _graph(
 
 
 def _place(model: ModelConfig, name: str) -> str:
-    """Where in evaluation.json a figure is, given its name as in `arguments.thresholds`."""
+    """Where in evaluation.json a figure is, given its name as in `requests.thresholds`."""
     target, _, metric = name.rpartition(".")
     settings = model.data.labels[target] if target else next(iter(model.data.labels.values()))
     place = PLACES["several" if settings.several else "one"]
@@ -315,7 +315,7 @@ def _place(model: ModelConfig, name: str) -> str:
 def _condition(figure: Any, threshold: Threshold) -> Any:
     from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo, ConditionLessThanOrEqualTo
 
-    bound, value = arguments.bound_of(threshold.at_least, threshold.at_most)
+    bound, value = requests.bound_of(threshold.at_least, threshold.at_most)
     kind = ConditionGreaterThanOrEqualTo if bound == "at_least" else ConditionLessThanOrEqualTo
     return kind(left=figure, right=value)
 

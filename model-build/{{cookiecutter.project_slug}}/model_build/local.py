@@ -26,7 +26,7 @@ from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transf
 
 from configuration.errors import UserError
 
-from . import registry, results, serving_image
+from . import registry, serving_image, versions
 from .aws import Clients
 from .config import Settings
 
@@ -67,11 +67,11 @@ def follow(settings: Settings, execution: str, clients: Clients, jobs: Path | No
         jobs: where the jobs' logs are, if on this machine.
     """
     outcome = follow_execution(clients.sagemaker, execution, jobs_folder=jobs)
-    folder = results.report_folder(settings.root, execution)
-    result = results.collect(outcome.steps, clients.sagemaker, clients.s3, folder)
+    folder = versions.report_folder(settings.root, execution)
+    result = versions.collect(outcome.steps, clients.sagemaker, clients.s3, folder)
     if result is not None:
         print()
-        print(results.summary(result, settings.root))
+        print(versions.summary(result, settings.root))
     return 0 if outcome.status == "Succeeded" else 1
 
 
@@ -201,8 +201,8 @@ def _package(settings: Settings, sagemaker: Any, version: int | None) -> str:
         return newest[0]
     wanted = [arn for arn in newest if arn.endswith(f"/{version}")]
     if not wanted:
-        versions = ", ".join(arn.rsplit("/", 1)[-1] for arn in newest)
-        raise UserError(f"--model {version}: expected one of the versions {versions}")
+        known = ", ".join(arn.rsplit("/", 1)[-1] for arn in newest)
+        raise UserError(f"--model {version}: expected one of the versions {known}")
     return wanted[0]
 
 

@@ -1,24 +1,27 @@
 """The requests to SageMaker: what CreateProcessingJob, CreateTrainingJob and CreateModelPackage are sent.
 
-Plain requests instead of the SDK's job classes: every field that the service will see is in this file,
-nothing is filled in behind our back, and building needs no AWS (docs/decisions/sagemaker-sdk-v3.md in the
-collection).
-Values may be pipeline variables of the SDK wherever the service takes them.
+Plain requests instead of the SDK's job classes: every field that the service will see is in this file, the
+command lines of the step scripts too; nothing is filled in behind our back, and building needs no AWS
+(docs/decisions/sagemaker-sdk-v3.md in the collection).
+Values may be pipeline variables of the SDK wherever the service takes them; in a command line all are texts.
 """
 
 from typing import Any
 
 from evaluation.metrics import METRIC_DEFINITIONS
 from pipeline_sdk import has_own_storage
+from training.settings import HYPERPARAMETERS
 
-from . import arguments, card
 from .assets import CODE_ARCHIVE
-from .config import Processing, ProjectConfig, Settings
+from .config import ModelConfig, Processing, ProjectConfig, Settings
 from .images import Images
-from .registry import LIVE_COMMIT, LIVE_MODEL, LIVE_PACKAGE, LIVE_REPORT, LIVE_SETTINGS
+from .registry import CARD_STATUS, LIVE_COMMIT, LIVE_MODEL, LIVE_PACKAGE, LIVE_REPORT, LIVE_SETTINGS
+from .targets import Threshold
 
 Request = dict[str, Any]
 
+INPUT = "/opt/ml/processing/input"
+OUTPUT = "/opt/ml/processing/output"
 CONTENT_TYPES = ["application/json", "application/jsonlines", "text/csv"]
 
 
@@ -36,13 +39,13 @@ def preprocess(
     if test_uri is not None:
         inputs.append(_input("test", test_uri))
     outputs = [_output(name, runs(name)) for name in ("train", "validation", "test", "report")]
-    command = ["python3", f"{arguments.INPUT}/code/preprocess.py"]
+    command = ["python3", f"{INPUT}/code/preprocess.py"]
     return _processing(
         settings.project,
         settings.model.compute.preprocess,
         images.steps,
         command,
-        arguments.preprocess(settings.model),
+        preprocess_arguments(settings.model),
         inputs,
         outputs,
         instance_type,
@@ -80,15 +83,15 @@ def evaluate(
         _input("live_settings", live[LIVE_SETTINGS]),
         _input("live_report", live[LIVE_REPORT]),
     ]
-    command = ["python3", f"{arguments.INPUT}/code/evaluate.py"]
+    command = ["python3", f"{INPUT}/code/evaluate.py"]
     return _processing(
         settings.project,
         settings.model.compute.evaluate,
         images.steps,
         command,
         [
-            *arguments.evaluate(settings.model, settings.project.name),
-            *arguments.comparison(settings.model, live[LIVE_PACKAGE], live[LIVE_COMMIT]),
+            *evaluate_arguments(settings.model, settings.project.name),
+            *comparison_arguments(settings.model, live[LIVE_PACKAGE], live[LIVE_COMMIT]),
         ],
         inputs,
         [_output("evaluation", runs("evaluation"))],
@@ -193,7 +196,7 @@ def register(
             "ProjectId": project.slug,
         },
         "CustomerMetadataProperties": metadata,
-        "ModelCard": {"ModelCardContent": model_card, "ModelCardStatus": card.STATUS},
+        "ModelCard": {"ModelCardContent": model_card, "ModelCardStatus": CARD_STATUS},
         "Domain": "NATURAL_LANGUAGE_PROCESSING",
         "Task": "CLASSIFICATION",
     }
@@ -246,7 +249,7 @@ def _input(name: str, uri: Any) -> Request:
         "InputName": name,
         "S3Input": {
             "S3Uri": uri,
-            "LocalPath": f"{arguments.INPUT}/{name}",
+            "LocalPath": f"{INPUT}/{name}",
             "S3DataType": "S3Prefix",
             "S3InputMode": "File",
             "S3DataDistributionType": "FullyReplicated",
@@ -257,7 +260,7 @@ def _input(name: str, uri: Any) -> Request:
 def _output(name: str, uri: Any) -> Request:
     return {
         "OutputName": name,
-        "S3Output": {"S3Uri": uri, "LocalPath": f"{arguments.OUTPUT}/{name}", "S3UploadMode": "EndOfJob"},
+        "S3Output": {"S3Uri": uri, "LocalPath": f"{OUTPUT}/{name}", "S3UploadMode": "EndOfJob"},
     }
 
 
@@ -284,3 +287,108 @@ def _tags(project: ProjectConfig) -> list[dict[str, str]]:
         {"Key": key, "Value": value}
         for key, value in sorted({"project": project.slug, **project.tags}.items())
     ]
+
+
+def preprocess_arguments(config: ModelConfig) -> list[str]:
+    """Arguments of steps/preprocess.py."""
+    data, split = config.data, config.split
+    arguments = ["--input", f"{INPUT}/data"]
+    if data.test_source is not None:
+        arguments += ["--test-input", f"{INPUT}/test"]
+    arguments += ["--output", OUTPUT, "--format", data.format, "--encoding", data.encoding]
+    for column in data.text_columns:
+        arguments += ["--text-column", column]
+    arguments += ["--join", data.join]
+    if data.label_column is not None:
+        arguments += ["--label-column", data.label_column]
+    for name, target in (data.targets or {}).items():
+        arguments += ["--target", f"{name}={target.column}"]
+        if target.between is not None:
+            arguments += ["--separator", f"{name}={target.between}"]
+    if data.group_column is not None:
+        arguments += ["--group-column", data.group_column]
+    arguments += ["--train-fraction", f"{split.train:g}", "--validation-fraction", f"{split.validation:g}"]
+    arguments += ["--test-fraction", f"{split.test:g}", "--seed", str(split.seed)]
+    arguments += ["--max-bad-label-share", f"{data.max_bad_label_share:g}"]
+    if data.redact is not None:
+        for kind in data.redact.kinds:
+            arguments += ["--redact", kind]
+        arguments += ["--phone-region", data.redact.phone_region]
+    return arguments
+
+
+def hyperparameters_of(config: ModelConfig, base_model: str | None) -> dict[str, str]:
+    """Hyperparameters of steps/train.py.
+
+    Args:
+        config: the model's configuration.
+        base_model: a hub id, or None when the base model comes as the channel `base_model`.
+    """
+    model, training = config.model, config.training
+    values = {
+        **{name: getattr(training, name) for name in type(training).model_fields if name in HYPERPARAMETERS},
+        "max_length": model.max_length,
+        "truncation": model.truncation,
+        "early_stopping_metric": training.early_stopping.metric,
+        "early_stopping_patience": training.early_stopping.patience,
+        "triage_precision": triage_precisions(config) or None,
+    }
+    if config.serving.runtime != "torch":  # not named: what is trained as before is taken from the cache
+        values["serving_runtime"] = config.serving.runtime
+        values["max_accuracy_loss"] = config.serving.max_accuracy_loss
+    return {
+        **({} if base_model is None else {"base-model": base_model}),
+        **{name.replace("_", "-"): _text(value) for name, value in values.items() if value is not None},
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def evaluate_arguments(config: ModelConfig, title: str) -> list[str]:
+    """Arguments of steps/evaluate.py, with the acceptance thresholds; `title` heads its report."""
+    arguments = ["--model", f"{INPUT}/model", "--test", f"{INPUT}/test", "--output", f"{OUTPUT}/evaluation"]
+    arguments += ["--seed", str(config.split.seed), "--title", title]
+    for name, threshold in thresholds(config).items():
+        bound, value = bound_of(threshold.at_least, threshold.at_most)
+        arguments += [f"--{bound.replace('_', '-')}", f"{name}={value:g}"]
+    if config.serving.image != "huggingface":  # not named: what is measured as before comes from the cache
+        arguments += ["--serving-image", config.serving.image]
+    return arguments
+
+
+def thresholds(config: ModelConfig) -> dict[str, Threshold]:
+    """The bound on each metric, by its name; of several targets that is `target.metric`."""
+    several = len(config.data.labels) > 1
+    return {
+        f"{target}.{metric}" if several else metric: threshold
+        for target, bounds in config.thresholds.items()
+        for metric, threshold in bounds.items()
+    }
+
+
+def triage_precisions(config: ModelConfig) -> str:
+    """`target=precision` of each target with triage, separated by commas; of one target the number alone."""
+    triage, names = config.triage, list(config.data.labels)
+    wanted = {name: precision for name in names if triage and (precision := triage.of(name)) is not None}
+    if len(names) == 1:
+        return "".join(f"{precision:g}" for precision in wanted.values())
+    return ",".join(f"{name}={precision:g}" for name, precision in wanted.items())
+
+
+def comparison_arguments(config: ModelConfig, live_package: Any, live_commit: Any) -> list[Any]:
+    """Arguments of steps/evaluate.py about the live model; both may be pipeline variables."""
+    found = ["--live-package", live_package, "--live-commit", live_commit]
+    if config.comparison.not_worse_by is not None:
+        limit = f"{config.comparison.metric}={config.comparison.not_worse_by:g}"
+        found += ["--not-worse-by", limit]
+    return found
+
+
+def bound_of(at_least: float | None, at_most: float | None) -> tuple[str, float]:
+    """The one bound that is set: its name and its value."""
+    if at_least is not None:
+        return "at_least", at_least
+    assert at_most is not None  # the configuration admits exactly one
+    return "at_most", at_most

@@ -30,10 +30,9 @@ import pyarrow.parquet as pq
 
 from data.examples import Examples, LabelSet, read_all
 from evaluation.comparison import with_live_model, without_texts
-from evaluation.gate import Verdict, judged
-from evaluation.gate import verdict as verdict_on
 from evaluation.measure import Evaluation, Predictions, figure_name, measure
-from evaluation.metrics import names
+from evaluation.metrics import Verdict, judged, names
+from evaluation.metrics import verdict as verdict_on
 from evaluation.models import check_image, check_labels, predict, unpack
 from evaluation.settings import check_thresholds, parse
 from failure import run

@@ -30,7 +30,7 @@ The rules:
   text for every set (3, or 2 with a test set of your own), or with groups as many groups; rarer classes are
   refused by name: they could be trained or measured, not both.
 - Classes are divided in the proportion of the fractions; with several targets or labels their combinations
-  are, as far as there are enough of each (data/strata.py). With ``--group-column`` no group is in two sets,
+  are, as far as there are enough of each (data/splits.py). With ``--group-column`` no group is in two sets,
   and the classes are divided as well as whole groups can be; a row without a group is a group by itself.
 - With ``--test-input`` that is the test set, and only train and validation are drawn, in the proportion of
   their fractions. Its texts are dropped from train and validation. Its labels must occur in the data.
@@ -66,8 +66,7 @@ from data.intake import Intake, Labels
 from data.selection import Selection, select
 from data.sets import TextStatistics, draw, write_sets
 from data.settings import Columns, Settings, parse_arguments
-from data.splits import SETS
-from data.strata import Strata
+from data.splits import SETS, Strata
 from failure import StepError, listed, run
 from serving.redact import Redactor, Rules
 from serving.targets import Target, columns_of

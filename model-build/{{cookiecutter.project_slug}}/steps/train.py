@@ -7,7 +7,7 @@ In SageMaker every default is right, and hyperparameters arrive as ``--key value
 
 On several GPUs or machines start it with ``torchrun``; only rank 0 writes. SIGTERM saves a checkpoint and
 ends the process with exit code 0 and without a model; the same command again continues from there
-(training/callbacks.py).
+(training/trainer.py).
 
 What it does, in this order, with the modules of training/: check the sets against each other, load the base
 model (base_model.py), tokenise once (batches.py), choose the number format (machine.py), train (trainer.py)
@@ -44,10 +44,19 @@ from packing.model import check_library, head_columns, write_model
 from serving.targets import Target, column_names
 from training.base_model import load_base_model
 from training.batches import TokenisedTexts, collator
-from training.callbacks import Progress, StopOnSigterm, last_complete, quieten, run_folder
 from training.machine import RANK, RANKS, measure_once, once_a_machine, say
 from training.settings import Settings, parse
-from training.trainer import ClassifierTrainer, class_weights, figures, loss_function
+from training.trainer import (
+    ClassifierTrainer,
+    Progress,
+    StopOnSigterm,
+    class_weights,
+    figures,
+    last_complete,
+    loss_function,
+    quieten,
+    run_folder,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

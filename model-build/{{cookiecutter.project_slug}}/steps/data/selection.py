@@ -12,7 +12,7 @@ import numpy.typing as npt
 from data.hashes import Buckets, Contradiction, resolve, without
 from data.intake import SHOWN, Intake, Labels
 from data.settings import Settings
-from data.strata import Strata
+from data.splits import Strata
 from failure import StepError, listed, shorten
 from serving.targets import Target
 

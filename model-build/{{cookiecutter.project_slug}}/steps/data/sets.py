@@ -18,9 +18,19 @@ from data.hashes import string_buffers
 from data.intake import Intake
 from data.selection import Selection
 from data.settings import Settings
-from data.splits import SETS, TEST, TRAIN, Deal, Groups, allocate, assign_groups
-from data.strata import Strata, divide, label_name
-from data.strata import assign_groups as assign_strata
+from data.splits import (
+    SETS,
+    TEST,
+    TRAIN,
+    Deal,
+    Groups,
+    Strata,
+    allocate,
+    assign_groups,
+    assign_groups_by_strata,
+    divide,
+    label_name,
+)
 from failure import StepError, listed
 from serving.targets import field_names
 
@@ -57,7 +67,9 @@ def draw(data: Intake, selection: Selection, settings: Settings, scratch: Path) 
     )
     of_column = np.bincount(strata.widened(groups).label, minlength=strata.width)
     _check_rare(of_column, f"groups by {settings.columns.group!r}", drawn, strata)
-    assigned = assign_strata(groups, strata, fractions) if table is None else assign_groups(groups, table)
+    assigned = (
+        assign_groups_by_strata(groups, strata, fractions) if table is None else assign_groups(groups, table)
+    )
     counts = np.zeros((len(strata.totals), len(SETS)), np.int64)
     for records in selection.kept:
         chosen = assigned[np.searchsorted(groups.names, records["group"])]

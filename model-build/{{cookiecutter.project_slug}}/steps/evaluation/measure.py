@@ -9,7 +9,7 @@ import numpy as np
 
 from data.examples import Examples
 from evaluation import scores
-from evaluation.gate import Check, Threshold, apply_thresholds, gate_message
+from evaluation.metrics import Check, Threshold, apply_thresholds, gate_message
 from evaluation.scores import Calibration, ClassScores, Estimate
 from evaluation.triage import ALWAYS, coverage_curve
 from serving.targets import NO_LABEL, Target

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from evaluation import metrics
-from evaluation.gate import Kind, Threshold
 from evaluation.measure import figure_name
+from evaluation.metrics import Bound, Threshold
 from failure import StepError, listed
 from serving.targets import Target
 
@@ -92,7 +92,7 @@ def parse(arguments: Sequence[str] | None, description: str) -> Settings:
         help="what will serve the model; lean has no PyTorch, and takes none that ONNX Runtime cannot run",
     )
     given = vars(parser.parse_args(arguments))
-    kinds: tuple[Kind, Kind] = ("at_least", "at_most")
+    kinds: tuple[Bound, Bound] = ("at_least", "at_most")
     thresholds = [Threshold(name, kind, bound) for kind in kinds for name, bound in given.pop(kind)]
     return Settings(**given, thresholds=thresholds)
 

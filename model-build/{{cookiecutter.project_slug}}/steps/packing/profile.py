@@ -9,9 +9,6 @@ train.py writes two files into the model::
 
 and ``profile.json`` once more beside ``training.json``: there (``output.tar.gz``) a deployment finds it
 without fetching the weights. Neither file has a text in it.
-
-Not called ``profile.py``, as that would stand in the way of a module of the standard library that PyTorch
-imports.
 """
 
 from __future__ import annotations

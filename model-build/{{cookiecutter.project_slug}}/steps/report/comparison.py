@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from evaluation import metrics
-from evaluation.gate import Verdict
+from evaluation.metrics import Verdict
 from report.parts import number, row, section, short, table, wide
 
 TEXT_SHOWN = 280

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from evaluation import metrics
-from evaluation.gate import Check
 from evaluation.measure import Evaluation, Mistake, TargetEvaluation, Triage, Trusted
+from evaluation.metrics import Check
 from evaluation.scores import Estimate
 from report.parts import (
     class_chart,

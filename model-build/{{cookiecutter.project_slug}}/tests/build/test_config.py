@@ -5,7 +5,7 @@ import re
 import pytest
 
 from configuration.errors import ConfigError
-from model_build import arguments
+from model_build import requests
 from model_build.config import ProjectConfig
 from model_build.load import SCHEMA_FILE, json_schema, load
 
@@ -96,8 +96,8 @@ def test_several_targets_have_their_own_columns_and_bounds(two_targets, edit):
     assert written["acceptance"]["sentiment"]["macro_f1"] == {"at_least": 0.6, "at_most": None}
     assert model.triage is not None
     assert [model.triage.of(name) for name in model.data.labels] == [0.95, 0.8]
-    assert arguments.triage_precisions(model) == "sentiment=0.95,topics=0.8"
-    command = arguments.preprocess(model)
+    assert requests.triage_precisions(model) == "sentiment=0.95,topics=0.8"
+    command = requests.preprocess_arguments(model)
     at = command.index("--target")
     assert command[at : at + 6] == [
         *("--target", "sentiment=sentiment"),
@@ -105,14 +105,14 @@ def test_several_targets_have_their_own_columns_and_bounds(two_targets, edit):
         *("--separator", "topics=;"),
     ]
     assert "--label-column" not in command
-    command = arguments.evaluate(model, "title")
+    command = requests.evaluate_arguments(model, "title")
     assert command[command.index("--at-most") + 1] == "topics.hamming_loss=0.2"
 
 
 def test_one_target_is_named_as_its_column(repository):
     model = load(repository).model
     assert list(model.data.labels) == list(model.thresholds) == ["service_line"]
-    assert "accuracy" in arguments.thresholds(model)
+    assert "accuracy" in requests.thresholds(model)
 
 
 @pytest.mark.parametrize(

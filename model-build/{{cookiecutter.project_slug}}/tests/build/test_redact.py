@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from configuration.errors import ConfigError
-from model_build import arguments, assets
+from model_build import assets, requests
 from model_build.check import check
 from model_build.definition import build
 from model_build.load import load
@@ -97,12 +97,12 @@ def test_the_library_is_imported_from_an_archive_where_none_is_installed(tmp_pat
 def test_it_is_off_and_the_code_is_small_unless_phones_are_redacted(repository: Path, edit) -> None:
     settings = load(repository)
     assert settings.model.data.redact is None
-    assert "--redact" not in arguments.preprocess(settings.model)
+    assert "--redact" not in requests.preprocess_arguments(settings.model)
     (code,) = [each for each in build(settings).uploads if each.name == "code"]
     assert "serving/phonenumbers.zip" not in code.files
     edit("config/model.yaml", OFF, ON)
     settings = load(repository)
-    found = arguments.preprocess(settings.model)
+    found = requests.preprocess_arguments(settings.model)
     assert found[-6:] == ["--redact", "emails", "--redact", "phones", "--phone-region", "CA"]
     (code,) = [each for each in build(settings).uploads if each.name == "code"]
     assert "serving/phonenumbers.zip" in code.files

@@ -11,7 +11,7 @@ import tiny
 from sklearn.metrics import accuracy_score, f1_score
 
 from data import hashes
-from evaluation import comparison, gate, models
+from evaluation import comparison, metrics, models
 from evaluation.measure import Predictions
 from evaluation.models import CannotAsk, LiveModel
 from evaluation.paired import compare_target
@@ -177,7 +177,7 @@ def test_rows_that_the_live_model_was_trained_on_are_left_out():
     few = compare(answers(TEAM, true, predicted), live([["billing"]] * 80, known=np.arange(80) < 75))
     assert few["rows"]["compared"] == 80
     assert not few["fair"]
-    verdict = gate.verdict(few, ("accuracy", 0.01))
+    verdict = metrics.verdict(few, ("accuracy", 0.01))
     assert verdict.passed, "too good figures of the live model must not stop a new one"
     assert "was not applied" in verdict.message
 
@@ -187,13 +187,13 @@ def test_the_margin_stops_a_worse_model_and_names_figure_live_figure_and_margin(
     found = compare(
         answers(TEAM, [0, 1, 2, 0], [0, 1, 2, 1]), live([["billing"], ["elevators"], ["gas"], ["billing"]])
     )
-    verdict = gate.verdict(found, ("accuracy", margin))
+    verdict = metrics.verdict(found, ("accuracy", margin))
     assert verdict.passed is passed
     assert verdict.worse_by == 0.25
     assert "accuracy 0.7500, live 1.0000 (version 3)" in verdict.message
     assert f"{margin:g}" in verdict.message
     content = {"gate": {"passed": True, "message": "all 2 thresholds are met"}}
-    judged = gate.judged(content, comparison.without_texts(found), verdict)
+    judged = metrics.judged(content, comparison.without_texts(found), verdict)
     assert judged["gate"]["passed"] is passed
     assert judged["gate"]["worse_than_live_by"] == 0.25
     assert "text 3" not in json.dumps(judged), "evaluation.json holds no text"
@@ -201,11 +201,11 @@ def test_the_margin_stops_a_worse_model_and_names_figure_live_figure_and_margin(
 
 def test_without_a_live_model_the_margin_lets_through_and_unresolved_it_does_not():
     none = comparison.nothing("none", "No version is approved yet.")
-    assert gate.verdict(none, ("macro_f1", 0.0)).passed
-    unresolved = gate.verdict(comparison.nothing("unresolved", "nobody looked"), ("macro_f1", 0.02))
+    assert metrics.verdict(none, ("macro_f1", 0.0)).passed
+    unresolved = metrics.verdict(comparison.nothing("unresolved", "nobody looked"), ("macro_f1", 0.02))
     assert not unresolved.passed
     assert "comparison.not_worse_by is 0.02, but nobody looked" in unresolved.message
-    assert gate.verdict(comparison.nothing("unresolved", ""), None) == (0.0, True, "")
+    assert metrics.verdict(comparison.nothing("unresolved", ""), None) == (0.0, True, "")
 
 
 def test_differences_in_data_and_settings_are_found():
@@ -261,14 +261,14 @@ def test_the_report_says_everything_in_words_and_escapes_texts():
     found = comparison.compare(
         old, [new], ["<b>one</b>", "two", "three"], [1, 2, 3], {"text": tiny.TEXT}, 50, 1
     )
-    html = report.sections(found, gate.verdict(found, ("accuracy", 0.1)))
+    html = report.sections(found, metrics.verdict(found, ("accuracy", 0.1)))
     assert "Margin passed" in html
     assert "&lt;b&gt;one" in html
     assert "= the same" in html
     assert "became wrong" in html
     assert "does not carry its settings" in html
     assert "No version" in report.sections(
-        comparison.nothing("none", "no version"), gate.verdict(comparison.nothing("none", ""), None)
+        comparison.nothing("none", "no version"), metrics.verdict(comparison.nothing("none", ""), None)
     )
 
 

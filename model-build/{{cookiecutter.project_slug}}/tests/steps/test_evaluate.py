@@ -20,8 +20,8 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import evaluate
 from data.examples import Examples
-from evaluation.gate import Threshold, apply_thresholds, gate_message
 from evaluation.measure import Evaluation, Predictions, measure
+from evaluation.metrics import Threshold, apply_thresholds, gate_message
 from evaluation.scores import class_scores
 from failure import StepError
 from report.page import page

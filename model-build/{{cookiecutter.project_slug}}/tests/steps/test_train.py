@@ -23,10 +23,10 @@ from evaluation.metrics import METRIC_DEFINITIONS
 from failure import StepError
 from serving.targets import Target
 from serving.texts import tokenise
-from training import callbacks
+from training import trainer
 from training.batches import LengthGroupedSampler, TokenisedTexts
-from training.callbacks import last_complete
 from training.machine import choose_precision
+from training.trainer import last_complete
 
 TARGET = Target("team", "one", tuple(tiny.LABELS))
 SERVED = ["inference.py", *(f"serving/{path.name}" for path in (STEPS / "serving").glob("*.py"))]
@@ -129,7 +129,7 @@ def test_it_trains_with_class_weights_and_bf16(train_in: Train, tmp_path: Path) 
 def test_sagemaker_finds_every_metric_in_the_lines(
     train_in: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks.Progress, "SECONDS", 0.0)
+    monkeypatch.setattr(trainer.Progress, "SECONDS", 0.0)
     train_in(tmp_path, epochs=3)
     output = capsys.readouterr().out
     for definition in METRIC_DEFINITIONS:
@@ -142,7 +142,7 @@ def test_sagemaker_finds_every_metric_in_the_lines(
 
 @pytest.mark.parametrize(("seconds", "shown"), [(44.6, "45 s"), (200, "3 min 20 s"), (7505, "2 h 5 min")])
 def test_durations_are_short(seconds: float, shown: str) -> None:
-    assert callbacks.duration(seconds) == shown
+    assert trainer.duration(seconds) == shown
 
 
 # --- stopping early, and going on -----------------------------------------------------------------
@@ -162,7 +162,7 @@ def sigterm_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Makes this process receive a real SIGTERM while it works on a given step."""
 
     def arrange(step: int) -> None:
-        class Interrupted(callbacks.Progress):
+        class Interrupted(trainer.Progress):
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step == step - 1:
                     os.kill(os.getpid(), signal.SIGTERM)
