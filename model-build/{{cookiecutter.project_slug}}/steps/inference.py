@@ -49,10 +49,8 @@ import numpy as np
 
 from serving import bodies, engines, watch
 from serving.bodies import CSV, FORMS, JSON, Request, Said, listing, read_text
-from serving.redact import Redactor
-from serving.redact import Rules as Redaction
 from serving.targets import Outcome, Rules, columns_of, decide, from_json
-from serving.texts import tokenise, windows
+from serving.texts import Redaction, Redactor, tokenise, windows
 
 
 @dataclass(frozen=True)

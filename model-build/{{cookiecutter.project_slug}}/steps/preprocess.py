@@ -19,7 +19,7 @@ without headers. ``label`` is the position in the target's sorted list of labels
 
 The rules:
 
-- With ``--redact`` placeholders take the place of personal data (serving/redact.py) before anything else
+- With ``--redact`` placeholders take the place of personal data (serving/texts.py) before anything else
   looks at a text: duplicates, sets, reports and messages have the placeholders. labels.json says what was
   replaced.
 - A row without text is dropped. So is a row that lacks the label of a target (one that may have several
@@ -68,8 +68,8 @@ from data.sets import TextStatistics, draw, write_sets
 from data.settings import Columns, Settings, parse_arguments
 from data.splits import SETS, Strata
 from failure import StepError, listed, run
-from serving.redact import Redactor, Rules
 from serving.targets import Target, columns_of
+from serving.texts import Redaction, Redactor
 
 Array = npt.NDArray[Any]
 
@@ -117,7 +117,7 @@ def take_in(files: list[DataFile], settings: Settings, labels: Labels, folder: P
     return intake
 
 
-def _redactor(rules: Rules | None) -> Redactor | None:
+def _redactor(rules: Redaction | None) -> Redactor | None:
     try:
         return Redactor(rules) if rules else None
     except (ModuleNotFoundError, ValueError) as error:

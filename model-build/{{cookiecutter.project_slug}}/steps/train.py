@@ -10,9 +10,8 @@ ends the process with exit code 0 and without a model; the same command again co
 (training/trainer.py).
 
 What it does, in this order, with the modules of training/: check the sets against each other, load the base
-model (base_model.py), tokenise once (batches.py), choose the number format (machine.py), train (trainer.py)
-with an evaluation after every epoch, and write the best epoch's model with what serving needs
-(packing/model.py).
+model and tokenise once (inputs.py), choose the number format (machine.py), train (trainer.py) with an
+evaluation after every epoch, and write the best epoch's model with what serving needs (packing/model.py).
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ from evaluation.metrics import VALIDATION
 from failure import StepError, run
 from packing.model import check_library, head_columns, write_model
 from serving.targets import Target, column_names
-from training.base_model import load_base_model
-from training.batches import TokenisedTexts, collator
+from training.inputs import TokenisedTexts, collator, load_base_model
 from training.machine import RANK, RANKS, measure_once, once_a_machine, say
 from training.settings import Settings, parse
 from training.trainer import (

@@ -22,8 +22,7 @@ from data.hashes import RECORD, Buckets, text_hashes
 from data.readers import read
 from data.settings import Columns, TargetColumn
 from failure import StepError
-from serving.redact import Redactor
-from serving.texts import SEPARATORS, WHITESPACE, clean
+from serving.texts import SEPARATORS, WHITESPACE, Redactor, clean
 
 Array = npt.NDArray[Any]
 Answer = tuple[tuple[int, ...], ...]

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from failure import StepError, listed
-from serving.redact import PLACEHOLDERS, Rules
-from serving.texts import SEPARATORS
+from serving.texts import PLACEHOLDERS, SEPARATORS, Redaction
 
 if TYPE_CHECKING:
     from serving.targets import Kind
@@ -69,7 +68,7 @@ class Settings:
     fractions: tuple[float, float, float]  # of SETS, their sum is 1
     seed: int
     max_bad_label_share: float
-    redact: Rules | None
+    redact: Redaction | None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> Settings:
@@ -161,7 +160,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Settings:
         ),
         seed=given.seed,
         max_bad_label_share=given.max_bad_label_share,
-        redact=Rules.from_json({**dict.fromkeys(given.redact, True), "phone_region": given.phone_region}),
+        redact=Redaction.from_json({**dict.fromkeys(given.redact, True), "phone_region": given.phone_region}),
     )
 
 

@@ -36,7 +36,7 @@ from serving.engines import RUNTIMES
 from serving.targets import Target, columns_of, probabilities
 from serving.targets import choose as choose_labels
 from serving.texts import read_tokenizer, tokenise
-from training.batches import TokenisedTexts
+from training.inputs import TokenisedTexts
 from training.machine import say
 
 STEPS = Path(__file__).parents[1]

@@ -20,10 +20,10 @@ from data.examples import LabelSet, read_examples
 from evaluation.triage import settle
 from failure import StepError
 from packing import artefact, profile
-from serving import redact, watch
+from serving import watch
 from serving.targets import Rules, Target, as_columns, columns_of, decide, from_columns
-from serving.texts import pad
-from training.batches import TokenisedTexts
+from serving.texts import LIBRARY, Redaction, pad
+from training.inputs import TokenisedTexts
 from training.settings import Settings
 from training.trainer import is_plain
 
@@ -104,10 +104,10 @@ def check_library(label_set: LabelSet) -> None:
     """Make sure that what a model needs to find personal data is there, to be packed with its code.
 
     Raises:
-        StepError: it needs the library of serving/redact.py, which is not beside that.
+        StepError: it needs the library of serving/texts.py, which is not beside that.
     """
-    rules = redact.Rules.from_json(label_set.redact)
-    library = Path(redact.__file__).with_name(redact.LIBRARY)
+    rules = Redaction.from_json(label_set.redact)
+    library = Path(__file__).parents[1] / "serving" / LIBRARY
     if rules is not None and "phones" in rules.kinds and not library.is_file():
         raise StepError(
             f"{library}: not found; the sets were made with data.redact.phones, and the model needs it: "

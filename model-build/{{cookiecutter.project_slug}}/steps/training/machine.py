@@ -19,7 +19,7 @@ import torch
 import transformers
 
 from failure import StepError
-from training.batches import TokenisedTexts
+from training.inputs import TokenisedTexts
 from training.settings import Settings
 
 RANK = int(os.environ.get("RANK", "0"))

@@ -32,7 +32,7 @@ from evaluation import scores
 from evaluation.metrics import VALIDATION, WATCHED, logged
 from failure import StepError
 from serving.targets import Target, columns_of
-from training.batches import LengthGroupedSampler
+from training.inputs import LengthGroupedSampler
 from training.machine import RANKS, say
 
 Batch = dict[str, torch.Tensor]

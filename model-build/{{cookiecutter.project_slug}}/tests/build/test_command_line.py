@@ -1,4 +1,4 @@
-"""The command line: what `check` finds, that CodeBuild needs no workbench for it, what is shown of figures."""
+"""The command line: what `check` finds, what needs no workbench, and what is shown of figures and answers."""
 
 import json
 import re

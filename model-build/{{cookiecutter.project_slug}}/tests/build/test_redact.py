@@ -1,4 +1,4 @@
-"""steps/serving/redact.py, and how the library that it needs gets to where there is none."""
+"""Personal data in texts (steps/serving/texts.py), and how the library for it gets to where there is none."""
 
 import subprocess
 import sys
@@ -15,9 +15,9 @@ from model_build.definition import build
 from model_build.load import load
 
 sys.path.insert(0, str(ROOT / "steps"))
-from serving.redact import PLACEHOLDERS, Redactor, Rules  # noqa: E402
+from serving.texts import PLACEHOLDERS, Redaction, Redactor  # noqa: E402
 
-ALL = Rules(tuple(PLACEHOLDERS), "CA")
+ALL = Redaction(tuple(PLACEHOLDERS), "CA")
 OFF = "  redact: null "
 ON = "  redact: {emails: true, phones: true} "
 
@@ -57,7 +57,7 @@ def test_of_what_it_returns_it_finds_nothing_more() -> None:
 
 
 def test_only_the_kinds_that_are_named_are_replaced_and_counted() -> None:
-    redactor = Redactor(Rules(("emails",)))
+    redactor = Redactor(Redaction(("emails",)))
     assert redactor("a@b.com, b@b.com, 604 660 1234") == "<EMAIL>, <EMAIL>, 604 660 1234"
     redactor("nothing")
     assert dict(redactor.found) == {"emails": 2, "texts": 1}
@@ -66,26 +66,26 @@ def test_only_the_kinds_that_are_named_are_replaced_and_counted() -> None:
 
 def test_the_region_decides_about_numbers_without_a_country() -> None:
     text = "call 020 7946 0958"
-    assert Redactor(Rules(("phones",), "GB"))(text) == "call <PHONE>"
-    assert Redactor(Rules(("phones",), "CA"))(text) == text
+    assert Redactor(Redaction(("phones",), "GB"))(text) == "call <PHONE>"
+    assert Redactor(Redaction(("phones",), "CA"))(text) == text
     with pytest.raises(
         ValueError, match=r"data.redact.phone_region: expected a country such as CA, got 'XX'"
     ):
-        Redactor(Rules(("phones",), "XX"))
+        Redactor(Redaction(("phones",), "XX"))
 
 
 def test_rules_survive_labels_json_and_serving_json() -> None:
-    assert Rules.from_json(ALL.as_json()) == ALL
-    assert Rules.from_json(None) is Rules.from_json({"phone_region": "CA"}) is None
+    assert Redaction.from_json(ALL.as_json()) == ALL
+    assert Redaction.from_json(None) is Redaction.from_json({"phone_region": "CA"}) is None
 
 
 def test_the_library_is_imported_from_an_archive_where_none_is_installed(tmp_path: Path) -> None:
     archive = assets.library("phonenumbers")
     assert archive == assets.library("phonenumbers")
     (tmp_path / "phonenumbers.zip").write_bytes(archive)
-    (tmp_path / "redact.py").write_bytes((ROOT / "steps/serving/redact.py").read_bytes())
+    (tmp_path / "texts.py").write_bytes((ROOT / "steps/serving/texts.py").read_bytes())
     assert not [name for name in zipfile.ZipFile(tmp_path / "phonenumbers.zip").namelist() if ".pyc" in name]
-    script = "import redact; print(redact.Redactor(redact.Rules(('phones',)))('call 604 660 1234'))"
+    script = "import texts; print(texts.Redactor(texts.Redaction(('phones',)))('call 604 660 1234'))"
     # -S: without the environment's packages
     done = subprocess.run([sys.executable, "-S", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "call <PHONE>\n", done.stderr

@@ -144,7 +144,7 @@ def test_a_tokenizer_that_reads_otherwise_is_found(trained: Path, tmp_path: Path
     from transformers import AutoTokenizer
 
     from data.examples import LabelSet, read_all
-    from training.batches import TokenisedTexts
+    from training.inputs import TokenisedTexts
 
     targets = LabelSet.read(sets / "validation").targets
     tokenizer = AutoTokenizer.from_pretrained(trained / "model")

@@ -24,7 +24,7 @@ from failure import StepError
 from serving.targets import Target
 from serving.texts import tokenise
 from training import trainer
-from training.batches import LengthGroupedSampler, TokenisedTexts
+from training.inputs import LengthGroupedSampler, TokenisedTexts
 from training.machine import choose_precision
 from training.trainer import last_complete
 

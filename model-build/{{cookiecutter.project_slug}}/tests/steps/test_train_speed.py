@@ -19,7 +19,7 @@ from failure import StepError
 from packing import model as packed
 from serving.targets import Target
 from training import machine, start_up
-from training.batches import TokenisedTexts, collator
+from training.inputs import TokenisedTexts, collator
 from training.machine import tokens_that_fit
 from training.trainer import ClassifierTrainer, class_weights, loss_function, passes
 
