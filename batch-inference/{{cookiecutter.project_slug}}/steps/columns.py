@@ -87,6 +87,7 @@ ADDED = (
         description="The version of the model package that answered.",
         of="row",
         value=lambda version, error: version,
+        decimals=0,
     ),
     AddedColumn(
         key="error",

@@ -41,7 +41,7 @@ class Added:
             (target, _values_of("label", target), _values_of("target", target)) for target in targets
         ]
         self._of_row = [column.value for _, column in added if column.of == "row"]
-        self._unanswered = [None] * (len(added) - len(self._of_row))
+        self._unanswered: list[Any] = [None] * (len(added) - len(self._of_row))
         self._version, self._top_labels = version, top_labels
 
     def values(self, answer: Answer | None, error: str | None) -> list[Any]:
@@ -50,11 +50,11 @@ class Added:
 
     def fields(self, answer: Answer | None, error: str | None) -> list[str]:
         """Return the same as a CSV has it: several labels, and their scores, with ``;`` between them."""
-        return [_quoted(text) for text in map(_text, self._values(answer, error), self._decimals)]
+        return list(map(_quoted, map(_text, self._values(answer, error), self._decimals)))
 
     def _values(self, answer: Answer | None, error: str | None) -> list[Any]:
         if answer is None:
-            return [*self._unanswered, *(value(None, error) for value in self._of_row)]
+            return self._unanswered + [value(None, error) for value in self._of_row]
         found: list[Any] = []
         for (target, of_label, of_target), said in zip(self._of_targets, answer):
             if target.several:
@@ -63,7 +63,7 @@ class Added:
                 found += [value(*label) for label in said.labels for value in of_label]
                 found += [None] * (len(of_label) * (self._top_labels - len(said.labels)))
             found += [value(said) for value in of_target]
-        return [*found, *(value(self._version, error) for value in self._of_row)]
+        return found + [value(self._version, error) for value in self._of_row]
 
 
 class CsvResult:
@@ -156,10 +156,10 @@ def _rounded(value: Any, decimals: int | None) -> Any:
 
 
 def _text(value: Any, decimals: int | None) -> str:
-    """Return an added value as text: a number with all its decimals, ``;`` between those of a list."""
+    """Return an added value as text, with ``;`` between those of a list."""
     if isinstance(value, list):
-        return ";".join([_escaped(_text(each, decimals)) for each in value])
-    return _plain(value) if decimals is None or value is None else f"{value:.{decimals}f}"
+        return ";".join([_escaped(_plain(each, decimals)) for each in value])
+    return _plain(value, decimals)
 
 
 def _field(value: Any) -> str:
@@ -167,11 +167,13 @@ def _field(value: Any) -> str:
     return _quoted(_plain(value))
 
 
-def _plain(value: Any) -> str:
-    """Return text as it is, null as nothing, other values as JSON."""
+def _plain(value: Any, decimals: int | None = None) -> str:
+    """Return text as it is, null as nothing, a number with all its decimals, other values as JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else dump(value)
+    if isinstance(value, str):
+        return value
+    return dump(value) if decimals is None else f"{value:.{decimals}f}"
 
 
 def _quoted(text: str) -> str:
