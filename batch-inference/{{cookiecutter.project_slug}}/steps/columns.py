@@ -98,8 +98,11 @@ ADDED = (
         value=lambda version, error: error,
     ),
 )
-"""All of them, in the order of the result. Configuration, command lines and result follow from it: a new
-column is an entry here. The canary reads some of them, by their keys.
+"""All of them, within each kind in the order of the result.
+
+Configuration, command lines and result follow from it, so a new column is an entry here, its key in
+config/transform.yaml, and ``make schema``. The canary reads some of them, by their keys; what is counted
+(summary.json, watch.json) is counted from the answers.
 """
 
 
