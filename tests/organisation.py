@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.images import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services import events
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED, apply_together, open_roots
 from tests.model_build.conftest import set_model
 from tests.terraform_environment import cli_environment

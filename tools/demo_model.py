@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from mlops_workbench.sandbox import Sandbox
 
 COLLECTION = Path(__file__).resolve().parents[1]

@@ -89,7 +89,10 @@ def problems(command: Command) -> Iterator[str]:
         module = arguments[1]
         if any(module == program.module.split()[0] for program in PROGRAMS):
             yield from (f"{where}: {problem}" for problem in _program(module, arguments[2:]))
-        elif module not in OTHER_MODULES and not Path(COLLECTION, *module.split(".")).with_suffix(".py").is_file():
+        elif (
+            module not in OTHER_MODULES
+            and not Path(COLLECTION, *module.split(".")).with_suffix(".py").is_file()
+        ):
             yield f"{where}: no module {module}"
     for path in _PATH.findall(command.text) if name.startswith("python") else ():
         if not any((top / path).exists() for top in _tops(command.page)):
@@ -147,7 +150,11 @@ def _runs(makefile: Path, target: str) -> str:
     module = re.search(rf"^{called[1]} .*-m ([\w.]+)$", text, re.MULTILINE) if called else None
     if called and module and any(module[1] == program.module.split()[0] for program in PROGRAMS):
         return _helps(module[1]).get(called[2], "")
-    direct = re.search(r"(?:-m |/)([\w.]+)(?: ([a-z]+))?( \$\(ARGS\))?$", recipe[1], re.MULTILINE) if recipe else None
+    direct = (
+        re.search(r"(?:-m |/)([\w.]+)(?: ([a-z]+))?( \$\(ARGS\))?$", recipe[1], re.MULTILINE)
+        if recipe
+        else None
+    )
     if direct and any(direct[1] == program.module.split()[0] for program in PROGRAMS):
         return _helps(direct[1])[direct[2] or ""]
     script = re.search(r"\b(?:examples|tools|benchmarks)/\w+\.py", recipe[1]) if recipe else None

@@ -63,7 +63,9 @@ PROGRAMS = (
         Program("mlops_workbench cost", template, f"In a repository of {template}, as `make cost`.")
         for template in TEMPLATES
     ),
-    Program("mlops_workbench.sandbox.cli", "model-build", "Installed by every repository, as `mlops-sandbox`."),
+    Program(
+        "mlops_workbench.sandbox.cli", "model-build", "Installed by every repository, as `mlops-sandbox`."
+    ),
     Program("demo", None, "In the collection."),
 )
 
@@ -90,7 +92,11 @@ def helps(program: Program) -> list[tuple[str, str]]:
     done = subprocess.run(
         [sys.executable, "-B", "-c", _PARSERS, *program.module.split()],
         cwd=program.folder,
-        env={**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": f".{os.pathsep}{COLLECTION / 'shared/workbench/src'}"},
+        env={
+            **os.environ,
+            "COLUMNS": str(WIDTH),
+            "PYTHONPATH": f".{os.pathsep}{COLLECTION / 'shared/workbench/src'}",
+        },
         capture_output=True,
         text=True,
         check=False,

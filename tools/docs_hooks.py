@@ -92,7 +92,7 @@ def _rewrite(link: re.Match[str], here: Path, page: Page) -> str:
 
 @event_priority(-200)  # type: ignore[untyped-decorator]  # after the plug-in that writes the index for file://
 def on_post_build(config: MkDocsConfig) -> None:
-    """Refuse a site that fetches anything from elsewhere, or that cannot be searched; make llms.txt lead to its pages.
+    """Refuse a site that fetches from elsewhere or cannot be searched; make llms.txt lead to its pages.
 
     Raises:
         PluginError: it does; each place is named.

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from generated import repository
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-
-from generated import repository
 
 # The packages of a generated repository that a file's model is made of.
 _OWN = ("configuration", "release", "model_build", "serverless_inference", "batch_inference")

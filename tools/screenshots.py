@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from mlops_workbench.sandbox.organisation import record
 from mlops_workbench.sandbox.organisation.record import Organisation
-from PIL import Image
 
 COLLECTION = Path(__file__).resolve().parents[1]
 IMAGES = COLLECTION / "docs/images"

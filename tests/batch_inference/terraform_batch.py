@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from mlops_workbench.sandbox.services import events
 
+from mlops_workbench.sandbox.services import events
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED
 from tests.terraform_deployment import GROUP, Deployment, Registry, make_deployment
 

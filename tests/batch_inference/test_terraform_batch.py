@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.services.events.calls import matches
-from mlops_workbench.sandbox.images import Images
 from moto.events.models import EventPattern
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.events.calls import matches
 from tests.batch_inference.terraform_batch import BEGIN, SETTINGS, SLUG, Environment, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED
 from tests.terraform_deployment import Registry, build_credentials, make_registry

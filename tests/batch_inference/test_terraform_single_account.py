@@ -10,7 +10,6 @@ import pytest
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-
 from tests.batch_inference.terraform_batch import SLUG, Environment, make_environment
 from tests.terraform_delivery import SHARED
 from tests.terraform_deployment import make_registry

@@ -20,9 +20,9 @@ from typing import Any
 
 import boto3
 import pytest
+
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-
 from tests.foundation.terraform_roots import may
 from tests.model_build.conftest import set_model
 from tests.serverless_inference.terraform_endpoint import Environment, make_environment, model

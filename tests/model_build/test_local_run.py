@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
 
+from mlops_workbench.sandbox import Sandbox
 from tests.model_build.conftest import Run, execution_id, set_model
 
 ACCOUNTS = ("111111111111", "222222222222")

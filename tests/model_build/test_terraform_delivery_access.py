@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox.iam.documents import Policy, parse
-from mlops_workbench.sandbox.iam.evaluator import Principal, Request, evaluate
-from mlops_workbench.sandbox.iam.documents import context_of
 
+from mlops_workbench.sandbox.iam.documents import Policy, context_of, parse
+from mlops_workbench.sandbox.iam.evaluator import Principal, Request, evaluate
 from tests.terraform_delivery import (
     PRODUCTION,
     REGION,

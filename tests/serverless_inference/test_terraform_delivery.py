@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from mlops_workbench.sandbox.services.events.calls import matches
 from moto.events.models import EventPattern
 
+from mlops_workbench.sandbox.services.events.calls import matches
 from tests.terraform_delivery import (
     BOUNDARY,
     PRODUCTION,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlops_workbench.sandbox.session import current
 
+from mlops_workbench.sandbox.session import current
 from tests.foundation.terraform_roots import may
 from tests.promotion import SAGEMAKER, TARGETS, common_cases, role_arn
 from tests.terraform_delivery import REGION, SHARED, Case, applied, case_name

@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import SLUG, Environment, add_model, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED

@@ -10,7 +10,6 @@ import pytest
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-
 from tests.serverless_inference.terraform_endpoint import SLUG, add_model, make_environment
 from tests.terraform_delivery import SHARED, Terraform
 from tests.terraform_deployment import make_registry

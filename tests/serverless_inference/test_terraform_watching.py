@@ -21,12 +21,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.services.events.bus import fire
-from mlops_workbench.sandbox.services.cloudwatch.running import look
-from mlops_workbench.sandbox.services import events
-from mlops_workbench.sandbox.images import Images
 
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services import events
+from mlops_workbench.sandbox.services.cloudwatch.running import look
+from mlops_workbench.sandbox.services.events.bus import fire
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import Environment, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED

@@ -172,7 +172,14 @@ def end(work: Path, *, keep: bool) -> None:
         if keep:
             print(f"\nThe accounts run on. To end them:\n  {PROGRAM} down --folder {organisation.folder}")
             continue
-        command = [sys.executable, "-m", "mlops_workbench.sandbox.cli", "down", "--folder", organisation.folder]
+        command = [
+            sys.executable,
+            "-m",
+            "mlops_workbench.sandbox.cli",
+            "down",
+            "--folder",
+            organisation.folder,
+        ]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
