@@ -5,7 +5,7 @@ Run by a SageMaker processing job, or by hand in the folder of an execution::
     python code/answer.py --rows rows --answers answers --request request --report report --result result
 
 It reads the parts of ``--rows`` and ``--answers`` side by side, and writes below ``--result`` the file that
-request.json names, summary.json, and watch.json (watched.py).
+request.json names, summary.json, and watch.json (counts.py).
 
 The rules:
 

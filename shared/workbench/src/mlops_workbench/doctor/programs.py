@@ -28,7 +28,6 @@ def findings(root: Path) -> list[Finding]:
         _make(),
         *_git(root),
         _terraform(),
-        _java(),
         _mounts(),
     ]
 
@@ -136,21 +135,6 @@ def _terraform() -> Finding:
     if _numbers(found) < OLDEST_TERRAFORM:
         return problem(f"Terraform: expected {wanted} or newer, got {found}", f"install a newer one: {page}")
     return ok(f"Terraform {found}")
-
-
-def _java() -> Finding:
-    purpose = "the sandbox's endpoints and batch transforms run on it"
-    done = run(["java", "-version"])
-    if done.status != 0:  # macOS has a java that only says where to get one
-        fix = {
-            "Darwin": "brew install openjdk",
-            "Linux": "sudo apt install default-jre-headless (Debian, Ubuntu)",
-        }
-        return note(
-            f"Java: not found; {purpose}, nothing on AWS needs it",
-            fix.get(platform.system(), "install it: https://adoptium.net"),
-        )
-    return ok(f"Java: {(done.err or done.out).strip().splitlines()[0]}; {purpose}")
 
 
 def _mounts() -> Finding:

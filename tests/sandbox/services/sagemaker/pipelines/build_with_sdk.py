@@ -1,4 +1,4 @@
-"""Prints a definition that the SageMaker Python SDK v3 builds; test_sdk.py runs it.
+"""Prints a definition that the SageMaker Python SDK v3 builds; test_definition.py runs it.
 
 build_with_sdk.py BUCKET ROLE IMAGE SCRIPT
 """

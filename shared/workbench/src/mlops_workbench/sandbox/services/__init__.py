@@ -6,7 +6,7 @@ small one it is all there is. Beside it, where a service has such a thing:
 calls.py      what AWS clients ask for: patches of moto's requests and answers
 records.py    what the service keeps: on moto's backends, so that a snapshot holds it
 running.py    what goes on after a call has been answered: threads, processes, turns
-…             and modules named for what only this service has (patterns, buildspec, alarms)
+…             and modules named for what only this service has (buildspec, targets, rules)
 
 What is large (SageMaker) has packages of the same kind inside. A service reaches another one by boto3 or by
 an event, never by import; what several need is on the ground floor (session, iam, containers).
