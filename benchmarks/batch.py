@@ -34,9 +34,10 @@ import transforms
 import watched_jobs
 from endpoint import DEFAULT as DEFAULT_VARIABLES
 from endpoint import OURS
-from mlops_workbench.sandbox import Sandbox
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, LEAN
+
+from mlops_workbench.sandbox import Sandbox
 
 MAX_LENGTH = 128
 """Tokens that both sides read, model-build's default; of a longer text the first ones."""

@@ -28,10 +28,11 @@ import transforms
 from batch_steps import STEPS, write_source
 from endpoint import STEPS as MODEL_STEPS
 from endpoint import WRITE_MODEL, base_model
-from mlops_workbench.sandbox import Sandbox
 from processes import Usage
 from processes import run as run_process
 from rounds import Curve
+
+from mlops_workbench.sandbox import Sandbox
 
 QUICK = [200, 1000]
 TIMES = ("normalise.py, s", "transform, s", "answer.py, s")

@@ -34,9 +34,10 @@ import serving_load
 import serving_models
 import sources
 from endpoint import DEFAULT as DEFAULT_VARIABLES
-from mlops_workbench.sandbox.containers.process import INSIDE
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, FP32, INT8, LEAN
+
+from mlops_workbench.sandbox.containers.process import INSIDE
 
 SHIM = INSIDE / "path"
 """Lets the toolkit's release import transformers 5."""

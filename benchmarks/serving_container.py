@@ -31,10 +31,11 @@ import rounds
 import serving
 import serving_load
 import serving_models
-from mlops_workbench.sandbox.images import Images
-from mlops_workbench.sandbox.services.sagemaker.jobs import multi_model_server
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, INT8, LEAN, TORCH
+
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.jobs import multi_model_server
 
 ENTRY_POINT = """
 import subprocess, sys

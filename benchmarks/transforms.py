@@ -17,11 +17,12 @@ from typing import Any
 
 from endpoint import OURS, archive_of
 from machine import ROOT, container_python
-from mlops_workbench.sandbox import Sandbox
-from mlops_workbench.sandbox.images import Images
-from mlops_workbench.sandbox.containers.context import JobContext
-from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 from watched_jobs import Seen, watched
+
+from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox.containers.context import JobContext
+from mlops_workbench.sandbox.images import Images
+from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
 sys.path.append(str(ROOT / "batch-inference" / "{{cookiecutter.project_slug}}"))
 from batch_inference import requests

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from watching.count import CONFIDENCE, UNKNOWN, WORDS
 
-from configuration.errors import UserError
+from configuration import UserError
 from mlops_workbench.cost import cli, fixed
 from mlops_workbench.cost.estimate import Estimate, Quote, Table, as_data, estimate, in_words, prices
 from mlops_workbench.cost.usage import (

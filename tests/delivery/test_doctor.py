@@ -378,7 +378,7 @@ def test_it_is_in_old_python_s_syntax_and_imports_nothing_that_only_some_systems
     missing_somewhere = {"fcntl", "grp", "posix", "pwd", "resource", "signal", "termios", "msvcrt"}
     configuration = COLLECTION / "shared/parts/everywhere/configuration"
     files = [WORKBENCH / "__main__.py", *(WORKBENCH / "doctor").glob("*.py"), *configuration.glob("[ce]*.py")]
-    assert {"__main__.py", "cli.py", "command_line.py", "errors.py"} <= {file.name for file in files}
+    assert {"__main__.py", "cli.py", "command_line.py", "__init__.py"} <= {file.name for file in files}
     for file in files:
         names = {
             alias.name

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configuration.errors import UserError
+from configuration import UserError
 from mlops_workbench.delivery import project
 
 

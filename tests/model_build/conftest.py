@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,15 @@ import pytest
 import yaml
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+#: Tests of what a repository's owner does not edit. They run in a generated repository, beside its own.
+MACHINERY = Path(__file__).with_name("machinery")
+
+
+def with_machinery(repository: Path) -> Path:
+    """Put the tests of the machinery beside a generated repository's own; returns it."""
+    shutil.copytree(MACHINERY, repository / "tests", dirs_exist_ok=True)
+    return repository
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_build.conftest import Run, command_environment
+from tests.model_build.conftest import Run, command_environment, with_machinery
 
 
 @pytest.fixture(scope="module")
 def repository(generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of its own: what runs in it leaves caches behind."""
-    return generate(tmp_path_factory.mktemp("own"))
+    return with_machinery(generate(tmp_path_factory.mktemp("own")))
 
 
 def pytest_in(repository: Path, python: Path | str, folder: str, container_python: Path) -> None:

@@ -21,6 +21,7 @@ from mlops_workbench.sandbox.containers.context import JobContext
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker import serving
 from mlops_workbench.sandbox.services.sagemaker.jobs.running import running
+from tests.model_build.conftest import with_machinery
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"
@@ -348,16 +349,13 @@ def test_the_artefact_answers_behind_the_handler_as_pytorch_does(
 
 
 @pytest.mark.slow
-def test_the_steps_pass_their_own_tests_of_the_artefact(wheels: Path, container_python: Path) -> None:
-    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
-    options += ["-o", "tmp_path_retention_policy=failed"]
+def test_the_steps_pass_their_own_tests_of_the_artefact(
+    wheels: Path, container_python: Path, generate: Callable[..., Path], tmp_path: Path
+) -> None:
     done = subprocess.run(
-        [container_python, "-m", "pytest", *options, TEMPLATE / "tests/steps/test_artefact.py"],
-        env={
-            **os.environ,
-            "ONNX_WHEELS": str(wheels),
-            "PYTHONPATH": str(COLLECTION / "shared/parts/pipeline/steps"),
-        },
+        [container_python, "-m", "pytest", "-q", "tests/steps/test_artefact.py"],
+        cwd=with_machinery(generate(tmp_path)),
+        env={**os.environ, "ONNX_WHEELS": str(wheels)},
         capture_output=True,
         text=True,
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import places
 from columns import target_columns
-from configuration.errors import UserError
+from configuration import UserError
 from model_answers import Target as Answered
 from release.aws import Session
 from release.environments import STAGING

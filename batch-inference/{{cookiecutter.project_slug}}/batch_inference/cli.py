@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from configuration import UserError
 from configuration.command_line import YES, CommandLine, Finding, say, shown
-from configuration.errors import UserError
 from release import question, registry, watched
 from release.aws import Session
 from release.build import sign_in

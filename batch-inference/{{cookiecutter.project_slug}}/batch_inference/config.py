@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, create_model, model_validator
 
 from columns import ADDED, added_names
-from configuration import files, project
-from configuration.errors import ConfigError
+from configuration import ConfigError, files, project
 from configuration.files import Section
 from release.environments import PRODUCTION, STAGING, account_of
 from release.settings import Watching, harmless

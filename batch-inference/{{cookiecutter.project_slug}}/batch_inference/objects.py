@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from release.aws import code, plain_errors
 
 from .summary import Summary

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import places
-from configuration.errors import UserError
+from configuration import UserError
 from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 

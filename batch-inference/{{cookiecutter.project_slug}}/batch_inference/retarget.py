@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from configuration.errors import UserError
+from configuration import UserError
 from release.environments import PRODUCTION, STAGING
 
 from . import requests

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from configuration.errors import UserError
+from configuration import UserError
 from release import registry
 from release.build import terraform_digest
 from release.environments import ENVIRONMENTS, PRODUCTION, STAGING, Place, enter

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import places
 from columns import Columns
-from configuration.errors import UserError
+from configuration import UserError
 from failure import StepError
 from lines import Lines
 from readers import NO_TEXT, CsvReader, JsonReader

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-from configuration.errors import UserError
+from configuration import UserError
 
 BAR = 24  # characters of the longest bar
 MOST_LABELS, MOST_ERRORS = 30, 5

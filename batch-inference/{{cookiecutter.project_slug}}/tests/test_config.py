@@ -9,7 +9,7 @@ import yaml
 
 from batch_inference import cli
 from batch_inference.config import Settings, json_schema, load
-from configuration.errors import ConfigError
+from configuration import ConfigError
 
 ROOT = Path(__file__).parents[1]
 FILE = "config/transform.yaml"

@@ -15,7 +15,7 @@ from batch_inference.config import Settings
 from batch_inference.record import Run
 from batch_inference.requests import target
 from batch_inference.retarget import Substitution
-from configuration.errors import UserError
+from configuration import UserError
 from release.build import Build
 from release.history import History
 

@@ -14,7 +14,7 @@ from batch_inference import summary as summaries
 from batch_inference.config import Settings, TransformConfig
 from batch_inference.executions import Execution, Step
 from batch_inference.objects import Uploaded, local_path
-from configuration.errors import UserError
+from configuration import UserError
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 UPLOAD = Uploaded("input/a.csv", "v1", NOON)

@@ -17,7 +17,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from configuration.errors import UserError
+from configuration import UserError
 
 CODE_ARCHIVE = "sourcedir.tar.gz"
 

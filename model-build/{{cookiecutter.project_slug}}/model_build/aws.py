@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from .assets import split_uri
 

@@ -18,8 +18,8 @@ from typing import Any, TextIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from configuration import UserError
 from configuration.command_line import Finding
-from configuration.errors import UserError
 
 from . import aws, images, requests, wheels
 from .config import Data, Settings, is_s3

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
+from configuration import UserError
 from configuration.command_line import YES, CommandLine, shown
-from configuration.errors import UserError
 
 from . import aws, check, images, lineage, pipeline, versions, wheels
 from .aws import Clients

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import serving_image, wheels
 from .config import Settings

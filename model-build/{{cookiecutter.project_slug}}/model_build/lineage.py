@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import aws, registry
 from .aws import Clients, explained

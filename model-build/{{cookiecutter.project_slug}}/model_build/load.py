@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from configuration import files
+from configuration import ConfigError, UserError, files
 from configuration import project as projects
-from configuration.errors import ConfigError, UserError
 
 from .config import ModelConfig, ProjectConfig, Settings, is_s3
 

@@ -24,7 +24,7 @@ from mlops_workbench.sandbox.server import Sandbox
 from mlops_workbench.sandbox.services.codebuild import docker
 from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import registry, serving_image, versions
 from .aws import Clients

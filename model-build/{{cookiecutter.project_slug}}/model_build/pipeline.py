@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import assets, registry
 from .aws import Clients, explained

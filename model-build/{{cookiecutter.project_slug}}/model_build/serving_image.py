@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import aws
 from .config import ProjectConfig

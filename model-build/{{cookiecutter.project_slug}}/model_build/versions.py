@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from configuration import UserError
 from configuration.command_line import agreed
-from configuration.errors import UserError
 from evaluation.metrics import LABELS, PLACES, gain, names
 
 from . import aws, registry

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import serving_image
 

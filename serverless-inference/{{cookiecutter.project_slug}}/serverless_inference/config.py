@@ -16,8 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from configuration import files, project
-from configuration.errors import ConfigError
+from configuration import ConfigError, files, project
 from configuration.files import Section
 from release.environments import account_of
 from release.settings import Cron, Watching, harmless

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from release.aws import code, plain_errors
 from release.environments import Place, enter
 from release.history import report_key

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from configuration.errors import UserError
+from configuration import UserError
 from release.aws import Session, code, plain_errors
 
 ONE = ""

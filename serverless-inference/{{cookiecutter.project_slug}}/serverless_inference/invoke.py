@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from configuration.errors import UserError
+from configuration import UserError
 from release.aws import session, stop_on_other_account
 from release.environments import ENVIRONMENTS, STAGING
 

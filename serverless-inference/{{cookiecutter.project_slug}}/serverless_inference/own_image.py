@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from release.aws import code, plain_errors
 
 _URI = re.compile(r"(\d{12})\.(dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?)/([^:@]+):([\w.-]+)")

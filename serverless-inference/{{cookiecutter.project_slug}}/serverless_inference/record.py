@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configuration.errors import UserError
+from configuration import UserError
 from release import build as builds
 from release.aws import Session
 from release.build import Build, archive, terraform_digest

@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from configuration import UserError
 from configuration.command_line import agreed
-from configuration.errors import UserError
 from release import question, registry
 from release.aws import plain_errors
 from release.build import sign_in

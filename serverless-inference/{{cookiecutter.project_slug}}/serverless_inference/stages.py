@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from release import registry
 from release.aws import code, plain_errors
 from release.environments import ENVIRONMENTS, PRODUCTION, STAGING

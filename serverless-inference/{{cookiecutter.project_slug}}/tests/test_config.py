@@ -8,7 +8,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from configuration.errors import ConfigError
+from configuration import ConfigError
 from serverless_inference.config import (
     ENDPOINT_FILE,
     SCHEMA_FILE,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from release import aws, terraform
 from release.build import terraform_digest
 from release.registry import Package, Version

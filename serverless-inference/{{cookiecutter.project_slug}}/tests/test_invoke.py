@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configuration.errors import UserError
+from configuration import UserError
 from serverless_inference import cli, invoke
 from serverless_inference.endpoint import Label, Said, Text
 

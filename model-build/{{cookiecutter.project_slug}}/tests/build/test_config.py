@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from configuration.errors import ConfigError
+from configuration import ConfigError
 from model_build import requests
 from model_build.config import ProjectConfig
 from model_build.load import SCHEMA_FILE, json_schema, load

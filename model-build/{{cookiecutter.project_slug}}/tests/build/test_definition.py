@@ -9,7 +9,7 @@ import botocore.session
 import botocore.validate
 import pytest
 
-from configuration.errors import UserError
+from configuration import UserError
 from model_build import assets
 from model_build.config import Settings
 from model_build.definition import build, steps_of

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from .errors import UserError
+from . import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence

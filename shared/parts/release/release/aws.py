@@ -15,7 +15,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 Session = Any  # boto3 has no types of its own
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configuration.errors import UserError
+from configuration import UserError
 from configuration.project import ProjectConfig
 
 from .aws import Session, plain_errors, session, stop_on_other_account

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from configuration.project import ProjectConfig
 
 from .aws import Session, assumed, code, plain_errors

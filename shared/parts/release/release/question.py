@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from configuration import UserError
 from configuration.command_line import agreed
-from configuration.errors import UserError
 
 from .aws import Session, code, plain_errors
 from .build import Build

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from configuration import UserError
 from configuration.command_line import Finding
-from configuration.errors import UserError
 from configuration.project import ProjectConfig
 
 from .aws import Session, caller, code, plain_errors, session

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from .aws import code, plain_errors
 from .environments import Place, State

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from configuration.project import ProjectConfig
 
 from .aws import Session, code, plain_errors, session, stop_on_other_account

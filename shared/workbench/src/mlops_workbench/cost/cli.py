@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from configuration import UserError
 from configuration.command_line import show_what_can_be_shown
-from configuration.errors import UserError
 
 from . import fixed
 from .estimate import OWN, TABLE, Estimate, Table, as_data, estimate, in_words, prices

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from .usage import Item, Use
 

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from .project import Project
 

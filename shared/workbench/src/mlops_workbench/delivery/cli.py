@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from configuration import UserError
 from configuration.command_line import agreed, say, show_what_can_be_shown
-from configuration.errors import UserError
 
 from . import facts, publish, register, unregister
 from .aws import client, session

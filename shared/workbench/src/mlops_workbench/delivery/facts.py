@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import git, publish, terraform
 from .aws import Foundation, Session, client, code, find_foundation, plain_errors, secret_exists

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from configuration.errors import UserError
+from configuration import UserError
 
 TIMEOUT_SECONDS = 300
 

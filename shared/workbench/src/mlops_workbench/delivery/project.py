@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from configuration.errors import UserError
+from configuration import UserError
 
 FILE = "config/project.yaml"
 CLOUD_HOST = "bitbucket.org"

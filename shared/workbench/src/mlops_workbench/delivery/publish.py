@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import git
 from .aws import code, plain_errors

@@ -6,7 +6,7 @@ Each step looks for what is there before it changes anything, so that all can be
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import git, publish, terraform
 from .aws import Foundation, Session, client, ensure_secret, plain_errors

@@ -11,7 +11,7 @@ import subprocess
 from collections import deque
 from pathlib import Path
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from .git import first_line
 from .project import Project

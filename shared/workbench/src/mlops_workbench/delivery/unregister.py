@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 
 from . import terraform
 from .aws import Foundation, Session, client, code, plain_errors, remove_secret, secret_name

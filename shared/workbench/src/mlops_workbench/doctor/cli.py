@@ -156,7 +156,7 @@ def _aws(root: Path) -> list[Part]:
 
 def _aws_here(root: Path) -> list[Part]:
     try:
-        from configuration.errors import UserError
+        from configuration import UserError
         from mlops_workbench.delivery.project import load
 
         from . import credentials, organisation

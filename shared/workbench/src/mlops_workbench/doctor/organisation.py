@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from configuration.errors import UserError
+from configuration import UserError
 from mlops_workbench.delivery import facts, git, publish
 from mlops_workbench.delivery.aws import (
     FOUNDATION_VERSION,

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluation import triage
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
-from sklearn.metrics import log_loss
-
-from evaluation import triage
 from serving.bodies import CSV, JSON, JSON_LINES, Parameters, encode, say
 from serving.targets import (
     NO_LABEL,
@@ -22,6 +20,7 @@ from serving.targets import (
     decide,
     probabilities,
 )
+from sklearn.metrics import log_loss
 
 SENTIMENT = Target("sentiment", "one", ("bad", "mixed", "good"))
 TOPICS = Target("topics", "several", ("care", "food; drink", "waiting"))

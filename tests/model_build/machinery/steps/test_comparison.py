@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from sklearn.metrics import accuracy_score, f1_score
-
 from data import hashes
 from evaluation import comparison, metrics, models
 from evaluation.measure import Predictions
@@ -18,6 +16,7 @@ from evaluation.paired import compare_target
 from report import comparison as report
 from report import registry
 from serving.targets import Target
+from sklearn.metrics import accuracy_score, f1_score
 
 TEAM = Target("team", "one", ("billing", "elevators", "gas"))
 TOPICS = Target("topics", "several", ("delay", "price", "staff"))

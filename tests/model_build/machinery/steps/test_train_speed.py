@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import train
 import transformers
 from conftest import Train
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-import train
 from failure import StepError
 from packing import model as packed
 from serving.targets import Target
@@ -22,6 +20,7 @@ from training import machine, start_up
 from training.inputs import TokenisedTexts, collator
 from training.machine import tokens_that_fit
 from training.trainer import ClassifierTrainer, class_weights, loss_function, passes
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 ONE = Target("team", "one", tuple(tiny.LABELS))
 BOTH = (ONE, Target("topics", "several", ("greeting", "thanks")))

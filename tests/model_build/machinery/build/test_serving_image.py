@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-
-from configuration.errors import ConfigError, UserError
 from model_build import images, serving_image, wheels
 from model_build.check import check
 from model_build.config import Settings
 from model_build.definition import build, steps_of
 from model_build.load import load
 from model_build.wheels import Interpreter, Pin
+
+from configuration import ConfigError, UserError
 
 MODEL = "config/model.yaml"
 

@@ -14,13 +14,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import evaluate
+import inference
 import numpy as np
 import pytest
 import tiny
 from conftest import Train
-
-import evaluate
-import inference
 from failure import StepError
 from packing import artefact
 from serving import engines
@@ -141,10 +140,9 @@ def test_without_wheels_the_training_ends_with_a_model_that_pytorch_serves(
 
 
 def test_a_tokenizer_that_reads_otherwise_is_found(trained: Path, tmp_path: Path, sets: Path) -> None:
-    from transformers import AutoTokenizer
-
     from data.examples import LabelSet, read_all
     from training.inputs import TokenisedTexts
+    from transformers import AutoTokenizer
 
     targets = LabelSet.read(sets / "validation").targets
     tokenizer = AutoTokenizer.from_pretrained(trained / "model")

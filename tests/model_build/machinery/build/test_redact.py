@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
-from configuration.errors import ConfigError
 from model_build import assets, requests
 from model_build.check import check
 from model_build.definition import build
 from model_build.load import load
 
+from configuration import ConfigError
+
 sys.path.insert(0, str(ROOT / "steps"))
-from serving.texts import PLACEHOLDERS, Redaction, Redactor  # noqa: E402
+from serving.texts import PLACEHOLDERS, Redaction, Redactor
 
 ALL = Redaction(tuple(PLACEHOLDERS), "CA")
 OFF = "  redact: null "
@@ -124,6 +124,6 @@ def test_it_is_off_and_the_code_is_small_unless_phones_are_redacted(repository: 
 )
 def test_settings_that_cannot_be_meant_are_refused(repository: Path, edit, value: str, problem: str) -> None:
     edit("config/model.yaml", OFF, f"  redact: {value} ")
-    with pytest.raises(ConfigError, match="data.redact") as error:
+    with pytest.raises(ConfigError, match=r"data\.redact") as error:
         load(repository)
     assert problem in str(error.value)

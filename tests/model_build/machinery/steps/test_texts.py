@@ -10,17 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import inference
 import numpy as np
+import preprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
 from conftest import Train
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-import inference
-import preprocess
 from data.intake import clean_array, join_arrays
 from packing import profile
 from serving import watch
@@ -34,6 +31,8 @@ from serving.texts import (
     tokenise,
     truncate,
 )
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 TEXTS = [
     "",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-
 from model_build.check import check
 from model_build.load import load
 from model_build.local import lines

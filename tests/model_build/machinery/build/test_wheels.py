@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
-from configuration.errors import UserError
 from model_build import assets, images, wheels
 from model_build.check import check
 from model_build.config import Settings
 from model_build.definition import build, steps_of
 from model_build.load import load
 from model_build.wheels import Interpreter, Pin
+
+from configuration import UserError
 
 MODEL = "config/model.yaml"
 SERVING = re.compile(r"(?m)^serving:.*\n(  .*\n)*")
