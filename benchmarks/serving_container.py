@@ -21,6 +21,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,8 +35,8 @@ import serving_models
 from rounds import Goal
 from serving_models import BEHIND, DEFAULT, INT8, LEAN, TORCH
 
-from mlops_workbench.sandbox.images import Images
-from mlops_workbench.sandbox.services.sagemaker.jobs import multi_model_server
+sys.path.append(str(rounds.ROOT / "tools"))
+import multi_model_server
 
 ENTRY_POINT = """
 import subprocess, sys
@@ -86,9 +87,14 @@ def container(side: str, model: Path) -> dict[str, float]:
     """The Hugging Face image's processes."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         variables = serving.environment(side, 1, model) | {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
-        image = Images.single(rounds.container_python()).find("huggingface-pytorch-inference")
-        command, port = multi_model_server.command(image, Path(name), str(model), variables)
-        variables |= {"TEMP": name, "TMPDIR": name, "PYTHONPATH": f"{serving.SHIM}:{model / 'code'}"}
+        command, port = multi_model_server.command(
+            rounds.container_python(), Path(name), str(model), variables
+        )
+        variables |= {
+            "TEMP": name,
+            "TMPDIR": name,
+            "PYTHONPATH": f"{multi_model_server.SHIM}:{model / 'code'}",
+        }
         began = time.monotonic()
         process = subprocess.Popen(
             [rounds.container_python(), "-c", ENTRY_POINT, *command],

@@ -24,7 +24,10 @@ from mlops_workbench.sandbox.containers.context import JobContext
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
 
-sys.path.append(str(ROOT / "batch-inference" / "{{cookiecutter.project_slug}}"))
+sys.path.append(str(ROOT / "tools"))
+from generated import repository
+
+sys.path.append(str(repository("batch-inference")))
 from batch_inference import requests
 from batch_inference.config import Transform
 

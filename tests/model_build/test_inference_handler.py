@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import multi_model_server
 import pytest
 
 from mlops_workbench.sandbox import Sandbox
@@ -52,15 +53,45 @@ def sandbox(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield running_sandbox
 
 
-@pytest.fixture(scope="module", params=[{}, SERVICE], ids=["handler", "service"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("sandbox", {}),
+        ("sandbox", SERVICE),
+        pytest.param(("image", {}), marks=pytest.mark.slow),
+        pytest.param(("image", SERVICE), marks=pytest.mark.slow),
+    ],
+    ids=["handler", "service", "multi-model-server", "multi-model-server-service"],
+)
 def post(
     request: pytest.FixtureRequest, trained: Path, container_python: Path, sandbox: Sandbox
 ) -> Iterator[Post]:
-    """Sends a request to a server of the model; returns status, content type and body."""
+    """Sends a request to a server of the model; returns status, content type and body.
+
+    The sandbox's server, and the one of SageMaker's images, which is Java's.
+    """
     _skip_unless_it_serves(container_python)
-    name = f"one{len(request.param)}"
-    with _server(sandbox, name, trained / "model.tar.gz", request.param) as (send, _):
-        yield send
+    server, variables = request.param
+    if server == "sandbox":
+        with _server(sandbox, f"one{len(variables)}", trained / "model.tar.gz", variables) as (send, _):
+            yield send
+        return
+    if reason := multi_model_server.missing(container_python):
+        pytest.skip(reason)
+    model = trained / "model"
+    code = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": str(model / "code")}
+    with multi_model_server.serving(container_python, model, {**code, **variables}) as port:
+
+        def ask(
+            body: str | bytes, content_type: str, accept: str = "application/json"
+        ) -> tuple[int, str, str]:
+            data = body.encode() if isinstance(body, str) else body
+            status, found, answer = multi_model_server.ask(
+                port, "POST", "/invocations", data, Content_Type=content_type, Accept=accept
+            )
+            return status, found, answer.decode()
+
+        yield ask
 
 
 @pytest.fixture(scope="module")
