@@ -19,8 +19,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-# The packages of a generated repository that a file's model is made of.
-_OWN = ("configuration", "release", "model_build", "serverless_inference", "batch_inference")
+# A repository's packages that a file's model is made of, and those of its steps: others have such names.
+_OWN = (
+    *("configuration", "release", "model_build", "serverless_inference", "batch_inference"),
+    *("data", "evaluation", "failure", "packing", "report", "serving", "training"),
+)
 
 
 @dataclass(frozen=True)

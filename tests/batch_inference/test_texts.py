@@ -15,6 +15,7 @@ def texts_of_model_build() -> ModuleType:
     spec = importlib.util.spec_from_file_location("texts_of_model_build", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)
     return module
 

@@ -29,6 +29,8 @@ def config(generated: Path) -> Iterator[ModuleType]:
     """The generated repository's own reading of config/project.yaml."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(generated)
+        for name in ("evaluation", "training"):  # packages of its steps; a benchmark has such a name too
+            patch.delitem(sys.modules, name, raising=False)
         patch.setattr(sys, "dont_write_bytecode", True)
         yield importlib.import_module("model_build.config")
     for name, module in list(sys.modules.items()):

@@ -96,6 +96,7 @@ def run_in(
 ) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     away = {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONDONTWRITEBYTECODE": "1"}
+    away["PYTHONPATH"] = str(WORKBENCH.parent)  # instead of the wheel, which is made of it
     return subprocess.run(
         [str(python), "-m", "mlops_workbench", "doctor", *arguments],
         cwd=repository,
