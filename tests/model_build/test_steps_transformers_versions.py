@@ -3,10 +3,13 @@
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.model_build.conftest import with_machinery
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TEMPLATE = COLLECTION / "model-build/{{cookiecutter.project_slug}}"
@@ -43,14 +46,20 @@ def overlay(container_python: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.parametrize("version", [TRAINING, SERVING])
 def test_the_steps_pass_their_own_tests(
-    version: str, overlay: dict[str, dict[str, str]], container_python: Path
+    version: str,
+    overlay: dict[str, dict[str, str]],
+    container_python: Path,
+    generate: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
+    repository = with_machinery(generate(tmp_path))
     names = ("train", "train_speed", "targets", "inference", "evaluate")
-    tests = [TEMPLATE / "tests/steps" / f"test_{name}.py" for name in names]
-    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={TEMPLATE}"]
+    tests = [f"tests/steps/test_{name}.py" for name in names]
+    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={repository}"]
     options += ["-o", "tmp_path_retention_policy=failed"]
     done = subprocess.run(
         [container_python, "-m", "pytest", *options, *tests],
+        cwd=repository,
         env=overlay[version],
         capture_output=True,
         text=True,

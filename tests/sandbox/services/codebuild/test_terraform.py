@@ -214,7 +214,7 @@ def test_the_builds_of_a_project_are_listed_with_the_newest_first_and_tell_their
         )
 
     good, bad = run("true"), run("exit 3")
-    assert (world.end(good), world.end(bad)) == ("SUCCEEDED", "FAILED")
+    assert (world.end(good), world.end(bad)) == ("SUCCEEDED", "FAILED"), world.log(good)
     slow = run("sleep 60")
     assert world.client.list_builds_for_project(projectName="deploy")["ids"] == [slow, bad, good]
     oldest = world.client.list_builds_for_project(projectName="deploy", sortOrder="ASCENDING")["ids"]

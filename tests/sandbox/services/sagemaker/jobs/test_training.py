@@ -39,7 +39,7 @@ def request(bucket, make_archive, script, *, count=1, parameters=None, **changes
         "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
         "OutputDataConfig": {"S3OutputPath": bucket.uri("models")},
         "ResourceConfig": {"InstanceCount": count, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
         "RoleArn": "arn:aws:iam::111111111111:role/sandbox",
         **changes,
     }
@@ -367,7 +367,7 @@ def test_a_kill_leaves_no_job_behind(tmp_path):
                 AlgorithmSpecification={{"TrainingImage": "any", "TrainingInputMode": "File",
                     "ContainerEntrypoint": ["sh", "-c", "setsid sleep 8343 & sleep 8343"]}},
                 OutputDataConfig={{"S3OutputPath": "s3://data/x"}},
-                StoppingCondition={{"MaxRuntimeInSeconds": 60}},
+                StoppingCondition={{"MaxRuntimeInSeconds": 600}},
                 ResourceConfig={{"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}})
             time.sleep(1)
             assert os.popen("pgrep -f '^sleep 8343'").read().split()

@@ -6,6 +6,7 @@ failure.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,21 @@ _KEPT = 50  # lines
 
 def _no_log(job: str, line: str) -> None:
     """Drop a line: the log file keeps it."""
+
+
+def open_log_stream(client: Any, group: str, stream: str) -> None:
+    """Make a stream, and its group if there is none, with the identity of whoever logs into it.
+
+    Raises:
+        ClientError: the identity may not.
+    """
+    try:
+        client.create_log_stream(logGroupName=group, logStreamName=stream)
+    except client.exceptions.ResourceNotFoundException:
+        # Who logs into the group for the first time at the same moment may have made it since.
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_group(logGroupName=group)
+        client.create_log_stream(logGroupName=group, logStreamName=stream)
 
 
 @dataclass(frozen=True)

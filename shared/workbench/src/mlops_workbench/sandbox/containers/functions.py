@@ -29,7 +29,7 @@ from moto.awslambda.models import LambdaFunction, lambda_backends
 from werkzeug.exceptions import HTTPException
 
 from mlops_workbench.sandbox import clients
-from mlops_workbench.sandbox.containers.context import JobContext, JobLog
+from mlops_workbench.sandbox.containers.context import JobContext, JobLog, open_log_stream
 from mlops_workbench.sandbox.containers.process import INSIDE, Process, wait_all
 from mlops_workbench.sandbox.errors import AccessDenied, JobFailed, JobStopped
 from mlops_workbench.sandbox.iam.acting import role_environment
@@ -125,11 +125,7 @@ def _write(function: LambdaFunction, environment: dict[str, str], lines: Sequenc
     # An empty message is refused; the batch is as long as one call may be.
     entries = [{"timestamp": moment, "message": line or " "} for line in lines[-9000:]]
     try:
-        try:
-            client.create_log_stream(logGroupName=group, logStreamName=stream)
-        except client.exceptions.ResourceNotFoundException:
-            client.create_log_group(logGroupName=group)
-            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        open_log_stream(client, group, stream)
         client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=entries)
     except (ClientError, BotoCoreError):
         pass

@@ -20,6 +20,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from mlops_workbench.sandbox.containers.context import open_log_stream
 from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.images import Images
 
@@ -133,11 +134,7 @@ class LogStream:
         self._writing = threading.Lock()
         self._written = 0.0
         self.lost = 0
-        try:
-            client.create_log_stream(logGroupName=group, logStreamName=stream)
-        except client.exceptions.ResourceNotFoundException:
-            client.create_log_group(logGroupName=group)
-            client.create_log_stream(logGroupName=group, logStreamName=stream)
+        open_log_stream(client, group, stream)
 
     def line(self, text: str) -> None:
         """Add a line; it is written within the next calls."""

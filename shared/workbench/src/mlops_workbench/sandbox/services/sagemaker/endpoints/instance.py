@@ -19,7 +19,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mlops_workbench.sandbox.containers.context import JobContext, JobLog
+from mlops_workbench.sandbox.containers.context import JobContext, JobLog, open_log_stream
 from mlops_workbench.sandbox.containers.hosts import Cluster
 from mlops_workbench.sandbox.errors import RESOURCE_LIMIT, AccessDenied, JobFailed, JobStopped
 from mlops_workbench.sandbox.iam import acting
@@ -228,11 +228,7 @@ class Stream:
     def _write(self, events: list[dict[str, Any]]) -> None:
         names = {"logGroupName": self.group, "logStreamName": self.name}
         if not self._made:
-            try:
-                self._client.create_log_stream(**names)
-            except self._client.exceptions.ResourceNotFoundException:
-                self._client.create_log_group(logGroupName=self.group)
-                self._client.create_log_stream(**names)
+            open_log_stream(self._client, self.group, self.name)
             self._made = True
         self._client.put_log_events(**names, logEvents=events)
 
