@@ -24,10 +24,12 @@ from mlops_workbench.sandbox.containers.context import open_log_stream
 from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.images import Images
 
-#: Of the caller's environment: how to find programs, where this machine gets packages and plug-ins from, and
-#: which Python stands for SageMaker's images: a build that picks wheels for a job picks those of that Python.
+#: Of the caller's environment: how to find programs, where this machine gets packages and plug-ins from, how
+#: much memory Terraform may use for speed (it is a Go program), and which Python stands for SageMaker's
+#: images: a build that picks wheels for a job picks those of that Python.
 _KEPT = re.compile(
-    r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|PIP_[A-Z_]+|MLOPS_CONTAINER_PYTHON"
+    r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|GOGC|GOMEMLIMIT|PIP_[A-Z_]+"
+    r"|MLOPS_CONTAINER_PYTHON"
 )
 _DOCKER = Path(__file__).with_name("docker.py")
 #: These would take the build's packages out of its own environment.
