@@ -131,8 +131,11 @@ class Deployment:
         self.terraform("plan", "-detailed-exitcode", "-no-color", *self.variables())
 
     def refusal(self, **others: str) -> str:
-        """Plan what cannot be planned; what Terraform complains of, on one line."""
-        output = self.terraform("plan", "-no-color", *self.variables(**others), status=1)
+        """Plan what cannot be planned; what Terraform complains of, on one line.
+
+        No refusal is about what has drifted: what is there is not read.
+        """
+        output = self.terraform("plan", "-refresh=false", "-no-color", *self.variables(**others), status=1)
         return " ".join(output.replace("│", " ").split())
 
     def destroy(self, status: int = 0, **others: str) -> str:
