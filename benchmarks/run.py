@@ -118,7 +118,7 @@ def wait_until_quiet() -> None:
 
 def table(folder: Path, since: float = 0) -> str:
     """What was aimed at and reached, of the results that were written since then."""
-    rows = [("what", "beside", "target", "measured", "")]
+    rows: list[tuple[str, ...]] = [("what", "beside", "target", "measured", "")]
     rows += goals(path for path in sorted(folder.glob("*.json")) if path.stat().st_mtime >= since)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
