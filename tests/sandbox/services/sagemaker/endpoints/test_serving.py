@@ -1,4 +1,4 @@
-"""Serverless endpoints with the real Hugging Face handler behind them."""
+"""Serverless endpoints, one of them with the real Hugging Face handler behind it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from tests.sandbox.iam.world import refusal
 from tests.sandbox.services.events.support import Queue, make_rule
 from tests.sandbox.services.sagemaker.endpoints.world import (
     BUCKET,
+    LEAN,
     REGION,
+    TOOLKIT,
     A,
     B,
     Endpoints,
@@ -56,8 +58,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, images: Images) -> Iterator[
 
 @pytest.fixture(scope="module")
 def one(world: Endpoints) -> str:
-    """An endpoint that all tests may ask; two requests at a time."""
-    world.config("one", world.package("one"), MaxConcurrency=2)
+    """An endpoint behind the real handler that all tests may ask; two requests at a time."""
+    world.config("one", world.package("one", Environment=TOOLKIT), MaxConcurrency=2)
     world.create("one", "one")
     return "one"
 
@@ -199,15 +201,7 @@ def test_headers_go_to_the_container_and_back(world: Endpoints, one: str) -> Non
 
 def test_the_models_variables_win_over_the_packages(world: Endpoints) -> None:
     name, client = "variables", world.sagemaker
-    package = world.package(
-        name,
-        Environment={
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            "ONE": "package",
-            "TWO": "package",
-        },
-    )
+    package = world.package(name, Environment={**LEAN, "ONE": "package", "TWO": "package"})
     client.create_model(
         ModelName=name,
         ExecutionRoleArn=world.role,

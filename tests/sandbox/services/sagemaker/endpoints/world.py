@@ -1,4 +1,4 @@
-"""What the tests of endpoints share: a model with a script of its own, served by the real handler."""
+"""What the tests of endpoints share: a model with a script of its own, served by the real handler or lean."""
 
 from __future__ import annotations
 
@@ -50,6 +50,31 @@ def predict_fn(data, model, context):
 def output_fn(prediction, accept, context):
     return prediction
 """
+
+#: Calls INFERENCE as the toolkit does, without the PyTorch and transformers that the toolkit imports first.
+SERVICE = """
+import importlib
+from mms.service import PredictionException
+
+inference, model = importlib.import_module("inference"), None
+
+def handle(data, context):
+    global model
+    if data is None:
+        model = inference.model_fn(context.system_properties["model_dir"], context)
+        return None
+    headers = context.request_processor[0].get_request_properties()
+    content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+    try:
+        request = inference.input_fn(data[0]["body"], content_type, context)
+        return [inference.output_fn(inference.predict_fn(request, model, context), None, context)]
+    except Exception as error:
+        raise PredictionException(str(error), 400) from error
+"""
+OF_THE_MODEL = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+#: A package's variables for the service above, and for the image's own, the toolkit's.
+LEAN = {**OF_THE_MODEL, "MMS_DEFAULT_SERVICE_HANDLER": "service:handle"}
+TOOLKIT = OF_THE_MODEL
 
 
 def tar(files: dict[str, str]) -> bytes:
@@ -103,15 +128,12 @@ class Endpoints:
         groups = client.list_model_package_groups()["ModelPackageGroupSummaryList"]
         if not groups:
             client.create_model_package_group(ModelPackageGroupName="group")
-        files = {"name": name, "code/inference.py": script}
+        files = {"name": name, "code/inference.py": script, "code/service.py": SERVICE}
         self.bucket().put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=tar(files))
         given = {
             "Image": IMAGE,
             "ModelDataUrl": f"s3://{BUCKET}/{name}/model.tar.gz",
-            "Environment": {
-                "SAGEMAKER_PROGRAM": "inference.py",
-                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            },
+            "Environment": LEAN,
             **container,
         }
         types = ["text/plain"]
