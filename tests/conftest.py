@@ -1,5 +1,6 @@
 """For the tests of every folder: the collection as a git repository, and repositories generated from it."""
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
+import jinja2
 import pytest
 from cookiecutter.generate import generate_context
 from cookiecutter.main import cookiecutter
@@ -18,6 +21,12 @@ from cookiecutter.utils import create_env_with_context
 COLLECTION = Path(__file__).resolve().parents[1]
 TEMPLATE = "model-build"
 STORIES = ("test_from_", "test_demo.", "test_tutorial_")
+
+# a busy machine is no failure
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -138,14 +147,18 @@ def load() -> Callable[[Path], ModuleType]:
 @pytest.fixture(scope="session")
 def render() -> Callable[[Path, dict[str, object]], str]:
     """Renders a file of a template the way cookiecutter does."""
+    extensions = {"_extensions": ["checkout.Checkout"]}
+
+    @functools.cache
+    def compiled(template: Path, text: str) -> jinja2.Template:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(template)
+            return create_env_with_context({"cookiecutter": extensions}).from_string(text)
 
     def run(path: Path, answers: dict[str, object]) -> str:
         template = COLLECTION / path.relative_to(COLLECTION).parts[0]
-        context = {"cookiecutter": {**answers, "_extensions": ["checkout.Checkout"]}}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(template)
-            environment = create_env_with_context(context)
-        return environment.from_string(path.read_text(encoding="utf-8")).render(**context)
+        text = path.read_text(encoding="utf-8")
+        return compiled(template, text).render(cookiecutter={**answers, **extensions})
 
     return run
 

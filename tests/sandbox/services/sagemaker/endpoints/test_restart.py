@@ -12,7 +12,8 @@ import pytest
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-from tests.sandbox.services.sagemaker.endpoints.world import A, B, Endpoints, processes_of, wait_for
+from tests.sandbox.services.sagemaker.endpoints.world import A, B, Endpoints, processes_of
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
