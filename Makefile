@@ -29,7 +29,7 @@ MYPY := $(abspath $(VENV))/bin/mypy --cache-dir $(abspath .mypy_cache)
 LINT_IMPORTS = $(abspath $(VENV))/bin/lint-imports --no-cache --no-logo
 SHARED_PARTS := $(PARTS):shared/parts/release:shared/parts/pipeline
 
-.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test check check-layers check-terraform docs screenshots format bench clean
+.PHONY: help setup setup-build setup-container setup-toolkit demo demo-model test test-changed check check-layers check-terraform docs screenshots format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,11 @@ demo-model: setup  ## the short form: generate a repository, train, evaluate, re
 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 $(if $(SLOW),,-m "not slow")
+
+test-changed: setup  ## the quick tests that a change to Python reaches, steps included; the first time all of them
+	@PYTHONPATH=tools $(VENV)/bin/python -m pytest --testmon --testmon-forceselect -m "not slow" -p unseen_changes $(ARGS)
+	@cd '$(TEMPLATE)' && PYTHONPATH=$(abspath shared/parts/pipeline/steps) TESTMON_DATAFILE=$(abspath .testmondata-steps) \
+		$(MLOPS_CONTAINER_PYTHON) -m pytest --testmon tests/steps
 
 check: setup-build check-layers check-terraform docs  ## format, lint, types, layers, Terraform, documentation
 	@$(VENV)/bin/ruff format --check $(PYTHON_CODE)
@@ -95,4 +100,4 @@ bench: setup  ## measure ours beside what one would use instead; hours, or minut
 	@$(VENV)/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## remove environments, caches and the demo
-	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) $(DOCS_VENV) docs/reference build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CONTAINER_VENV) $(CHECKOV_VENV) $(DOCS_VENV) docs/reference build .pytest_cache .mypy_cache .ruff_cache .hypothesis .testmondata*
