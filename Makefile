@@ -4,7 +4,7 @@ VENV ?= .venv
 CONTAINER_VENV ?= .venv-container
 CHECKOV_VENV ?= .venv-checkov
 DOCS_VENV ?= .venv-docs
-# tests side by side: half of their time is waiting; a file's tests stay together, as they may share a sandbox
+# tests side by side: half of their time is waiting; who gets which is said in tests/conftest.py
 WORKERS ?= 2
 export MLOPS_CONTAINER_PYTHON = $(abspath $(CONTAINER_VENV))/bin/python
 
@@ -58,7 +58,7 @@ demo-model: setup  ## the short form: generate a repository, train, evaluate, re
 	@$(VENV)/bin/python tools/demo_model.py $(ARGS)
 
 test: setup $(if $(SLOW),setup-toolkit)  ## run the tests; SLOW=1 runs all of them, as CI does
-	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 $(if $(SLOW),,-m "not slow")
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --no-loadscope-reorder --durations 12 $(if $(SLOW),,-m "not slow")
 
 test-changed: setup  ## the quick tests that a change to Python reaches, steps included; the first time all of them
 	@PYTHONPATH=tools $(VENV)/bin/python -m pytest --testmon --testmon-forceselect -m "not slow" -p unseen_changes $(ARGS)

@@ -19,6 +19,7 @@ from cookiecutter.generate import generate_context
 from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
+from xdist.scheduler import LoadScopeScheduling
 
 COLLECTION = Path(__file__).resolve().parents[1]
 TEMPLATE = "model-build"
@@ -35,6 +36,28 @@ hypothesis.settings.load_profile("busy")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long stories first: begun last, one of them would go on alone while the other workers are idle."""
     items.sort(key=lambda item: not item.path.name.startswith(STORIES))
+
+
+class Scheduling(LoadScopeScheduling):
+    """Tests go to the workers one by one, but for those of a file that share what a fixture has made."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return file if shares(COLLECTION / file) else nodeid
+
+
+@functools.cache
+def shares(file: Path) -> bool:
+    """Whether a file, or a conftest.py between it and this one, has a fixture for more than one test."""
+    above = file.parents[: file.parents.index(COLLECTION / "tests")]
+    read = [file, *(folder / "conftest.py" for folder in above)]
+    return any("scope=" in path.read_text(encoding="utf-8") for path in read if path.is_file())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """See Scheduling; needs --no-loadscope-reorder, so that the long stories stay first."""
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
