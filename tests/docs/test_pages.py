@@ -54,6 +54,14 @@ def test_the_tests_that_the_threat_model_names_exist():
     assert missing == []
 
 
+def test_the_slow_tests_that_the_contributors_page_names_exist():
+    named = re.findall(
+        r"`(tests/[\w/]+\.py)`", (COLLECTION / "docs/contributing.md").read_text(encoding="utf-8")
+    )
+    assert len(named) >= 20
+    assert [file for file in named if not (COLLECTION / file).is_file()] == []
+
+
 def test_every_environment_variable_has_a_line():
     page = (COLLECTION / "docs/environment-variables.md").read_text(encoding="utf-8")
     told = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
