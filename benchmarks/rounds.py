@@ -59,8 +59,9 @@ class Goal:
     against: str
     """What one would use instead, in a reader's words."""
     metric: str
-    sides: tuple[str, str]
-    """The ratio is the first over the second: ("theirs", "ours") says how many times faster ours is."""
+    sides: tuple[str, ...]
+    """The ratio is the first over the second: ("theirs", "ours") says how many times faster ours is. One
+    side alone: its figure itself."""
     at_least: float | None = None
     at_most: float | None = None
     minus: bool = False
@@ -106,15 +107,16 @@ def measure(sides: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int 
 
 def reached(goal: Goal, results: Results) -> dict[str, Any]:
     """A goal with its figure, and with the lowest and highest of the single rounds."""
-    first, second = (results[side][goal.metric] for side in goal.sides)
+    rounds = [results[side][goal.metric] for side in goal.sides]
 
-    def join(one: float, other: float) -> float:
+    def join(one: float, other: float | None = None) -> float:
+        if other is None:
+            return one
         return one - other if goal.minus else one / other
 
-    value = join(statistics.median(first), statistics.median(second))
-    single = (
-        [join(*pair) for pair in zip(first, second, strict=True)] if len(first) == len(second) else [value]
-    )
+    value = join(*map(statistics.median, rounds))
+    even = len({len(values) for values in rounds}) == 1
+    single = [join(*values) for values in zip(*rounds, strict=True)] if even else [value]
     met = (goal.at_least is None or value >= goal.at_least) and (
         goal.at_most is None or value <= goal.at_most
     )

@@ -3,6 +3,7 @@
     python benchmarks/run.py                       # all, at full size: for a quiet machine
     python benchmarks/run.py --quick               # small sizes, some minutes: shows that they run
     python benchmarks/run.py generate sandbox      # some of them
+    python benchmarks/run.py workflow -- setup     # one of them, with options of its own
 
 Before each it waits until the machine is quiet, at most three minutes, as the one before leaves a load. At
 full size the figures of docs/ are written anew. One that fails does not keep the others from running; the
@@ -49,7 +50,10 @@ BENCHMARKS = (
     Benchmark("targets"),
     Benchmark("training"),
     Benchmark("training", ("--ranks", "2")),
+    Benchmark("workflow"),
 )
+# it makes clones and environments, for hours: only when it is named
+ONLY_BY_NAME = {"workflow"}
 
 
 def main() -> int:
@@ -60,10 +64,17 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"those wanted: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, to try them")
-    options = parser.parse_args()
+    ours, theirs = split(sys.argv[1:])
+    options = parser.parse_args(ours)
     if unknown := sorted(set(options.names) - set(names)):
         parser.error(f"expected names of benchmarks ({', '.join(names)}), got {', '.join(unknown)}")
-    wanted = [each for each in BENCHMARKS if each.script in (options.names or names)]
+    if theirs and len(options.names) != 1:
+        parser.error(f"options after -- go to one benchmark, and {len(options.names)} are named")
+    wanted = [
+        Benchmark(each.script, (*each.arguments, *theirs))
+        for each in BENCHMARKS
+        if each.script in (options.names or set(names) - ONLY_BY_NAME)
+    ]
     began, failed = time.time(), []
     for number, each in enumerate(wanted, 1):
         if not options.quick:
@@ -80,6 +91,12 @@ def main() -> int:
     if not options.quick:
         subprocess.run([sys.executable, ROOT / "tools/docs_performance.py"], check=True)
     return 1 if failed else 0
+
+
+def split(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first "--", and what follows it."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
 
 
 def run(benchmark: Benchmark, quick: bool) -> int:
@@ -101,7 +118,7 @@ def wait_until_quiet() -> None:
 
 def table(folder: Path, since: float = 0) -> str:
     """What was aimed at and reached, of the results that were written since then."""
-    rows = [("what", "beside", "target", "measured", "")]
+    rows: list[tuple[str, ...]] = [("what", "beside", "target", "measured", "")]
     rows += goals(path for path in sorted(folder.glob("*.json")) if path.stat().st_mtime >= since)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(

@@ -13,18 +13,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import yaml
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services import events
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED, apply_together, open_roots
+from tests.made_once import copy_of
 from tests.model_build.conftest import set_model
 from tests.terraform_environment import cli_environment
 
@@ -230,38 +231,61 @@ Kind = TypeVar("Kind", bound=Organisation)
 @contextmanager
 def opened(
     kind: type[Kind],
-    trainer: Path,
     server: Path,
+    generate: Callable[..., Path],
     git: Callable[..., str],
     container_python: Path,
-    folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     **about: str,
 ) -> Iterator[Kind]:
-    """The organisation, with neither repository registered.
+    """The organisation, where model-build is registered and version 1 waits for approval.
 
     Args:
         kind: the class to make.
-        trainer, server: the two repositories.
-        git: runs git in a folder.
+        server: the repository that deploys, which is not registered.
+        generate, git: generates the repository that trains; runs git in a folder.
         container_python: stands for SageMaker's images.
-        folder: for the sandbox and the foundation's copies.
         about: slug and configuration of the repository that deploys.
     """
     os.environ["MLOPS_CONTAINER_PYTHON"] = str(container_python)
-    with Sandbox(
-        folder / "sandbox",
-        Images.load(server / "sandbox.toml"),
-        accounts=(SHARED, PRODUCTION),
-        region=REGION,
-        enforce_iam=True,
-    ) as sandbox:
-        made = kind(sandbox, trainer, server, git=git, **about)
-        began = time.monotonic()
+
+    def train(folder: Path) -> None:
+        _train(generate, container_python, git, folder)
+
+    folder = copy_of("trained", train, tmp_path_factory.mktemp("organisation") / "trained", tmp_path_factory)
+    with _two_accounts(folder, server) as sandbox:
+        yield kind(sandbox, folder / GROUP, server, git=git, **about)
+
+
+@contextmanager
+def _two_accounts(folder: Path, repository: Path) -> Iterator[Sandbox]:
+    """The sandbox of an organisation, with a repository's images; builds find Terraform's plug-ins."""
+    images = Images.load(repository / "sandbox.toml")
+    accounts = (SHARED, PRODUCTION)
+    with (
+        Sandbox(folder / "sandbox", images, accounts=accounts, region=REGION, enforce_iam=True) as sandbox,
+        plugins(),
+    ):
+        yield sandbox
+
+
+def _train(
+    generate: Callable[..., Path], container_python: Path, git: Callable[..., str], folder: Path
+) -> None:
+    """Apply the foundation, register a repository that trains, and wait for its first version."""
+    trainer = training_repository(generate, container_python, git, folder)
+    with _two_accounts(folder, trainer) as sandbox:
         hosting = {"bitbucket_hosting": "data-center", "bitbucket_url": "https://bitbucket.example.org"}
-        with plugins():
-            apply_together(*open_roots(sandbox, folder, hosting, PRODUCTION))
-            made.seconds["foundation applied in both accounts"] = time.monotonic() - began
-            yield made
+        apply_together(*open_roots(sandbox, folder, hosting, PRODUCTION))
+        made = Organisation(sandbox, trainer, trainer, GROUP, "config/model.yaml", git)
+        made.register(trainer)
+        made.wait_for_version(1)
+        pipeline = made.client("sagemaker").list_pipelines()["PipelineSummaries"][0]["PipelineName"]
+        for _ in made.patiently("the end of the first training"):
+            runs = made.client("sagemaker").list_pipeline_executions(PipelineName=pipeline)
+            states = {each["PipelineExecutionStatus"] for each in runs["PipelineExecutionSummaries"]}
+            if states | {each["status"] for each in made.executions()} <= OVER and events.wait_idle():
+                break
 
 
 @contextmanager
@@ -311,10 +335,3 @@ def training_repository(
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "A tiny model")
     return repository
-
-
-def together(*calls: Callable[[], object]) -> None:
-    """Run calls side by side: most of their time is the provider's waiting."""
-    with ThreadPoolExecutor() as threads:
-        for future in [threads.submit(call) for call in calls]:
-            future.result()

@@ -10,13 +10,18 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mlops_workbench.sandbox.iam.acting import role_environment
+from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.server import Sandbox
+from tests.made_once import copy_of
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Terraform, make_foundation
 
 COLLECTION = Path(__file__).resolve().parents[1]
@@ -26,6 +31,12 @@ IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/huggingface-pytorch-infere
 BUILD_PATHS = {"staging": "/mlops/deploy-staging/", "production": "/mlops/deploy/"}
 DEPLOYMENT_ROLES = {"staging": "mlops-deployment-staging", "production": "mlops-deployment"}
 SERVICE_PATHS = {"staging": "/mlops/service-staging/", "production": "/mlops/service/"}
+SERVING = COLLECTION / "model-build/{{cookiecutter.project_slug}}/steps/serving"
+#: What calls the functions of an archive's inference.py; it carries this itself.
+SERVICE = {
+    f"code/serving/{name}": (SERVING / name).read_text(encoding="utf-8")
+    for name in ("__init__.py", "mms_service.py")
+}
 
 # What the foundation's roots do for an environment, without buckets and queues, which take long.
 FOUNDATION = """
@@ -131,8 +142,11 @@ class Deployment:
         self.terraform("plan", "-detailed-exitcode", "-no-color", *self.variables())
 
     def refusal(self, **others: str) -> str:
-        """Plan what cannot be planned; what Terraform complains of, on one line."""
-        output = self.terraform("plan", "-no-color", *self.variables(**others), status=1)
+        """Plan what cannot be planned; what Terraform complains of, on one line.
+
+        No refusal is about what has drifted: what is there is not read.
+        """
+        output = self.terraform("plan", "-refresh=false", "-no-color", *self.variables(**others), status=1)
         return " ".join(output.replace("│", " ").split())
 
     def destroy(self, status: int = 0, **others: str) -> str:
@@ -154,17 +168,21 @@ class Registry:
     arns: dict[int, str] = field(default_factory=dict)
 
     def add(self, files: Mapping[str, str] | None) -> int:
-        """Register an approved version, with an archive of these files or with none; returns its number."""
+        """Register an approved version, with an archive of these files or with none; returns its number.
+
+        It is served as an ONNX model is: a container starts without PyTorch and transformers.
+        """
         number = len(self.arns) + 1
         key = f"models/run-{number}/model.tar.gz"
         if files is not None:
-            self.sandbox.client("s3").put_object(Bucket=MODELS, Key=key, Body=tar(files))
+            self.sandbox.client("s3").put_object(Bucket=MODELS, Key=key, Body=tar({**SERVICE, **files}))
         container = {
             "Image": IMAGE,
             "ModelDataUrl": f"s3://{MODELS}/{key}",
             "Environment": {
                 "SAGEMAKER_PROGRAM": "inference.py",
                 "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                "MMS_DEFAULT_SERVICE_HANDLER": "serving.mms_service:handle",
             },
         }
         self.arns[number] = self.sandbox.client("sagemaker").create_model_package(
@@ -190,22 +208,62 @@ def tar(files: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def make_registry(
-    generate: Callable[..., Path], folder: Path, sandbox: Sandbox, production: str = PRODUCTION
-) -> Registry:
+@contextmanager
+def open_registry(
+    generate: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    images: Images | None = None,
+    production: str = PRODUCTION,
+) -> Iterator[Registry]:
+    """Accounts with enforced roles: a registry without versions, and both environments' foundations.
+
+    Terraform makes them once in a run.
+
+    Args:
+        generate: generates the repository whose registry it is.
+        images: of the containers that the tests start.
+        production: the production account, which may be the other one.
+    """
+    accounts = (SHARED,) if production == SHARED else (SHARED, production)
+
+    def make(folder: Path) -> None:
+        with Sandbox(folder / "sandbox", accounts=accounts) as sandbox:
+            make_foundation(sandbox, production=production)
+            _make_group(sandbox, generate(folder, single_account=production == SHARED))
+            for name in DEPLOYMENT_ROLES:
+                make_environment_foundation(name, folder, sandbox, production)
+
+    folder = tmp_path_factory.mktemp("registry") / "copy"
+    copy_of(f"registry-{production}", make, folder, tmp_path_factory)
+    with Sandbox(folder / "sandbox", images, accounts=accounts, enforce_iam=True) as sandbox:
+        yield Registry(sandbox)
+
+
+def _make_group(sandbox: Sandbox, repository: Path) -> None:
     """The group, the bucket and the key of a model-build repository, with the policies that it gives them."""
-    make_foundation(sandbox, production=production)
-    repository = generate(folder, single_account=production == SHARED)
     terraform = Terraform(repository / "terraform/delivery", sandbox.environment())
     terraform("init", "-no-color")
     targets = [
         "module.bucket.aws_s3_bucket_policy.this",
         "module.bucket.aws_s3_bucket_server_side_encryption_configuration.this",
         "aws_sagemaker_model_package_group.this",
-        *(["aws_sagemaker_model_package_group_policy.this"] if production != SHARED else []),
+        *(["aws_sagemaker_model_package_group_policy.this"] if len(sandbox.accounts) > 1 else []),
     ]
     terraform.apply(*(f"-target={target}" for target in targets))
-    return Registry(sandbox)
+
+
+def make_environment_foundation(
+    name: str, folder: Path, sandbox: Sandbox, production: str = PRODUCTION
+) -> None:
+    """What the foundation has for staging or production, made by Terraform in a copy of its modules."""
+    account = SHARED if name == "staging" else production
+    foundation = folder / f"foundation-{name}"
+    shutil.copytree(COLLECTION / "shared/foundation/modules", foundation / "modules")
+    (foundation / "main.tf").write_text(FOUNDATION, encoding="utf-8")
+    terraform = Terraform(foundation, sandbox.environment(account))
+    terraform("init", "-no-color")
+    variables = {"environment": name, "account": account, "production": production}
+    terraform.apply(*(f"-var={key}={value}" for key, value in variables.items()))
 
 
 def make_deployment(
@@ -217,31 +275,22 @@ def make_deployment(
     registry: Registry,
     production: str = PRODUCTION,
 ) -> Deployment:
-    """An environment as the foundation gives it to builds, and a copy of the repository for one build.
+    """A copy of the repository for one environment's build.
 
     Args:
-        name: staging or production.
+        name: staging or production; the environment's foundation is there.
         slug: of the repository.
         root: the folder below terraform/ that is applied.
         repository: generated; it is copied.
-        folder: for the copies.
+        folder: for the copy.
         registry: where its models come from.
         production: the production account.
     """
-    sandbox = registry.sandbox
     account = SHARED if name == "staging" else production
-    foundation = folder / f"foundation-{name}"
-    shutil.copytree(COLLECTION / "shared/foundation/modules", foundation / "modules")
-    (foundation / "main.tf").write_text(FOUNDATION, encoding="utf-8")
-    applied = Terraform(foundation, sandbox.environment(account))
-    applied("init", "-no-color")
-    variables = {"environment": name, "account": account, "production": production}
-    applied.apply(*(f"-var={key}={value}" for key, value in variables.items()))
-
     copy = folder / f"{name}-{slug}"
     # not what `terraform init` has left there: a link to the provider would be copied as its 700 MB
     shutil.copytree(repository, copy, ignore=shutil.ignore_patterns(".terraform"))
-    terraform = Terraform(copy / "terraform" / root, build_credentials(sandbox, slug, name))
+    terraform = Terraform(copy / "terraform" / root, build_credentials(registry.sandbox, slug, name))
     terraform("init", "-no-color")
     return Deployment(name, account, copy, terraform, registry)
 

@@ -7,6 +7,8 @@ On a page, everything between these lines is written here; the last of them is a
 
     <!-- targets -->                what was aimed at and reached, of all benchmarks
     <!-- end of targets -->
+    <!-- workflow -->               both builds side by side, from a clone to a green run
+    <!-- end of workflow -->
     <!-- benchmark: endpoint -->    one benchmark: figures, picture, machine, command
     <!-- end of benchmark -->
 
@@ -30,10 +32,12 @@ sys.path.append(str(COLLECTION / "benchmarks"))
 import machine  # noqa: E402
 import plots  # noqa: E402
 import rounds  # noqa: E402
+import workflow  # noqa: E402
 
 DOCS, RESULTS = COLLECTION / "docs", COLLECTION / "benchmarks/results"
 
 _TARGETS = re.compile(r"^<!-- targets -->\n(?:.*?^<!-- end of targets -->\n)?", re.MULTILINE | re.DOTALL)
+_WORKFLOW = re.compile(r"^<!-- workflow -->\n(?:.*?^<!-- end of workflow -->\n)?", re.MULTILINE | re.DOTALL)
 _BENCHMARK = re.compile(
     r"^<!-- benchmark: (?P<name>[\w-]+) -->\n(?:(?:(?!<!-- benchmark:).)*?^<!-- end of benchmark -->\n)?",
     re.MULTILINE | re.DOTALL,
@@ -78,6 +82,9 @@ def _fill(path: Path, found: Mapping[str, Result], check: bool) -> bool:
 def filled(page: str, found: Mapping[str, Result]) -> str:
     """A page with its blocks written anew; filling it in once more changes nothing."""
     page = _TARGETS.sub(lambda _: f"<!-- targets -->\n\n{targets(found)}\n\n<!-- end of targets -->\n", page)
+    page = _WORKFLOW.sub(
+        lambda _: f"<!-- workflow -->\n\n{side_by_side(found)}\n\n<!-- end of workflow -->\n", page
+    )
 
     def block(match: re.Match[str]) -> str:
         name = match["name"]
@@ -94,8 +101,7 @@ def targets(found: Mapping[str, Result]) -> str:
         for goal in content["goals"]:
             if rounds.target(goal) == "none":
                 continue
-            low, high = (plots.short_number(goal[key]) for key in ("lowest", "highest"))
-            measured = f"**{rounds.figure(goal['value'], goal['unit'])}** ({low} to {high})"
+            measured = _measured(goal, content)
             verdict = "met" if goal["met"] else "**missed**"
             cells = (goal["what"], goal["against"], _target(goal), measured, verdict, f"`{name}`")
             lines.append(f"| {' | '.join(cells)} |")
@@ -109,6 +115,47 @@ def targets(found: Mapping[str, Result]) -> str:
             "",
         ]
     return "\n".join([*warning, *lines]) if found else "Not measured yet."
+
+
+def side_by_side(found: Mapping[str, Result]) -> str:
+    """The table of the workflow: a row for each figure that was aimed at, measured or not."""
+    lines = ["| what | before | now | now / before | target | | measured |", "| --- |" + " --- |" * 6]
+    for name, part in workflow.PARTS.items():
+        for aim in part.aims:
+            lines.append(f"| {' | '.join(_beside(aim, found.get(f'workflow-{name}')))} |")
+    return "\n".join(lines)
+
+
+def _beside(aim: workflow.Aim, content: Result | None) -> tuple[str, ...]:
+    """A row: both builds' figures, what was reached, and when that was."""
+    unit = f" {aim.metric.rpartition(', ')[2]}"
+    aimed = "" if aim.at_most is None else f"at most {aim.at_most:g}{unit if aim.alone else 'x'}"
+    if content is None:
+        return aim.what, "not measured yet", "", "", aimed, "", ""
+    figures = content["results"]
+    before = next((side for side in figures if side != workflow.NOW), "")
+    both = (figures.get(side, {}).get(aim.metric) for side in (before, workflow.NOW))
+    shown = [f"{_spread(values)}{unit}" if values else "not measured" for values in both]
+    goal = next((each for each in content["goals"] if each["what"] == aim.what), None)
+    ratio = "" if goal is None or aim.alone else _measured(goal, content)
+    verdict = "" if goal is None or not aimed else "met" if goal["met"] else "**missed**"
+    rough = ", rough" if machine.rough(content["machine"]) else ""
+    return (
+        aim.what,
+        *shown,
+        ratio,
+        aimed,
+        verdict,
+        f"{content['date']}, beside {before or 'nothing'}{rough}",
+    )
+
+
+def _measured(goal: Mapping[str, Any], content: Result) -> str:
+    """What was reached; with the lowest and highest of the rounds, where there are several."""
+    value = f"**{rounds.figure(goal['value'], goal['unit'])}**"
+    if all(len(content["results"][side][goal["metric"]]) == 1 for side in goal["sides"]):
+        return value
+    return f"{value} ({' to '.join(plots.short_number(goal[key]) for key in ('lowest', 'highest'))})"
 
 
 def benchmark(content: Result) -> str:

@@ -16,6 +16,20 @@ VARIABLE = "MLOPS_TERRAFORM_PLUGINS"
 FETCHED = Path(__file__).resolve().parents[1] / "build/terraform-plugins"
 _PLACE = "registry.terraform.io/hashicorp/aws/*/*"  # version, platform
 _OWN = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
+_SETTINGS = """provider_installation {{
+{overrides}  filesystem_mirror {{
+    path = "{mirror}"
+  }}
+}}
+"""
+# Terraform reads all 700 MB before each command, to compare their sum with the lock file, unless the provider
+# is one that a developer has built: half a second of each. Here it is the mirror's all the same.
+_OVERRIDES = """  dev_overrides {{
+    "hashicorp/aws" = "{folder}"
+  }}
+"""
+#: Terraform and its provider live for seconds: they use memory, up to a limit, instead of collecting garbage.
+_MEMORY = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 # the version that terraform/endpoint and terraform/batch want exactly
 _WANTED = """terraform {
   required_providers {
@@ -38,7 +52,7 @@ def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     Raises:
         RuntimeError: nothing is said, and the provider cannot be fetched; with what Terraform said.
     """
-    quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+    quiet = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1", **_MEMORY}
     mirror = variables.get(VARIABLE)
     if not mirror:
         settings = Path(variables.get("TF_CLI_CONFIG_FILE") or "~/.terraformrc").expanduser()
@@ -46,9 +60,9 @@ def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
             return quiet | {name: variables[name] for name in _OWN if name in variables}
         mirror = str(fetch(variables))
     config = folder / "terraform.tfrc"
-    config.write_text(
-        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', "utf-8"
-    )
+    unpacked = list(Path(mirror).glob(_PLACE))
+    overrides = _OVERRIDES.format(folder=unpacked[0]) if len(unpacked) == 1 else ""  # else init chooses
+    config.write_text(_SETTINGS.format(overrides=overrides, mirror=mirror), "utf-8")
     return quiet | {"TF_CLI_CONFIG_FILE": str(config)}
 
 

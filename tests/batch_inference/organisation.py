@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import yaml
 
 from mlops_workbench.sandbox.services import events
 from tests import organisation
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
-from tests.organisation import QUESTIONS, training_repository
+from tests.organisation import QUESTIONS
 
 SLUG = "survey-batch"
 PLACES = {"staging": SHARED, "production": PRODUCTION}
@@ -156,13 +157,17 @@ def settled() -> bool:
 
 @contextmanager
 def opened(
-    generate: Callable[..., Path], container_python: Path, git: Callable[..., str], folder: Path
+    generate: Callable[..., Path],
+    container_python: Path,
+    git: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Organisation]:
-    """The organisation with both repositories generated, and neither registered."""
-    trainer = training_repository(generate, container_python, git, folder)
-    server = batch_repository(generate, git, folder)
+    """The organisation with a model that waits for approval, and this repository not registered."""
+    server = batch_repository(generate, git, tmp_path_factory.mktemp("server"))
     about = {"slug": SLUG, "configuration": "config/transform.yaml"}
-    with organisation.opened(Organisation, trainer, server, git, container_python, folder, **about) as made:
+    with organisation.opened(
+        Organisation, server, generate, git, container_python, tmp_path_factory, **about
+    ) as made:
         yield made
 
 

@@ -44,7 +44,7 @@ def organisation(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Organisation]:
     """Prints at the end what took how long."""
-    with opened(generate, container_python, git, tmp_path_factory.mktemp("organisation")) as made:
+    with opened(generate, container_python, git, tmp_path_factory) as made:
         yield made
         print("\n".join(f"{what}: {seconds:.1f} s" for what, seconds in made.seconds.items()))
 
@@ -65,9 +65,6 @@ def mails_about(word: str) -> list[str]:
 
 
 def test_a_push_without_an_approved_model_deploys_staging_and_asks_nobody(organisation: Organisation) -> None:
-    began = time.monotonic()
-    organisation.register(organisation.trainer)  # it makes the group, and trains version 1
-    organisation.seconds["model-build registered"] = time.monotonic() - began
     began = time.monotonic()
     organisation.register(organisation.server)
     organisation.seconds["batch-inference registered"] = time.monotonic() - began

@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services import events
 from mlops_workbench.sandbox.services.events.calls import matches
 from tests.batch_inference.terraform_batch import BEGIN, SETTINGS, SLUG, Environment, make_environment
-from tests.terraform_delivery import PRODUCTION, REGION, SHARED
-from tests.terraform_deployment import Registry, build_credentials, make_registry
+from tests.terraform_delivery import REGION, SHARED
+from tests.terraform_deployment import Registry, build_credentials, open_registry
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +34,7 @@ def registry(
     generate: Callable[..., Path], container_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Registry]:
     """Two accounts with enforced roles, and a group with two approved versions."""
-    folder, images = tmp_path_factory.mktemp("registry"), Images.single(container_python)
-    with Sandbox(folder / "sandbox", images, accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
-        made = make_registry(generate, folder, sandbox)
+    with open_registry(generate, tmp_path_factory, Images.single(container_python)) as made:
         made.add({"version": "v1"})
         made.add({"version": "v2"})
         yield made

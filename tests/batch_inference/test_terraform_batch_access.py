@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mlops_workbench.sandbox import Sandbox
 from tests.batch_inference.terraform_batch import SLUG, Environment, make_environment
 from tests.foundation.terraform_roots import may
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED, Case, case_name
-from tests.terraform_deployment import DEPLOYMENT_ROLES, GROUP, MODELS, make_registry
+from tests.terraform_deployment import DEPLOYMENT_ROLES, GROUP, MODELS, open_registry
 
 pytestmark = pytest.mark.slow
 
@@ -219,8 +218,7 @@ def environments(
 ) -> Iterator[dict[str, Environment]]:
     """Both environments, of which only the roles are applied."""
     folder = tmp_path_factory.mktemp("access")
-    with Sandbox(folder / "sandbox", accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
-        registry = make_registry(generate, folder, sandbox)
+    with open_registry(generate, tmp_path_factory) as registry:
         made = {name: make_environment(name, folder / name, registry) for name in ACCOUNTS}
         modules = ("jobs_role", "function_role", "events_role", "watching[0].module.role")
 

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from tests.batch_inference.terraform_batch import SLUG, Environment, make_environment
 from tests.terraform_delivery import SHARED
-from tests.terraform_deployment import make_registry
+from tests.terraform_deployment import open_registry
 
 pytestmark = pytest.mark.slow
 
 
 def test_in_a_single_account_each_environment_answers_its_own_files(
-    generate: Callable[..., Path], container_python: Path, tmp_path: Path
+    generate: Callable[..., Path],
+    container_python: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     images = Images.single(container_python)
-    with Sandbox(tmp_path / "sandbox", images, accounts=(SHARED,), enforce_iam=True) as sandbox:
-        registry = make_registry(generate, tmp_path, sandbox, production=SHARED)
+    with open_registry(generate, tmp_path_factory, images, production=SHARED) as registry:
+        sandbox = registry.sandbox
         registry.add({"version": "v1"})
         staging, production = (
             make_environment(name, tmp_path / name, registry, production=SHARED)

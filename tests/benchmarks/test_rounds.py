@@ -53,6 +53,8 @@ def test_a_side_that_changes_its_figures_is_refused():
             True,
         ),
         (Goal("time", "theirs", "time, s", ("theirs", "ours")), 4.5, 2, 4.5, True),
+        # of one side: 1, 5 and 2
+        (Goal("time", "itself", "time, s", ("ours",), at_most=2, unit=" s"), 2, 1, 5, True),
     ],
 )
 def test_a_goal_is_held_against_the_medians(goal, value, lowest, highest, met):
@@ -127,6 +129,26 @@ def test_a_name_that_is_no_benchmark_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run.main()
     assert "expected names of benchmarks (generate, sandbox," in capsys.readouterr().err
+
+
+def test_options_of_its_own_go_to_one_benchmark(monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(run, "run", lambda benchmark, quick: ran.append((benchmark, quick)) or 0)
+    monkeypatch.setattr("sys.argv", ["run.py", "--quick", "workflow", "--", "setup", "--rounds", "1"])
+    assert run.main() == 0
+    assert ran == [(run.Benchmark("workflow", ("setup", "--rounds", "1")), True)]
+    monkeypatch.setattr("sys.argv", ["run.py", "--quick", "--", "setup"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "options after -- go to one benchmark, and 0 are named" in capsys.readouterr().err
+
+
+def test_what_takes_hours_runs_only_when_it_is_named(monkeypatch):
+    ran = []
+    monkeypatch.setattr(run, "run", lambda benchmark, quick: ran.append(benchmark.script) or 0)
+    monkeypatch.setattr("sys.argv", ["run.py", "--quick"])
+    assert run.main() == 0
+    assert "generate" in ran and not set(ran) & run.ONLY_BY_NAME
 
 
 def test_it_waits_until_the_machine_is_quiet(monkeypatch):

@@ -43,7 +43,7 @@ def line(longest: int) -> st.SearchStrategy[str]:
     return st.text(META | PRINTABLE | st.just(" "), min_size=1, max_size=longest)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(name=line(80), description=line(255))
 def test_names_and_descriptions_that_are_accepted_arrive_unchanged(
     render: Render, answers: dict[str, object], name: str, description: str
@@ -59,7 +59,7 @@ def test_names_and_descriptions_that_are_accepted_arrive_unchanged(
     assert readme.startswith(f"# {name.replace('<', '&lt;')}\n")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     slug=st.from_regex(r"[a-z][a-z0-9-]{2,20}", fullmatch=True),
     email=st.from_regex(r"[A-Za-z.!#$%&'*+/=?^_`~-]{1,9}@[a-z-]{1,5}\.[a-z]{2}", fullmatch=True),

@@ -116,9 +116,15 @@ def test_the_whole_story() -> None:
     print(done)
     assert running.returncode == 0, told[-12000:]
     chapters = re.split(r"=== \d+/\d+  ", told)[1:]
-    assert re.search(r"07-someone-was-hurt.eml +incident_report", chapters[6])
-    assert "Not registered: accuracy" in chapters[7]
-    assert not re.search(r"07-someone-was-hurt.eml +incident_report", chapters[8])
-    live = re.findall(r"production +email-router version (\d)", chapters[8])
-    assert live == ["2", "1"], "the bad version was live, and is rolled back"
+    production, gate, bad, back = chapters[4:]
+    assert re.search(r"07-someone-was-hurt.eml +incident_report", production)
+    assert "Not registered: accuracy" in gate
+    assert "pipeline email-router-batch: Succeeded" in bad
+    assert re.search(r"production +email-router version 2", bad), "the bad version was live"
+    assert re.search(r"07-someone-was-hurt.eml", bad)
+    assert not re.search(r"07-someone-was-hurt.eml +incident_report", bad)
+    assert "answered by version 1 of the model" in back
+    assert re.search(r"production +email-router version 1", back), "it is rolled back"
+    log = COLLECTION / "build/email-routing/email-router/.sandbox/organisation/background/foundation.txt"
+    assert log.read_text("utf-8").count("Apply complete!") == 2, "what was left of the foundation"
     assert "email-router/1: Approved" in done and "email-router/2: Rejected" in done

@@ -69,6 +69,35 @@ def test_what_was_measured_beside_others_is_called_rough():
     assert "Rough figures" in docs_performance.filled(PAGE, {"demo": rough})
 
 
+def test_both_builds_stand_side_by_side_measured_or_not():
+    aim = {"against": "old", "at_least": None, "minus": False, "value": 2.0, "lowest": 1, "highest": 3}
+    what, alone = "`make test`", "one change to a step, then its tests: processor time"
+    ratio = {
+        "what": what,
+        "metric": "time, s",
+        "sides": ["this checkout", "old"],
+        "at_most": 0.5,
+        "unit": "x",
+    }
+    bound = {"metric": "processor time, s", "sides": ["this checkout"], "at_most": 20, "unit": " s"}
+    sides = {"this checkout": {"time, s": [4]}, "old": {"time, s": [2]}}
+    test = {**RESULT, "name": "workflow-test", "results": sides, "goals": [{**aim, **ratio, "met": False}]}
+    change = {
+        **RESULT,
+        "name": "workflow-change",
+        "results": {"this checkout": {"processor time, s": [9, 10]}},
+        "goals": [{**aim, **bound, "what": alone, "met": True}],
+    }
+    found = {each["name"]: each for each in (test, change)}
+    page = docs_performance.filled("# Page\n\n<!-- workflow -->\n\nEnd.\n", found)
+    # one round has no spread
+    row = f"| {what} | 2 s | 4 s | **2.00x** | at most 0.5x | **missed** | 2026-01-01, beside old |"
+    assert row in page
+    assert f"| {alone} | not measured | 9.5 (9 to 10) s |  | at most 20 s | met | 2026-01-01" in page
+    assert "| `make test SLOW=1`, whole | not measured yet |  |  | at most 0.4x |  |  |" in page
+    assert docs_performance.filled(page, found) == page and page.endswith("\n\nEnd.\n")
+
+
 @pytest.mark.parametrize("path", sorted(docs_performance.RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_a_result_has_its_own_name_a_picture_and_no_folder_of_a_machine(path):
     text = path.read_text(encoding="utf-8")

@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.waiting import FOREVER
+
 HOST = "abc.execute-api.ca-central-1.amazonaws.com"
 REPOSITORIES = "/rest/api/latest/projects/ML/repos"
 EMAIL_ROUTER = REPOSITORIES + "/email-router"
@@ -25,7 +27,7 @@ def call(bitbucket, method, path, document=None, token=None):
     asked = urllib.request.Request(bitbucket.url + path, body, headers, method=method)
     tls = ssl.create_default_context(cafile=bitbucket.ca_file)
     try:
-        with urllib.request.urlopen(asked, context=tls, timeout=20) as answer:
+        with urllib.request.urlopen(asked, context=tls, timeout=FOREVER) as answer:
             status, kind, content = answer.status, answer.headers.get_content_type(), answer.read()
     except urllib.error.HTTPError as error:
         status, kind, content = error.code, error.headers.get_content_type(), error.read()
@@ -73,7 +75,7 @@ def add_webhook(bitbucket, **changes):
 
 def test_a_client_that_does_not_know_its_authority_refuses_it(bitbucket):
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-        urllib.request.urlopen(bitbucket.url, timeout=5)
+        urllib.request.urlopen(bitbucket.url, timeout=FOREVER)
 
 
 def test_a_token_is_needed_and_works_as_bearer_only(bitbucket):
@@ -83,7 +85,7 @@ def test_a_token_is_needed_and_works_as_bearer_only(bitbucket):
         if header:
             asked.add_header("Authorization", header)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(asked, context=tls, timeout=5)
+            urllib.request.urlopen(asked, context=tls, timeout=FOREVER)
         assert refused.value.code == 401
         refused.value.close()
 

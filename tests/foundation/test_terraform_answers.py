@@ -1,7 +1,9 @@
 """What the foundation says to wrong answers, before anything is made."""
 
 import json
-from collections.abc import Iterator
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from mlops_workbench.sandbox import Sandbox
 from tests.foundation.terraform_roots import (
     CLOUD,
     DATA_CENTER,
+    FOUNDATION,
+    NO_CHANGES,
     PRODUCTION,
     REGION,
     SHARED,
@@ -17,18 +21,42 @@ from tests.foundation.terraform_roots import (
     Root,
     open_roots,
 )
+from tests.terraform_environment import cli_environment
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def initialised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
-    """The root of shared services, initialised; the account behind it stays empty."""
-    folder = tmp_path_factory.mktemp("answers")
-    with Sandbox(folder / "sandbox", accounts=(SHARED, PRODUCTION), region=REGION) as sandbox:
-        shared, _ = open_roots(sandbox, folder, DATA_CENTER, PRODUCTION)
-        yield shared
+RIGHT = {
+    "region": REGION,
+    "shared_services_account_id": SHARED,
+    "production_account_id": PRODUCTION,
+    **DATA_CENTER,
+}
+
+
+def plan(root: Root, answers: dict[str, Any]) -> str:
+    """What Terraform complains of, planning with these answers."""
+    (root.folder / "terraform.tfvars.json").write_text(json.dumps(answers))
+    return root.refusal("plan", "-no-color")
+
+
+def test_the_root_of_shared_services_refuses_a_wrong_answer_before_anything_is_made(tmp_path: Path) -> None:
+    with Sandbox(tmp_path / "sandbox", accounts=(SHARED, PRODUCTION), region=REGION) as sandbox:
+        shared, _ = open_roots(sandbox, tmp_path, DATA_CENTER, PRODUCTION)
+        assert "An account id has 12 digits" in plan(shared, {**RIGHT, "production_account_id": "12345"})
         assert sandbox.client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """The variables of that root, with their conditions, alone: Terraform needs no provider to read them."""
+    folder = tmp_path_factory.mktemp("questions")
+    shutil.copy(FOUNDATION / "shared-services/variables.tf", folder)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_"))}
+    root = Root(folder, {**own, **cli_environment()})
+    (folder / "terraform.tfvars.json").write_text(json.dumps(RIGHT))
+    assert root.plan() == NO_CHANGES  # the right answers are taken
+    return root
 
 
 @pytest.mark.parametrize(
@@ -50,13 +78,6 @@ def initialised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
     ],
 )
 def test_a_wrong_answer_is_refused_before_anything_is_made(
-    initialised: Root, wrong: dict[str, Any], complaint: str
+    questions: Root, wrong: dict[str, Any], complaint: str
 ) -> None:
-    right = {
-        "region": REGION,
-        "shared_services_account_id": SHARED,
-        "production_account_id": PRODUCTION,
-        **DATA_CENTER,
-    }
-    (initialised.folder / "terraform.tfvars.json").write_text(json.dumps({**right, **wrong}))
-    assert complaint in initialised.refusal("plan", "-no-color")
+    assert complaint in plan(questions, {**RIGHT, **wrong})

@@ -4,7 +4,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hooks import answers as rules
@@ -254,7 +254,6 @@ def test_the_example_of_every_rule_keeps_the_rule() -> None:
         assert rule.accepts({"false": False}.get(rule.example, rule.example.strip("'"))), rule.key
 
 
-@settings(deadline=None)
 @given(answers=st.dictionaries(st.sampled_from(KEYS) | st.text(), ANYTHING))
 def test_no_answer_makes_the_check_itself_fail(answers: dict[str, Any]) -> None:
     problems = rules.problems(answers)

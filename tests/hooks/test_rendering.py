@@ -29,7 +29,7 @@ def test_the_templates_have_the_same_stubs_and_the_same_extension() -> None:
     assert [path.stem for path in STUBS] == ["post_gen_project", "pre_gen_project"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     texts=st.dictionaries(
         st.sampled_from(["project_name", "description"]), st.text() | st.text("\"\\'\n{}%#")

@@ -34,7 +34,14 @@ from tests.terraform_delivery import (
     edit_yaml,
     make_foundation,
 )
-from tests.terraform_deployment import GROUP, IMAGE, MODELS, Registry, build_credentials
+from tests.terraform_deployment import (
+    GROUP,
+    IMAGE,
+    MODELS,
+    Registry,
+    build_credentials,
+    make_environment_foundation,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -277,7 +284,9 @@ def production(
     serving = generate(tmp_path_factory.mktemp("serving"), directory="serverless-inference")
     packages = world.client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)
     registry = Registry(world.sandbox, {1: packages["ModelPackageSummaryList"][0]["ModelPackageArn"]})
-    return make_environment("production", serving, tmp_path_factory.mktemp("production"), registry)
+    folder = tmp_path_factory.mktemp("production")
+    make_environment_foundation("production", folder, world.sandbox)
+    return make_environment("production", serving, folder, registry)
 
 
 def test_production_serves_a_copy_in_its_own_registry(world: World, production: Environment) -> None:

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.session import current
+from tests.waiting import FOREVER
 
 ACCOUNT, OTHER_ACCOUNT = "111111111111", "222222222222"
 
@@ -84,7 +85,7 @@ def test_a_closed_sandbox_frees_its_folder_and_port(tmp_path):
     with Sandbox(tmp_path) as first:
         url = first.endpoint_url
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(url, timeout=1)
+        urllib.request.urlopen(url, timeout=FOREVER)
     with pytest.raises(SandboxError, match="not open"):
         _ = first.endpoint_url
     with pytest.raises(SandboxError, match="no sandbox is open"):
@@ -145,7 +146,7 @@ def test_who_asks_whether_a_body_may_come_is_told_before_it_comes(sandbox, bucke
     address = sandbox.endpoint_url.removeprefix("http://")
     host, _, port = address.partition(":")
     head = f"PUT /{bucket.name}/key HTTP/1.1\r\nHost: {address}\r\nContent-Length: 4\r\n"
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=FOREVER) as connection:
         connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
         assert connection.recv(12) == b"HTTP/1.1 100"
 

@@ -211,7 +211,8 @@ def test_a_job_that_its_process_left_behind_has_failed(tmp_path):
                 AppSpecification={{"ImageUri": "any", "ContainerEntrypoint": ["sleep", "8341"]}},
                 ProcessingResources={{"ClusterConfig": {{"InstanceCount": 1, "InstanceType": "ml.m5.large",
                                                          "VolumeSizeInGB": 1}}}})
-            time.sleep(0.7)
+            while not os.popen("pgrep -f '^sleep 8341'").read():
+                time.sleep(0.02)
             sandbox.save()
             os.kill(os.getpid(), signal.SIGKILL)
     """

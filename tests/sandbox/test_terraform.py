@@ -18,9 +18,9 @@ from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services import events
 from tests.sandbox.services.codepipeline.world import wait_for as wait_until
-from tests.sandbox.services.events.support import wait_for
 from tests.sandbox.services.sagemaker.endpoints.world import A, B, Endpoints
 from tests.terraform_environment import cli_environment, terraform
+from tests.waiting import wait_for
 
 ROOTS = Path(__file__).with_name("terraform")
 CODE = """

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests import organisation
 from tests.foundation.terraform_roots import PRODUCTION, REGION, SHARED
-from tests.organisation import GROUP, MODELS, QUESTIONS, training_repository
+from tests.organisation import GROUP, MODELS, QUESTIONS
 
 __all__ = ["ENDPOINTS", "GROUP", "MODELS", "QUESTIONS", "RECORDS", "SLUG", "Organisation", "opened"]
 
@@ -50,13 +51,17 @@ class Organisation(organisation.Organisation):
 
 @contextmanager
 def opened(
-    generate: Callable[..., Path], container_python: Path, git: Callable[..., str], folder: Path
+    generate: Callable[..., Path],
+    container_python: Path,
+    git: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Organisation]:
-    """The organisation with both repositories generated, and neither registered."""
-    trainer = training_repository(generate, container_python, git, folder)
-    server = serving_repository(generate, git, folder)
+    """The organisation with a model that waits for approval, and this repository not registered."""
+    server = serving_repository(generate, git, tmp_path_factory.mktemp("server"))
     about = {"slug": SLUG, "configuration": "config/endpoint.yaml"}
-    with organisation.opened(Organisation, trainer, server, git, container_python, folder, **about) as made:
+    with organisation.opened(
+        Organisation, server, generate, git, container_python, tmp_path_factory, **about
+    ) as made:
         yield made
 
 

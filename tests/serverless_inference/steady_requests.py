@@ -28,7 +28,7 @@ class Tally:
 
 @contextmanager
 def steady_requests(
-    make_client: Callable[[Config], Any], endpoint: str, texts: list[str], every: float = 0.25
+    make_client: Callable[[Config], Any], endpoint: str, texts: list[str], every: float = 0.5
 ) -> Iterator[Tally]:
     """Ask again and again while the block runs, one request after the other.
 

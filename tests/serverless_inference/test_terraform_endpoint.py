@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import SLUG, Environment, add_model, make_environment
 from tests.terraform_delivery import PRODUCTION, REGION, SHARED
-from tests.terraform_deployment import MODELS, Registry, build_credentials, make_registry, policy
+from tests.terraform_deployment import MODELS, Registry, build_credentials, open_registry, policy
 
 pytestmark = pytest.mark.slow
 
@@ -34,9 +33,7 @@ def registry(
     generate: Callable[..., Path], container_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Registry]:
     """Two accounts with enforced roles, and a group with two approved versions."""
-    folder, images = tmp_path_factory.mktemp("registry"), Images.single(container_python)
-    with Sandbox(folder / "sandbox", images, accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
-        made = make_registry(generate, folder, sandbox)
+    with open_registry(generate, tmp_path_factory, Images.single(container_python)) as made:
         add_model(made)
         add_model(made)
         yield made

@@ -8,22 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from tests.serverless_inference.terraform_endpoint import SLUG, add_model, make_environment
 from tests.terraform_delivery import SHARED, Terraform
-from tests.terraform_deployment import make_registry
+from tests.terraform_deployment import open_registry
 
 pytestmark = pytest.mark.slow
 
 
 def test_in_a_single_account_the_delivery_and_both_endpoints_lie_side_by_side(
-    generate: Callable[..., Path], container_python: Path, tmp_path: Path
+    generate: Callable[..., Path],
+    container_python: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     repository = generate(tmp_path, directory="serverless-inference", single_account=True)
     images = Images.single(container_python)
-    with Sandbox(tmp_path / "sandbox", images, accounts=(SHARED,), enforce_iam=True) as sandbox:
-        registry = make_registry(generate, tmp_path, sandbox, production=SHARED)
+    with open_registry(generate, tmp_path_factory, images, production=SHARED) as registry:
+        sandbox = registry.sandbox
         version = add_model(registry)
         delivery = Terraform(repository / "terraform/delivery", sandbox.environment())
         delivery("init", "-no-color")

@@ -29,8 +29,8 @@ from mlops_workbench.sandbox.services.cloudwatch.running import look
 from mlops_workbench.sandbox.services.events.bus import fire
 from tests.foundation.terraform_roots import may
 from tests.serverless_inference.terraform_endpoint import Environment, make_environment
-from tests.terraform_delivery import PRODUCTION, REGION, SHARED
-from tests.terraform_deployment import MODELS, Registry, make_registry, tar
+from tests.terraform_delivery import PRODUCTION, REGION
+from tests.terraform_deployment import MODELS, Registry, open_registry, tar
 
 pytestmark = pytest.mark.slow
 
@@ -119,17 +119,15 @@ def registry(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Registry]:
     """Two accounts with enforced roles; version 1 has a profile beside it, version 2 has none."""
-    folder, images = tmp_path_factory.mktemp("registry"), Images.single(container_python)
-    with Sandbox(folder / "sandbox", images, accounts=(SHARED, PRODUCTION), enforce_iam=True) as sandbox:
-        made = make_registry(generate, folder, sandbox)
+    with open_registry(generate, tmp_path_factory, Images.single(container_python)) as made:
         watch = (STEPS / "serving/watch.py").read_text(encoding="utf-8")
-        code = {"serving/__init__.py": "", "serving/watch.py": watch, "classifier.py": CLASSIFIER}
+        code = {"serving/watch.py": watch, "classifier.py": CLASSIFIER}
         files = {f"code/{name}": text for name, text in {**code, "inference.py": INFERENCE}.items()}
         for _ in range(2):
             made.add({**files, "profile.json": (profile / "profile.json").read_text(encoding="utf-8")})
-        _add_bytes(sandbox, 1, "vocabulary.bin", (profile / "vocabulary.bin").read_bytes())
+        _add_bytes(made.sandbox, 1, "vocabulary.bin", (profile / "vocabulary.bin").read_bytes())
         output = tar({"training.json": "{}", "profile.json": (profile / "profile.json").read_text("utf-8")})
-        sandbox.client("s3").put_object(Bucket=MODELS, Key="models/run-1/output.tar.gz", Body=output)
+        made.sandbox.client("s3").put_object(Bucket=MODELS, Key="models/run-1/output.tar.gz", Body=output)
         yield made
 
 

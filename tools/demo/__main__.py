@@ -33,7 +33,7 @@ It runs the commands of a tutorial, docs/tutorials/email-routing.md, and shows w
 """
 EXAMPLES = """\
 examples:
-  make demo                     all chapters; a page to watch is printed in chapter 3
+  make demo                     all chapters; a page to watch is printed in chapter 1
   make demo ARGS=--list         the chapters and their commands, without running anything
   make demo ARGS="--until 4"    the first four
   make demo ARGS=--keep         leave the two accounts running afterwards, to play with

@@ -2,7 +2,11 @@
 
 import sys
 
-from .cli import main
+from pipeline_sdk import load_quickly
+
+load_quickly()
+
+from .cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,10 @@
 
 import sys
 
-from .cli import main
+from pipeline_sdk import load_quickly
+
+load_quickly()
+
+from .cli import main  # noqa: E402
 
 sys.exit(main())

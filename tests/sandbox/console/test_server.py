@@ -11,6 +11,7 @@ from mlops_workbench.sandbox.console.server import start
 from mlops_workbench.sandbox.organisation.overview import Overview
 from mlops_workbench.sandbox.organisation.record import Organisation, page_path
 from mlops_workbench.sandbox.organisation.releases import Action, Pipeline, Stage
+from tests.waiting import FOREVER
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def page(organisation):
 @pytest.fixture
 def ask(page):
     def run(path="/", method="GET", **headers):
-        connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=FOREVER)
         connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         answer = connection.getresponse()
         body = answer.read().decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
 from tests.sandbox.iam.world import REGION, A, World, allow, refusal, trust
+from tests.waiting import wait_for
 
 IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/tiny:1"
 SAGEMAKER = trust({"Service": "sagemaker.amazonaws.com"})
@@ -87,11 +87,12 @@ def run(world: World) -> dict[str, Any]:
             ClientRequestToken="t" * 32,
         )
     started = client.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"]
-    for _ in range(600):
-        status = client.describe_pipeline_execution(PipelineExecutionArn=started)["PipelineExecutionStatus"]
-        if status not in ("Executing", "Stopping"):
-            break
-        time.sleep(0.05)
+
+    def status() -> str:
+        described = client.describe_pipeline_execution(PipelineExecutionArn=started)
+        return str(described["PipelineExecutionStatus"])
+
+    wait_for(lambda: status() not in ("Executing", "Stopping"), status)
     (step,) = client.list_pipeline_execution_steps(PipelineExecutionArn=started)["PipelineExecutionSteps"]
     return dict(step)
 

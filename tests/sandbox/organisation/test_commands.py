@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -11,34 +12,58 @@ import threading
 import time
 import urllib.request
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
-from mlops_workbench.sandbox import Sandbox
+from mlops_workbench.sandbox import Sandbox, daemon
 from mlops_workbench.sandbox.cli import main
 from mlops_workbench.sandbox.organisation import activity, following, foundation, record
 from mlops_workbench.sandbox.services.sagemaker.pipelines.journal import is_alive
 from tests.sandbox.services.codepipeline.world import SOURCE, World, approval_stage, build_stage
 from tests.sandbox.services.sagemaker.endpoints.world import BUCKET, A, Endpoints
+from tests.waiting import FOREVER, wait_for
 
 SHARED, PRODUCTION = "111111111111", "222222222222"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    place = tmp_path / "organisation of tests"
-    yield place
-    main(["down", "--folder", str(place)])
+    return tmp_path / "organisation of tests"
 
 
 @pytest.fixture
-def organisation(folder, capsys):
+def ended(folder):
+    """A process that the test starts is ended."""
+    yield
+    main(["down", "--folder", str(folder)])
+
+
+@pytest.fixture
+def background(folder, ended, capsys):
+    """An organisation in a process of its own, for what is said of that process."""
     assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
     capsys.readouterr()
     return record.running(folder)
 
 
-def test_up_leaves_a_process_that_answers_for_both_accounts(folder, capsys):
+@pytest.fixture
+def organisation(folder):
+    """One that this process holds as the other would, whose start takes a second of processor time."""
+    end = threading.Event()
+    wanted = record.Organisation(str(folder), accounts=[SHARED, PRODUCTION], region="ca-central-1")
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(daemon.hold, wanted, None, end)
+        try:
+            wait_for(lambda: record.read(folder) or held.done())
+            yield record.running(folder)
+        finally:
+            end.set()
+            held.result()
+
+
+def test_up_leaves_a_process_that_answers_for_both_accounts(folder, ended, capsys):
     assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
     said = capsys.readouterr().out
     found = record.running(folder)
@@ -50,33 +75,33 @@ def test_up_leaves_a_process_that_answers_for_both_accounts(folder, capsys):
     assert found.process[0] != os.getpid()
 
 
-def test_up_again_is_a_clean_restart_with_the_same_state(folder, organisation, capsys):
-    organisation.client("sqs").create_queue(QueueName="kept")
+def test_up_again_is_a_clean_restart_with_the_same_state(folder, background, capsys):
+    background.client("sqs").create_queue(QueueName="kept")
     assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
     again = record.running(folder)
-    assert again.process != organisation.process and not is_alive(organisation.process)
-    assert (again.endpoint, again.page) == (organisation.endpoint, organisation.page)
+    assert again.process != background.process and not is_alive(background.process)
+    assert (again.endpoint, again.page) == (background.endpoint, background.page)
     assert again.client("sqs").list_queues()["QueueUrls"][0].endswith("/kept")
-    assert f"ending process {organisation.process[0]}" in capsys.readouterr().out
+    assert f"ending process {background.process[0]}" in capsys.readouterr().out
 
 
-def test_up_after_a_crash_starts_anew(folder, organisation):
-    os.kill(organisation.process[0], signal.SIGKILL)
-    _until_gone(organisation)
+def test_up_after_a_crash_starts_anew(folder, background):
+    os.kill(background.process[0], signal.SIGKILL)
+    _until_gone(background)
     assert main(["up", "--no-foundation", "--folder", str(folder)]) == 0
-    assert record.running(folder).process != organisation.process
+    assert record.running(folder).process != background.process
 
 
-def test_down_ends_it_and_keeps_the_state(folder, organisation, capsys):
+def test_down_ends_it_and_keeps_the_state(folder, background, capsys):
     assert main(["down", "--folder", str(folder)]) == 0
-    assert not is_alive(organisation.process)
+    assert not is_alive(background.process)
     assert not record.read(folder).running
     assert list((folder / "state").iterdir())
     assert "ended" in capsys.readouterr().out
     assert "the state is saved" in record.log_path(folder).read_text()
 
 
-def test_down_delete_removes_what_is_ours_and_nothing_else(folder, organisation):
+def test_down_delete_removes_what_is_ours_and_nothing_else(folder, background):
     (folder / "notes.txt").write_text("mine")
     assert main(["down", "--delete", "--folder", str(folder)]) == 0
     assert {path.name for path in folder.iterdir()} == {"notes.txt", "lock"}
@@ -93,7 +118,7 @@ def test_the_others_say_how_to_start_it(tmp_path, capsys, command):
     assert "mlops-sandbox up" in capsys.readouterr().err
 
 
-def test_a_process_that_cannot_start_is_told_with_its_log(folder, capsys):
+def test_a_process_that_cannot_start_is_told_with_its_log(folder, ended, capsys):
     wanted = ["up", "--no-foundation", "--folder", str(folder), "--account", "12"]
     assert main(wanted) == 1
     assert "expected 12 digits, got '12'" in capsys.readouterr().err
@@ -107,7 +132,9 @@ def test_env_leads_a_shell_to_an_account(folder, organisation, capsys):
     assert PRODUCTION in variables["AWS_ACCESS_KEY_ID"]
 
 
-def test_up_in_a_repository_takes_its_accounts_region_and_bitbucket(folder, tmp_path, capsys, monkeypatch):
+def test_up_in_a_repository_takes_its_accounts_region_and_bitbucket(
+    folder, ended, tmp_path, capsys, monkeypatch
+):
     (tmp_path / "config").mkdir()
     (tmp_path / "config/project.yaml").write_text(
         "prefix: acme\nregion: us-east-1\n"
@@ -185,9 +212,9 @@ def test_approve_lists_then_approves_then_rejects_a_model_package(folder, organi
     assert client.describe_model_package(ModelPackageName=arn)["ApprovalDescription"] == "low recall"
 
 
-def test_logs_without_a_name_are_those_of_the_process(folder, organisation, capsys):
+def test_logs_without_a_name_are_those_of_the_process(folder, background, capsys):
     assert main(["logs", "--folder", str(folder)]) == 0
-    assert organisation.endpoint in capsys.readouterr().out
+    assert background.endpoint in capsys.readouterr().out
 
 
 def test_logs_of_a_project_without_builds_name_those_that_have_one(folder, organisation, capsys):
@@ -286,11 +313,12 @@ def test_status_shows_endpoints_and_alarms(folder, organisation, capsys):
     organisation.client("cloudwatch", PRODUCTION).put_metric_data(
         Namespace="Router", MetricData=[{"MetricName": "Errors", "Value": 3}]
     )
-    deadline = time.monotonic() + 30
-    said = ""
-    while "ALARM" not in said and time.monotonic() < deadline:
+
+    def status():
         assert main(["status", "--folder", str(folder)]) == 0
-        said = capsys.readouterr().out
+        return said if "ALARM" in (said := capsys.readouterr().out) else ""
+
+    said = wait_for(status)
     line = next(line for line in said.splitlines() if line.startswith("router-errors"))
     assert PRODUCTION in line and "ALARM" in line
     assert "endpoints" in said.rsplit("none yet:", 1)[-1]
@@ -334,12 +362,20 @@ def test_follow_shows_the_newest_execution_until_a_person_has_to_answer(folder, 
     assert "waiting for approval: mlops-sandbox approve delivery/Approve/Person" in said
 
 
-def test_follow_takes_what_begins_after_it_was_called(folder, organisation, capsys):
-    world = _pipeline(organisation, command="sleep 1")
-    later = threading.Timer(1, world.put, kwargs={"text": "x"})
-    later.start()
+def test_follow_takes_what_begins_after_it_was_called(folder, organisation, capsys, monkeypatch):
+    world = _pipeline(organisation)
+    monkeypatch.setattr(following, "EVENT_SECONDS", FOREVER)
+    slept = []
+
+    def sleep(seconds):
+        if not slept:  # it has looked, and found nothing
+            world.put(text="x")
+        slept.append(seconds)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(following, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     assert main(["follow", "delivery", "--folder", str(folder)]) == 0
-    later.join()
+    assert slept
     assert "pipeline delivery: Succeeded" in capsys.readouterr().out
 
 
@@ -379,15 +415,8 @@ def _foundation(organisation, bucket):
 
 
 def _until_gone(organisation):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            if os.waitpid(organisation.process[0], os.WNOHANG)[0]:
-                return
-        except ChildProcessError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("still there")
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(organisation.process[0], 0)
 
 
 def test_an_endpoint_is_shown_with_its_model_package_and_why_it_failed(sandbox: Sandbox) -> None:

@@ -9,6 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from pipeline_sdk import load_quickly  # noqa: E402
+
+load_quickly()  # as `python -m model_build` does
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:

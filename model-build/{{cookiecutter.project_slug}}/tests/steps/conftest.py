@@ -3,6 +3,7 @@
 And for the tests of training and serving: a tiny base model, sets of texts, and a model trained on them.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,18 @@ sys.path.insert(0, str(STEPS))
 # Before anything imports the libraries: no test asks the hub, and a tiny model is slower on many threads.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# And as train.py starts, which takes half of the time. But tests compare with what scipy and sklearn say.
+from training import start_up  # noqa: E402
+
+start_up.leave_out(name for name in start_up.UNUSED if name not in ("scipy", "sklearn"))
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Everything is loaded."""
+    start_up.after_loading()
+
 
 Train = Callable[..., Path]
 

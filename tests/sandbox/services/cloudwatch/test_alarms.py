@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
 from mlops_workbench.sandbox.services.cloudwatch import running
+from tests.waiting import FOREVER, wait_for
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 ENDPOINT = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "AllTraffic"}]
@@ -110,7 +111,7 @@ class World:
 
     def messages(self) -> list[dict[str, Any]]:
         """What has come to the topic since the last call, the oldest change first; they may overtake."""
-        assert events.wait_idle()
+        assert events.wait_idle(FOREVER)
         found: list[dict[str, Any]] = []
         client = self.sandbox.client("sqs")
         while got := client.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
@@ -217,9 +218,7 @@ def test_data_wake_the_alarms_without_a_look_by_hand(world: World) -> None:
     world.alarm()
     world.state()
     world.put(1)
-    deadline = datetime.now(UTC) + timedelta(seconds=10)
-    while world.described()["StateValue"] != "ALARM":
-        assert datetime.now(UTC) < deadline
+    wait_for(lambda: world.described()["StateValue"] == "ALARM")
 
 
 def test_m_of_n_datapoints_make_an_alarm(world: World) -> None:
@@ -329,7 +328,7 @@ def test_a_change_of_state_is_an_event(world: World) -> None:
     world.state()
     world.put(3)
     world.state()
-    assert events.wait_idle()
+    assert events.wait_idle(FOREVER)
     (message,) = world.sandbox.client("sqs").receive_message(QueueUrl=queue)["Messages"]
     event = json.loads(message["Body"])
     assert event["detail-type"] == "CloudWatch Alarm State Change"

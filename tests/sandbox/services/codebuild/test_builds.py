@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import time
 import zipfile
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox import Sandbox
+from tests.waiting import wait_for
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 TRUST = {
@@ -56,12 +56,11 @@ class Project:
         return self.wait(id_)
 
     def wait(self, id_: str) -> dict[str, Any]:
-        for _ in range(600):
-            (build,) = self.client.batch_get_builds(ids=[id_])["builds"]
-            if build["buildComplete"]:
-                return dict(build)
-            time.sleep(0.05)
-        raise AssertionError(f"{id_} does not end")
+        def look() -> dict[str, Any]:
+            return dict(self.client.batch_get_builds(ids=[id_])["builds"][0])
+
+        wait_for(lambda: look()["buildComplete"], look)
+        return look()
 
     def log(self, build: dict[str, Any]) -> str:
         path = self.sandbox.folder / "builds" / build["id"].replace(":", "/") / "log.txt"
@@ -215,11 +214,10 @@ def test_an_s3_project_stores_what_the_buildspec_names(sandbox: Sandbox, bucket:
 
 def test_a_stopped_build_leaves_no_process(project: Project) -> None:
     id_ = project.client.start_build(
-        projectName="test", buildspecOverride=commands(build=["sleep 60 & echo pid $!; wait"])
+        projectName="test", buildspecOverride=commands(build=["sleep 3600 & echo pid $!; wait"])
     )["build"]["id"]
     path = project.sandbox.folder / "builds" / id_.replace(":", "/") / "log.txt"
-    while not (path.is_file() and "\npid " in path.read_text()):
-        time.sleep(0.05)
+    wait_for(lambda: path.is_file() and "\npid " in path.read_text())
     pid = int(path.read_text().rpartition("\npid ")[2].split()[0])
     project.client.stop_build(id=id_)
     build = project.wait(id_)

@@ -27,6 +27,7 @@ from tests.sandbox.services.codepipeline.world import (
     code_of,
     wait_for,
 )
+from tests.waiting import FOREVER
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_new_object_starts_it_once_through_its_rule_and_role(world: World) -> 
     version = world.put(text="two")
     wait_for(lambda: len(world.executions()), lambda count: count > 1)
     assert world.end(world.executions()[0]) == "Succeeded"
-    assert events.wait_idle() and len(world.executions()) == 2
+    assert events.wait_idle(FOREVER) and len(world.executions()) == 2
     described = world.execution(world.executions()[0])
     assert described["trigger"] == {"triggerType": "CloudWatchEvent", "triggerDetail": rule}
     assert described["artifactRevisions"][0]["revisionId"] == version
@@ -216,7 +217,7 @@ def test_changes_of_state_are_events(world: World) -> None:
     world.project("build", "true")
     world.put(text="x")
     assert world.end(world.make(build_stage("Build", "build"))) == "Succeeded"
-    assert events.wait_idle()
+    assert events.wait_idle(FOREVER)
     kinds = [entry.detail_type for entry in events.history() if entry.source == "aws.codepipeline"]
     # started and succeeded: the pipeline, two stages, two actions
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {

@@ -12,6 +12,7 @@ from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
 from mlops_workbench.sandbox.services.codepipeline.structure import holds
 from tests.sandbox.services.codepipeline.world import World, action, approval_stage, build_stage, entry, rule
+from tests.waiting import FOREVER
 
 
 @pytest.fixture
@@ -235,7 +236,7 @@ def test_a_stage_whose_condition_skips_it_is_passed_by_and_the_next_one_runs(wor
     assert (look["stageName"], look["ruleName"], look["status"]) == ("Build", "Check", "Failed")
     assert look["input"]["configuration"]["Variable"] == _VARIABLE
     assert look["input"]["resolvedConfiguration"]["Variable"] == "no"
-    assert events.wait_idle()
+    assert events.wait_idle(FOREVER)
     kinds = [one.detail_type for one in events.history() if one.source == "aws.codepipeline"]
     # begun and ended: Source, Decide and After; the documented states have none for a stage that is skipped
     assert kinds.count("CodePipeline Stage Execution State Change") == 6

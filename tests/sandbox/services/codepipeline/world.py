@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from tests import waiting
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
 SOURCE, STORE, KEY = "source-bucket", "artifact-bucket", "repository/main.zip"
@@ -236,14 +237,10 @@ class World:
         return zipfile.ZipFile(io.BytesIO(body))
 
 
-def wait_for(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 60.0) -> Any:
-    """Look until what is seen is good."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if good(seen := look()):
-            return seen
-        time.sleep(0.05)
-    raise AssertionError(f"after {seconds:.0f} s: {look()}")
+def wait_for(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
+    """Look until what is seen is good; returns it."""
+    (seen,) = waiting.wait_for(lambda: [seen] if good(seen := look()) else [], look)
+    return seen
 
 
 def code_of(error: ClientError) -> str:

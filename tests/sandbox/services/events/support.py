@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
+from tests.waiting import FOREVER, wait_for
 
 ACCOUNT, REGION = "111111111111", "ca-central-1"
-Found = TypeVar("Found")
-
-
-def wait_for(found: Callable[[], Found], seconds: float = 15.0) -> Found:
-    """Ask until the answer is something, or the time is up; returns the last answer."""
-    end = time.monotonic() + seconds
-    while not (answer := found()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return answer
 
 
 def policy(service: str, action: str, source: str | None = None) -> dict[str, Any]:
@@ -86,21 +76,21 @@ class Queue:
         url = client.create_queue(QueueName=name, Attributes={"Policy": default, **attributes})["QueueUrl"]
         return cls(client, url, f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 
-    def receive(self, seconds: float = 15.0) -> list[dict[str, Any]]:
+    def receive(self) -> list[dict[str, Any]]:
         """Return messages as soon as there are any."""
+        return wait_for(self.there)
 
-        def ask() -> list[dict[str, Any]]:
-            answer = self.client.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-            )
-            return list(answer.get("Messages", []))
-
-        return wait_for(ask, seconds)
+    def there(self) -> list[dict[str, Any]]:
+        """Return the messages that are there now."""
+        answer = self.client.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return list(answer.get("Messages", []))
 
     def bodies(self) -> list[Any]:
         """Return what has arrived once nothing is being delivered, parsed."""
-        assert events.wait_idle()
-        return [json.loads(message["Body"]) for message in self.receive(0)]
+        assert events.wait_idle(FOREVER)
+        return [json.loads(message["Body"]) for message in self.there()]
 
 
 def make_rule(sandbox: Sandbox, pattern: dict[str, Any], *targets: dict[str, Any], name: str = "rule") -> str:

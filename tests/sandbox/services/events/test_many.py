@@ -18,8 +18,8 @@ from tests.sandbox.services.events.support import (
     make_function,
     make_role,
     make_rule,
-    wait_for,
 )
+from tests.waiting import FOREVER, wait_for
 
 NAMES = ("Bucket", "Key", "Version")
 FAIL = {"Name": "stop", "Type": "Fail", "Arguments": {"ErrorMessage": {"Get": "Parameters.Key"}}}
@@ -113,7 +113,7 @@ def test_every_one_of_many_events_starts_an_execution(sandbox, bucket, drop):
     listed = bucket.client.get_paginator("list_object_versions").paginate(Bucket=bucket.name)
     made = Counter((each["Key"], each["VersionId"]) for page in listed for each in page["Versions"])
     assert {key for key, _ in made} == set(keys)
-    found = wait_for(lambda: ended(sandbox, len(made)), 60)
+    found = wait_for(lambda: ended(sandbox, len(made)))
     parameters = [given(sandbox, entry) for entry in found]
     assert Counter((each["Key"], each["Version"]) for each in parameters) == made
     for entry, each in zip(found, parameters, strict=True):
@@ -186,7 +186,7 @@ def test_functions_take_turns_and_all_are_called(sandbox, bucket, monkeypatch):
             FunctionName=arn, InvocationType="Event", Payload=json.dumps({"n": number})
         )
     assert sandbox.work.functions.threads == 2
-    assert events.wait_idle()
+    assert events.wait_idle(FOREVER)
     assert bucket.keys("called/") == [f"called/{number}" for number in range(6)]
     assert sandbox.work.functions.threads == 0
 
@@ -196,7 +196,7 @@ def test_snapshots_are_shared_by_those_that_ask_together():
 
     def save():
         saved.append(1)
-        go.wait(5)
+        go.wait(FOREVER)
 
     saver = Saver(save)
     first = threading.Thread(target=saver.ask)

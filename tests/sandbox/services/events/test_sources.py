@@ -16,8 +16,8 @@ from tests.sandbox.services.events.support import (
     make_role,
     make_rule,
     policy,
-    wait_for,
 )
+from tests.waiting import FOREVER, wait_for
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_bucket_without_the_setting_tells_nothing(sandbox, bucket):
     assert "EventBridgeConfiguration" not in bucket.client.get_bucket_notification_configuration(
         Bucket=bucket.name
     )
-    assert events.wait_idle()
+    assert events.wait_idle(FOREVER)
     assert events.history() == []
 
 
@@ -161,7 +161,7 @@ def test_only_the_reported_messages_come_again_and_end_in_the_dead_letter_queue(
     queue, dead, lines = reader
     entries = [{"Id": body, "MessageBody": json.dumps(body)} for body in ("good", "bad")]
     queue.client.send_message_batch(QueueUrl=queue.url, Entries=entries)
-    (message,) = dead.receive(15)
+    (message,) = dead.receive()
     assert json.loads(message["Body"]) == "bad"
     assert lines() == ['batch ["bad", "good"] 1', 'batch ["bad"] 2']
     assert left(queue) == 0
@@ -199,7 +199,7 @@ def test_an_asynchronous_call_is_tried_three_times_and_then_buried(sandbox, monk
     )  # fmt: skip
     answer = sandbox.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=b'{"n": 1}')
     assert answer["StatusCode"] == 202
-    assert events.wait_idle()
+    assert events.wait_idle(FOREVER)
     (message,) = dead.receive()
     assert json.loads(message["Body"]) == {"n": 1}
     assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "broken"
@@ -250,7 +250,7 @@ def test_a_queue_that_does_not_admit_the_topic_gets_nothing(sandbox):
     )
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
     sns.publish(TopicArn=topic, Message="please")
-    assert queue.receive(0) == []
+    assert queue.there() == []
 
 
 def test_raw_delivery_is_off_when_it_says_false(sandbox):

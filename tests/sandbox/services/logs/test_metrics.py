@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.services import events
-from tests.sandbox.services.events.support import ACCOUNT, REGION, make_function, make_role, wait_for
+from tests.sandbox.services.events.support import ACCOUNT, REGION, make_function, make_role
+from tests.waiting import FOREVER, wait_for
 
 GROUP = "/aws/sagemaker/Endpoints/e"
 FUNCTION = """
@@ -110,10 +111,10 @@ def test_lines_that_match_go_to_a_function_whose_log_has_metrics(sandbox: Sandbo
     (found,) = logs.describe_subscription_filters(logGroupName=GROUP)["subscriptionFilters"]
     assert (found["filterPattern"], found["destinationArn"]) == ('"watch "', arn)
     put(sandbox, "INFO worker - watch 12", "watching nobody", "watch 3")
-    assert events.wait_idle(20)
+    assert events.wait_idle(FOREVER)
     assert wait_for(lambda: total(sandbox, "Lines", Group=GROUP)) == 2
     assert total(sandbox, "Sizes", Group=GROUP) == len("INFO worker - watch 12") + len("watch 3") + 4
     logs.delete_subscription_filter(logGroupName=GROUP, filterName="f")
     put(sandbox, "watch 4")
-    assert events.wait_idle(20)
+    assert events.wait_idle(FOREVER)
     assert total(sandbox, "Lines", Group=GROUP) == 2

@@ -51,7 +51,7 @@ def client(
 ) -> Any:
     """Return a client that uses this endpoint and these keys, whatever the environment and profiles say."""
     with _lock:
-        return _session().client(
+        made = _session().client(
             service,
             region_name=region,
             endpoint_url=endpoint_url,
@@ -60,6 +60,10 @@ def client(
             aws_session_token=token,
             config=_CONFIG,
         )
+        # Made when they are first asked for, and each of two threads that ask together gets classes of its
+        # own, of which `except` knows one: so they are asked for here.
+        _ = made.exceptions
+        return made
 
 
 def from_environment(service: str, environment: Mapping[str, str], region: str | None = None) -> Any:

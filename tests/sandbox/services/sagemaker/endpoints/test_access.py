@@ -18,8 +18,8 @@ from tests.sandbox.services.sagemaker.endpoints.world import (
     B,
     Endpoints,
     variant,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 SAGEMAKER = trust({"Service": "sagemaker.amazonaws.com"})
 ENDPOINT = f"arn:aws:sagemaker:{REGION}:{A}:endpoint/asked"

@@ -22,8 +22,8 @@ from tests.sandbox.services.sagemaker.endpoints.world import (
     B,
     Endpoints,
     variant,
-    wait_for,
 )
+from tests.waiting import wait_for
 
 MODEL = f"arn:aws:sagemaker:{REGION}:{A}:model/"
 

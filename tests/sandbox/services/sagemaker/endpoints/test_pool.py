@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from mlops_workbench.sandbox.services.sagemaker.endpoints.pool import Ended, Pool, Throttled
-from tests.sandbox.services.sagemaker.endpoints.world import wait_for
+from tests.waiting import FOREVER, wait_for
 
 
 @dataclass(eq=False)
@@ -69,12 +69,12 @@ class Request:
     def _run(self) -> None:
         with self.pool.lease() as lease:
             self.served_by.append(lease.worker)
-            self.end.wait(10)
+            self.end.wait(FOREVER)
 
     def finish(self) -> None:
         self.end.set()
         assert self.thread is not None
-        self.thread.join(10)
+        self.thread.join(FOREVER)
         assert not self.thread.is_alive()
 
 
@@ -191,7 +191,7 @@ def test_draining_serves_what_was_counted_in_and_then_ends_everything(starter: S
     assert held(drained.is_alive)
     with pool.lease() as late:
         assert late.worker.ended == 0
-    drained.join(10)
+    drained.join(FOREVER)
     assert not drained.is_alive()
     assert running.served_by and waiting.served_by
     assert {worker.ended for worker in starter.made} == {1}
@@ -218,7 +218,7 @@ def test_ending_wakes_who_waits_and_ends_what_is_still_starting(starter: Starter
     pool.end()
     starter.may.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(FOREVER)
     assert len(problems) == 2
     assert [worker.ended for worker in starter.made] == [1]
 

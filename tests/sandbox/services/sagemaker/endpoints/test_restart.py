@@ -12,17 +12,22 @@ import pytest
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-from tests.sandbox.services.sagemaker.endpoints.world import A, B, Endpoints, processes_of, wait_for
+from tests.sandbox.services.sagemaker.endpoints.world import A, B, Endpoints, processes_of
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
+TESTS = Path(__file__).parents[4]
+
 #: Opens a sandbox with an endpoint in service, and says so; then waits to be killed.
 HOLDER = """
-import sys, time
+import sys, time, types
 from pathlib import Path
+sys.modules["tests"] = types.ModuleType("tests")  # an installed package may have that name, too
+sys.modules["tests"].__path__ = [sys.argv[3]]
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
-from world import A, B, Endpoints
+from tests.sandbox.services.sagemaker.endpoints.world import A, B, Endpoints
 with Sandbox(Path(sys.argv[1]), Images.single(sys.argv[2]), accounts=(A, B)) as sandbox:
     world = Endpoints(sandbox)
     world.config("kept", world.package("kept"), ProvisionedConcurrency=1)
@@ -58,12 +63,10 @@ def test_an_endpoint_is_in_service_again_and_what_was_under_way_goes_on(
 
 def test_no_process_outlives_a_sandbox_that_is_killed(tmp_path: Path, container_python: Path) -> None:
     folder = tmp_path / "sandbox"
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder), str(container_python)],
+        [sys.executable, "-c", HOLDER, str(folder), str(container_python), str(TESTS)],
         stdout=subprocess.PIPE,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         text=True,
     )
     try:

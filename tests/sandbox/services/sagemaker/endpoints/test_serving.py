@@ -1,4 +1,4 @@
-"""Serverless endpoints with the real Hugging Face handler behind them."""
+"""Serverless endpoints, one of them with the real Hugging Face handler behind it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -23,14 +22,16 @@ from tests.sandbox.iam.world import refusal
 from tests.sandbox.services.events.support import Queue, make_rule
 from tests.sandbox.services.sagemaker.endpoints.world import (
     BUCKET,
+    LEAN,
     REGION,
+    TOOLKIT,
     A,
     B,
     Endpoints,
     processes_of,
     variant,
-    wait_for,
 )
+from tests.waiting import FOREVER, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +58,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, images: Images) -> Iterator[
 
 @pytest.fixture(scope="module")
 def one(world: Endpoints) -> str:
-    """An endpoint that all tests may ask; two requests at a time."""
-    world.config("one", world.package("one"), MaxConcurrency=2)
+    """An endpoint behind the real handler that all tests may ask; two requests at a time."""
+    world.config("one", world.package("one", Environment=TOOLKIT), MaxConcurrency=2)
     world.create("one", "one")
     return "one"
 
@@ -109,14 +110,17 @@ def test_the_first_request_starts_an_instance_and_the_metrics_tell_so(world: End
     assert processes_of(folder) == []
 
 
-def test_more_requests_at_a_time_than_the_limit_are_throttled(world: Endpoints, one: str) -> None:
+def test_more_requests_at_a_time_than_the_limit_are_throttled(
+    world: Endpoints, one: str, tmp_path: Path
+) -> None:
     counted = len(values(world, one, "Invocations"))
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(world.ask, one, "wait 4") for _ in range(2)]
-        time.sleep(0.5)
+        running = [pool.submit(world.ask, one, f"wait {tmp_path}") for _ in range(2)]
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
         with pytest.raises(ClientError) as caught:
             world.ask(one)
-        assert [each.result() for each in running] == ["one: wait 4"] * 2
+        (tmp_path / "go").touch()
+        assert [each.result() for each in running] == [f"one: wait {tmp_path}"] * 2
     answer = caught.value.response
     assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == (
         "ThrottlingException",
@@ -167,11 +171,12 @@ def test_a_container_that_ends_is_a_server_error_and_the_next_request_gets_anoth
 
 
 def test_a_model_that_takes_too_long_is_a_server_error(
-    world: Endpoints, one: str, monkeypatch: pytest.MonkeyPatch
+    world: Endpoints, one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert invocations.TIMEOUT == 60.0
     monkeypatch.setattr(invocations, "TIMEOUT", 1.0)
-    answer = model_error(world, one, "wait 30")
+    answer = model_error(world, one, f"wait {tmp_path}")
+    (tmp_path / "go").touch()
     assert answer["OriginalMessage"].startswith("Your invocation timed out while waiting for a response")
     monkeypatch.undo()
     assert world.ask(one) == "one: hello"
@@ -196,15 +201,7 @@ def test_headers_go_to_the_container_and_back(world: Endpoints, one: str) -> Non
 
 def test_the_models_variables_win_over_the_packages(world: Endpoints) -> None:
     name, client = "variables", world.sagemaker
-    package = world.package(
-        name,
-        Environment={
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            "ONE": "package",
-            "TWO": "package",
-        },
-    )
+    package = world.package(name, Environment={**LEAN, "ONE": "package", "TWO": "package"})
     client.create_model(
         ModelName=name,
         ExecutionRoleArn=world.role,
@@ -245,10 +242,10 @@ def test_an_update_under_steady_requests_loses_none(world: Endpoints) -> None:
     described = world.wait(name)
     assert described["EndpointConfigName"] == "steady-2"
     assert "PendingDeploymentSummary" not in described
-    time.sleep(0.5)
+    wait_for(lambda: answers[-1] == "steady-2")
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(FOREVER)
     assert problems == []
     changes = [before != after for before, after in itertools.pairwise(answers)]
     assert set(answers) == {"steady-1", "steady-2"} and answers[-1] == "steady-2"

@@ -1,11 +1,9 @@
-"""What the tests of endpoints share: a model with a script of its own, served by the real handler."""
+"""What the tests of endpoints share: a model with a script of its own, served by the real handler or lean."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,15 @@ import boto3
 from botocore.config import Config
 
 from mlops_workbench.sandbox import Sandbox
+from tests.waiting import FOREVER, wait_for
 
 A, B = "111111111111", "222222222222"
 REGION = "ca-central-1"
 IMAGE = f"763104351884.dkr.ecr.{REGION}.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu"
 BUCKET = "models"
-#: Answers with its own name; waits, fails and ends when the text says so.
+#: Answers with its own name; waits (for a file named go in a folder), fails and ends when the text says so.
 INFERENCE = """
-import os, time
+import os, time, uuid
 
 def model_fn(model_dir, context):
     print("loading", open(os.path.join(model_dir, "name")).read())
@@ -33,7 +32,9 @@ def input_fn(data, content_type, context):
 def predict_fn(data, model, context):
     word, _, argument = data.partition(" ")
     if word == "wait":
-        time.sleep(float(argument))
+        open(os.path.join(argument, uuid.uuid4().hex), "w").close()
+        while not os.path.exists(os.path.join(argument, "go")):
+            time.sleep(0.02)
     if word == "raise":
         raise RuntimeError("the furnace is " + argument)
     if word == "exit":
@@ -49,6 +50,31 @@ def predict_fn(data, model, context):
 def output_fn(prediction, accept, context):
     return prediction
 """
+
+#: Calls INFERENCE as the toolkit does, without the PyTorch and transformers that the toolkit imports first.
+SERVICE = """
+import importlib
+from mms.service import PredictionException
+
+inference, model = importlib.import_module("inference"), None
+
+def handle(data, context):
+    global model
+    if data is None:
+        model = inference.model_fn(context.system_properties["model_dir"], context)
+        return None
+    headers = context.request_processor[0].get_request_properties()
+    content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+    try:
+        request = inference.input_fn(data[0]["body"], content_type, context)
+        return [inference.output_fn(inference.predict_fn(request, model, context), None, context)]
+    except Exception as error:
+        raise PredictionException(str(error), 400) from error
+"""
+OF_THE_MODEL = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+#: A package's variables for the service above, and for the image's own, the toolkit's.
+LEAN = {**OF_THE_MODEL, "MMS_DEFAULT_SERVICE_HANDLER": "service:handle"}
+TOOLKIT = OF_THE_MODEL
 
 
 def tar(files: dict[str, str]) -> bytes:
@@ -84,7 +110,7 @@ class Endpoints:
             aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
             config=Config(
-                retries={"total_max_attempts": 1}, read_timeout=90, max_pool_connections=64, proxies={}
+                retries={"total_max_attempts": 1}, read_timeout=FOREVER, max_pool_connections=64, proxies={}
             ),
         )
 
@@ -102,15 +128,12 @@ class Endpoints:
         groups = client.list_model_package_groups()["ModelPackageGroupSummaryList"]
         if not groups:
             client.create_model_package_group(ModelPackageGroupName="group")
-        files = {"name": name, "code/inference.py": script}
+        files = {"name": name, "code/inference.py": script, "code/service.py": SERVICE}
         self.bucket().put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=tar(files))
         given = {
             "Image": IMAGE,
             "ModelDataUrl": f"s3://{BUCKET}/{name}/model.tar.gz",
-            "Environment": {
-                "SAGEMAKER_PROGRAM": "inference.py",
-                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            },
+            "Environment": LEAN,
             **container,
         }
         types = ["text/plain"]
@@ -142,15 +165,16 @@ class Endpoints:
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
         return self.wait(name, status)
 
-    def wait(self, name: str, status: str = "InService", seconds: float = 240.0) -> dict[str, Any]:
+    def wait(self, name: str, status: str = "InService") -> dict[str, Any]:
         """Wait until an endpoint is not in between any more; returns its description."""
-        end = time.monotonic() + seconds
-        while True:
+
+        def settled() -> dict[str, Any] | None:
             described: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
-            if described["EndpointStatus"] not in ("Creating", "Updating", "Deleting"):
-                break
-            assert time.monotonic() < end, described
-            time.sleep(0.02)
+            between = described["EndpointStatus"] in ("Creating", "Updating", "Deleting")
+            return None if between else described
+
+        described = wait_for(settled)
+        assert described is not None
         assert described["EndpointStatus"] == status, described
         return described
 
@@ -166,14 +190,6 @@ def variant(model: str, **serverless: int) -> dict[str, Any]:
     """A serverless variant of 2 GB and 5 requests at a time, unless told otherwise."""
     config = {"MemorySizeInMB": 2048, "MaxConcurrency": 5, **serverless}
     return {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": config}
-
-
-def wait_for(found: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Ask until the answer is something, or the time is up; returns the last answer."""
-    end = time.monotonic() + seconds
-    while not (answer := found()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return answer
 
 
 def processes_of(folder: Path) -> list[str]:

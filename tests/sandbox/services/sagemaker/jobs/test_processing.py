@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker import s3
 from mlops_workbench.sandbox.services.sagemaker.jobs import channels
 from mlops_workbench.sandbox.services.sagemaker.jobs.processing import run_processing
+from tests.waiting import wait_for
 
 ROLE = "arn:aws:iam::111111111111:role/sandbox"
 CODE = "/opt/ml/processing/input/code"
@@ -79,15 +79,18 @@ def test_inputs_arrive_and_outputs_leave(data, jobs):
     assert (jobs.context().folder / "log.txt").read_text() == "copied\n"
 
 
-def test_a_job_is_seen_by_plain_boto3_while_it_runs_and_afterwards(data, jobs, sandbox):
+def test_a_job_is_seen_by_plain_boto3_while_it_runs_and_afterwards(data, jobs, sandbox, tmp_path):
     client = sandbox.client("sagemaker")
-    script = "import time\nprint('up', flush=True)\ntime.sleep(0.6)"
+    seen = tmp_path / "seen"
+    script = (
+        f"import os, time\nprint('up', flush=True)\nwhile not os.path.exists({str(seen)!r}): time.sleep(0.02)"
+    )
     given = request(data, script, Tags=[{"Key": "a", "Value": "b"}])
     worker = threading.Thread(target=run_processing, args=(given, jobs.context("seen")))
     worker.start()
-    while not jobs.lines:
-        time.sleep(0.02)
+    wait_for(lambda: jobs.lines)
     during = client.describe_processing_job(ProcessingJobName="seen")
+    seen.touch()
     worker.join()
     after = client.describe_processing_job(ProcessingJobName="seen")
     assert (during["ProcessingJobStatus"], after["ProcessingJobStatus"]) == ("InProgress", "Completed")
@@ -183,10 +186,10 @@ def test_two_instances_share_the_data_and_find_each_other(data, jobs, each_way_o
 
 
 def test_a_stop_ends_the_job(data, jobs, sandbox):
-    context = jobs.context("stopped")
-    threading.Timer(0.5, context.stop.set).start()
+    stop = threading.Event()
+    context = jobs.context("stopped", stop=stop, log=lambda job, line: stop.set())
     with pytest.raises(JobStopped):
-        run_processing(request(data, "import time; time.sleep(60)"), context)
+        run_processing(request(data, "import time; print('up', flush=True); time.sleep(3600)"), context)
     described = sandbox.client("sagemaker").describe_processing_job(ProcessingJobName="stopped")
     assert described["ProcessingJobStatus"] == "Stopped"
     assert "FailureReason" not in described
@@ -201,7 +204,7 @@ def test_a_job_that_is_stopped_before_it_begins_runs_nothing(data, jobs):
 
 
 def test_a_job_that_runs_too_long_fails(data, jobs):
-    given = request(data, "import time; time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    given = request(data, "import time; time.sleep(3600)", StoppingCondition={"MaxRuntimeInSeconds": 1})
     with pytest.raises(JobFailed, match=r"longer than its 1 s \(MaxRuntimeInSeconds\)"):
         run_processing(given, jobs.context())
 
@@ -237,31 +240,32 @@ def test_nothing_is_left_on_the_host(data, jobs):
     assert mounts.read_text() == before
 
 
+def status_of(client, name):
+    return client.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"]
+
+
 def test_create_processing_job_really_runs_it(data, sandbox):
     client = sandbox.client("sagemaker")
     given = request(data, COPY, *PATHS, Environment={"SUFFIX": "?"})
     client.create_processing_job(ProcessingJobName="direct", **given)
     with pytest.raises(ClientError, match="ResourceInUse"):
         client.create_processing_job(ProcessingJobName="direct", **given)
-    end = time.monotonic() + 20
-    while client.describe_processing_job(ProcessingJobName="direct")["ProcessingJobStatus"] == "InProgress":
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: status_of(client, "direct") != "InProgress")
     assert data.get("out/a.txt") == b"a?"
 
 
-def test_stop_processing_job_stops_it(data, sandbox):
+def test_stop_processing_job_stops_it(data, sandbox, tmp_path):
     client = sandbox.client("sagemaker")
-    script = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\ntime.sleep(60)"
+    up = tmp_path / "up"
+    script = (
+        "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\n"
+        f"open({str(up)!r}, 'w').close()\ntime.sleep(3600)"
+    )
     client.create_processing_job(ProcessingJobName="direct", **request(data, script, "argument"))
-    time.sleep(0.5)
+    wait_for(up.exists)
     client.stop_processing_job(ProcessingJobName="direct")
-    end = time.monotonic() + 20
-    while (
-        status := client.describe_processing_job(ProcessingJobName="direct")["ProcessingJobStatus"]
-    ) != "Stopped":
-        assert status in ("Stopping", "InProgress") and time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: status_of(client, "direct") not in ("InProgress", "Stopping"))
+    assert status_of(client, "direct") == "Stopped"
     with pytest.raises(ClientError, match="is in status Stopped"):
         client.stop_processing_job(ProcessingJobName="direct")
 

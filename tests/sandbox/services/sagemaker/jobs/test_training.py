@@ -9,13 +9,16 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from mlops_workbench.sandbox.containers import process
 from mlops_workbench.sandbox.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker.jobs import training
 from mlops_workbench.sandbox.services.sagemaker.jobs.training import run_training
+from tests.waiting import wait_for
 
 REAL_TOOLKIT = "sagemaker-training"
 
@@ -204,11 +207,22 @@ def test_checkpoints_are_sent_after_a_failure_too(bucket, jobs, make_archive):
     assert bucket.get("checkpoints/a/b") == b"c"
 
 
-def test_a_job_that_runs_too_long_is_stopped_and_keeps_its_model(bucket, jobs, make_archive, sandbox):
-    script = "import os, time; open(os.environ['SM_MODEL_DIR'] + '/half', 'w').close(); time.sleep(60)"
-    given = request(bucket, make_archive, script, StoppingCondition={"MaxRuntimeInSeconds": 2})
-    with pytest.raises(JobFailed, match=r"longer than its 2 s \(MaxRuntimeExceeded\)"):
-        run_training(given, jobs.context("slow"))
+def test_a_job_that_runs_too_long_is_stopped_and_keeps_its_model(
+    bucket, jobs, make_archive, sandbox, monkeypatch
+):
+    script = """
+        import os, time
+        open(os.environ["SM_MODEL_DIR"] + "/half", "w").close()
+        print("half", flush=True)
+        time.sleep(3600)
+    """
+    given = request(bucket, make_archive, script, StoppingCondition={"MaxRuntimeInSeconds": 1800})
+    passed = [0]  # seconds of a clock that leaps once the job has written something
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0], sleep=time.sleep)
+    monkeypatch.setattr(process, "time", clock)
+    log = lambda job, line: "half" in line and passed.__setitem__(0, 1800)  # noqa: E731
+    with pytest.raises(JobFailed, match=r"longer than its 1800 s \(MaxRuntimeExceeded\)"):
+        run_training(given, jobs.context("slow", log=log))
     described = sandbox.client("sagemaker").describe_training_job(TrainingJobName="slow")
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert bucket.tar("models/slow/output/model.tar.gz") == ["half"]
@@ -369,13 +383,10 @@ def test_a_kill_leaves_no_job_behind(tmp_path):
                 OutputDataConfig={{"S3OutputPath": "s3://data/x"}},
                 StoppingCondition={{"MaxRuntimeInSeconds": 600}},
                 ResourceConfig={{"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}})
-            time.sleep(1)
-            assert os.popen("pgrep -f '^sleep 8343'").read().split()
+            while not os.popen("pgrep -f '^sleep 8343'").read().split():
+                time.sleep(0.02)
             os.kill(os.getpid(), signal.SIGKILL)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)])
     assert done.returncode == -signal.SIGKILL
-    end = time.monotonic() + 5
-    while left := subprocess.run(["pgrep", "-f", "^sleep 8343"], capture_output=True).stdout:
-        assert time.monotonic() < end, left
-        time.sleep(0.05)
+    wait_for(lambda: not subprocess.run(["pgrep", "-f", "^sleep 8343"], capture_output=True).stdout)

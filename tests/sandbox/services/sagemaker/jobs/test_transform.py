@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import threading
-import time
 import tracemalloc
 
 import pytest
@@ -15,6 +14,7 @@ from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.errors import JobFailed, JobStopped
 from mlops_workbench.sandbox.images import Images
 from mlops_workbench.sandbox.services.sagemaker.jobs.transform import run_transform
+from tests.waiting import wait_for
 
 INFERENCE = """
 import json, os
@@ -229,9 +229,11 @@ def test_jobs_side_by_side_have_a_server_each_and_leave_none(bucket, model, jobs
     for name in ("one", "two"):
         answers = labels(bucket.get(f"out/{name}/a.jsonl.out"))
         assert answers == [{"label": "W x", "size": 2}, {"label": "W y", "size": 2}]
-    time.sleep(0.2)
-    listed = subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
-    assert str(jobs.sandbox.folder) not in listed.replace(str(os.getpid()), "")
+
+    def listed():
+        return subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
+
+    wait_for(lambda: str(jobs.sandbox.folder) not in listed().replace(str(os.getpid()), ""), listed)
 
 
 MEBIBYTE = 1024 * 1024

@@ -7,8 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mlops_workbench.sandbox.images import Images
-from tests.sandbox.services.events.support import make_function, make_role, wait_for
+from tests.sandbox.services.events.support import make_function, make_role
 from tests.sandbox.services.sagemaker.jobs.support import ROLE, server_images
+from tests.waiting import wait_for
 
 #: Answers with the text and a variable of the model's.
 ANSWER = """
@@ -194,7 +195,7 @@ def test_the_answers_of_an_execution_lie_in_its_own_folder(sandbox, bucket, func
         found = client.describe_pipeline_execution(PipelineExecutionArn=arn)
         return found if found["PipelineExecutionStatus"] != "Executing" else None
 
-    found = wait_for(ended, 60)
+    found = wait_for(ended)
     assert found["PipelineExecutionStatus"] == "Succeeded", found
     folder = f"work/{arn.rsplit('/', 1)[-1]}/answers/"
     assert bucket.keys(folder) == [f"{folder}part-0.jsonl.out", f"{folder}part-1.jsonl.out"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from mlops_workbench.sandbox import Sandbox
 from mlops_workbench.sandbox.images import Images
+from tests.waiting import wait_for
 
 # pytest imports tests without putting their folder on the path (import mode "importlib").
 sys.path.insert(0, str(Path(__file__).parent))
@@ -105,17 +105,14 @@ class Running:
         """Return each step's status."""
         return {name: step["StepStatus"] for name, step in self.steps.items()}
 
-    def wait(self, seconds: float = 60) -> Running:
+    def wait(self) -> Running:
         """Wait for the end."""
-        self.until(lambda: self.status in FINAL, seconds)
+        self.until(lambda: self.status in FINAL)
         return self
 
-    def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds."""
-        limit = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < limit, (self.status, self.reason, self.statuses())
-            time.sleep(0.02)
+        wait_for(condition, lambda: (self.status, self.reason, self.statuses()))
 
     def stop(self) -> None:
         """Call StopPipelineExecution."""

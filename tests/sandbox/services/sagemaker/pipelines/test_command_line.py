@@ -34,6 +34,7 @@ from documents import (
 
 import mlops_workbench.sandbox
 from mlops_workbench.sandbox.cli import main
+from tests.waiting import FOREVER, wait_for
 
 WRITE = "open('/opt/ml/processing/out/x.json', 'w').write('{\"value\": 1}')"
 
@@ -63,7 +64,7 @@ class Cli:
 
     def __call__(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=FOREVER)
         assert process.returncode == code, out + err
         assert "Traceback" not in err, err
         return out, err
@@ -85,12 +86,11 @@ def cli(tmp_path: Path, images_file: Path) -> Cli:
     return Cli(tmp_path, images_file)
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 30) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        if process.poll() is not None or time.monotonic() > limit:
-            pytest.fail("".join(process.communicate(timeout=5)))
-        time.sleep(0.02)
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait for what a process does, or fail with what it said when it ends before."""
+    wait_for(lambda: condition() or process.poll() is not None)
+    if not condition():
+        pytest.fail("".join(process.communicate(timeout=FOREVER)))
 
 
 def alive(pid: int) -> bool:
@@ -100,23 +100,18 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(*pids: int, seconds: float = 5) -> bool:
-    """Tell whether processes end within a time."""
-    limit = time.monotonic() + seconds
-    while any(map(alive, pids)):
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.02)
-    return True
+def wait_until_gone(*pids: int) -> None:
+    """Wait until processes have ended."""
+    wait_for(lambda: not any(map(alive, pids)))
 
 
 LONG = """
 import os, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(120)'], start_new_session=True)
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'], start_new_session=True)
 if {deaf}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 open({path!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')
-time.sleep(120)
+time.sleep(3600)
 """
 
 
@@ -259,17 +254,17 @@ def test_validate_does_not_ask_for_parameters(cli: Cli) -> None:
 def test_ctrl_c_stops_the_run_and_leaves_no_process(cli: Cli) -> None:
     pids = cli.folder / "pids"
     process = cli.start("run", cli.definition(long_step(pids), processing("After", DependsOn=["Long"])))
-    wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"), process)
+    wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), process)
     children = job_pids(pids, process.pid)
     assert len(children) >= 3
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=FOREVER)
     assert process.returncode == 1, out + err
     assert "Traceback" not in err
     assert "stopping the execution" in out
     assert re.search(r"^Long +Stopped", out, re.MULTILINE)
     assert "execution Stopped" in out
-    assert gone(*children)
+    wait_until_gone(*children)
     assert "Stopped" in cli.here("executions")
 
 
@@ -287,7 +282,7 @@ def test_ctrl_c_typed_at_a_terminal_does_the_same(cli: Cli) -> None:
             cli.environment,
         )
     children: list[int] = []
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + FOREVER
     while time.monotonic() < limit:
         if not children and pids.exists() and pids.read_text().endswith("\n"):
             children = job_pids(pids, pid)
@@ -305,34 +300,35 @@ def test_ctrl_c_typed_at_a_terminal_does_the_same(cli: Cli) -> None:
     assert b"execution Stopped" in shown
     assert b"\x1b[" in shown  # the live table
     assert children
-    assert gone(*children)
+    wait_until_gone(*children)
 
 
 @pytest.mark.slow
 def test_sigterm_does_the_same(cli: Cli) -> None:
     pids = cli.folder / "pids"
     process = cli.start("run", cli.definition(long_step(pids)))
-    wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"), process)
+    wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), process)
     children = job_pids(pids, process.pid)
     process.terminate()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=FOREVER)
     assert "execution Stopped" in out
-    assert gone(*children)
+    wait_until_gone(*children)
 
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_jobs_that_do_not_listen(cli: Cli) -> None:
     pids = cli.folder / "pids"
     process = cli.start("run", cli.definition(long_step(pids, deaf=True)))
-    wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"), process)
+    wait_until(lambda: pids.exists() and pids.read_text().endswith("\n"), process)
     children = job_pids(pids, process.pid)
     process.send_signal(signal.SIGINT)
-    time.sleep(1)
+    assert process.stdout is not None
+    next(line for line in process.stdout if "stopping the execution" in line)
     assert process.poll() is None  # it waits for the job, as the service does
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=FOREVER)
     assert process.returncode == 130, out + err
-    assert gone(*children)
+    wait_until_gone(*children)
     assert "interrupted" in cli.here("executions")
 
 
@@ -346,11 +342,11 @@ def test_after_kill_9_a_new_run_is_clean(cli: Cli) -> None:
         records = [json.loads(path.read_text()) for path in journal.glob("*.json")]
         return pids.exists() and any(r["steps"].get("Done", {}).get("status") == "Succeeded" for r in records)
 
-    wait_for(both_steps, process)
+    wait_until(both_steps, process)
     children = job_pids(pids, process.pid)
     process.kill()
     process.communicate()
-    assert gone(*children)
+    wait_until_gone(*children)
     shown = cli.here("executions")
     assert "Failed" in shown
     assert f"interrupted: process {process.pid} ended before the execution did" in shown
@@ -384,7 +380,7 @@ def test_serve_gives_other_programs_the_sandbox(cli: Cli) -> None:
         cli.here("executions")  # reads the journal only
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=FOREVER)
     assert process.returncode == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +70,29 @@ def test_a_failure_is_shown_with_the_end_of_the_log(
 
 
 def test_every_attempts_lines_are_shown(start: Any, sandbox: Sandbox, tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
+    shown_once = tmp_path / "shown"
     code = (
-        f"import os, sys, time; again = os.path.exists({str(mark)!r}); print('again' if again else 'first');"
-        f"open({str(mark)!r}, 'w'); time.sleep(0.5); sys.exit(not again)"
+        f"import os, sys, time\nshown = lambda: os.path.exists({str(shown_once)!r})\n"
+        "if shown(): print('again'); sys.exit()\n"
+        "print('first', flush=True)\nwhile not shown(): time.sleep(0.02)\nsys.exit(1)"
     )
     policy = {"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 0, "MaxAttempts": 1}
     stream = io.StringIO()
     running = start(pipeline(processing("A", code, outputs={}, RetryPolicies=[policy])))
-    result, shown = text_of(PlainView(Console(file=stream)), stream, sandbox, running.arn)
-    assert result.status == "Succeeded"
-    assert [line for line in shown.splitlines() if line.startswith("[A]")] == ["[A] first", "[A] again"]
+
+    def sleep(seconds: float) -> None:
+        if "[A] first" in stream.getvalue():
+            shown_once.touch()
+        time.sleep(0.02)
+
+    view, jobs = PlainView(Console(file=stream)), sandbox.folder / "jobs"
+    assert follow(running.client, running.arn, jobs_folder=jobs, view=view, sleep=sleep).status == "Succeeded"
+    shown = [line for line in stream.getvalue().splitlines() if line.startswith("[A]")]
+    assert shown == ["[A] first", "[A] again"]
 
 
 def test_an_interrupt_stops_the_execution_and_waits(start: Any, sandbox: Sandbox) -> None:
-    running = start(pipeline(processing("Long", "import time; time.sleep(60)", outputs={})))
+    running = start(pipeline(processing("Long", "import time; time.sleep(3600)", outputs={})))
     running.until(lambda: running.statuses().get("Long") == "Executing")
     interrupts = iter([KeyboardInterrupt()])
 
@@ -97,14 +106,17 @@ def test_an_interrupt_stops_the_execution_and_waits(start: Any, sandbox: Sandbox
     assert "stopping the execution" in stream.getvalue()
 
 
-def test_an_interrupt_can_leave_the_execution_alone(start: Any) -> None:
-    running = start(pipeline(processing("A", "import time; time.sleep(1)", outputs={})))
+def test_an_interrupt_can_leave_the_execution_alone(start: Any, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
+    running = start(pipeline(processing("A", code, outputs={})))
 
     def sleep(seconds: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         follow(running.client, running.arn, stop_on_interrupt=False, sleep=sleep)
+    go.touch()
     assert running.wait().status == "Succeeded"
 
 

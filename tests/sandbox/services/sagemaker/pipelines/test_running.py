@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,14 @@ from mlops_workbench.sandbox.services.sagemaker.pipelines.graph import Schedule,
 
 INTERNAL = "SageMaker.JOB_INTERNAL_ERROR"
 SLEEP = "import time; time.sleep({})"
+WAIT = "import os, time\nwhile not os.path.exists({!r}): time.sleep(0.02)"
 
 
 def meet(folder: Path, *, me: str, other: str) -> str:
     """Return a program that ends only if another one runs at the same time."""
     return (
         "import os, sys, time; from pathlib import Path;"
-        f"folder = Path({str(folder)!r}); (folder / {me!r}).touch(); end = time.time() + 20;\n"
+        f"folder = Path({str(folder)!r}); (folder / {me!r}).touch(); end = time.time() + 300;\n"
         f"while not (folder / {other!r}).exists():\n"
         "    time.sleep(0.02)\n"
         "    if time.time() > end: sys.exit('alone')\n"
@@ -79,15 +79,19 @@ def test_parallelism_can_be_limited(run: Any) -> None:
     assert not overlap(b, c)
 
 
-def test_after_a_failure_running_steps_finish_and_no_other_starts(run: Any) -> None:
-    ended = run(
+def test_after_a_failure_running_steps_finish_and_no_other_starts(start: Any, tmp_path: Path) -> None:
+    failed = tmp_path / "failed"
+    ended = start(
         pipeline(
             processing("Bad", "import sys; print('oh no'); sys.exit(3)", outputs={}),
-            processing("Slow", SLEEP.format(1), outputs={}),
+            processing("Slow", WAIT.format(str(failed)), outputs={}),
             processing("AfterSlow", outputs={}, DependsOn=["Slow"]),
             processing("AfterBad", outputs={}, DependsOn=["Bad"]),
         )
     )
+    ended.until(lambda: ended.statuses().get("Bad") == "Failed")
+    failed.touch()
+    ended.wait()
     assert ended.status == "Failed"
     assert ended.statuses() == {"Bad": "Failed", "Slow": "Succeeded"}
     assert ended.reason.startswith("Step 'Bad' failed: AlgorithmError: exit code 3")
@@ -143,23 +147,20 @@ def test_another_exception_type_is_not_retried(run: Any, tmp_path: Path) -> None
 
 
 def test_a_job_that_takes_too_long_is_ended(run: Any) -> None:
-    ended = run(pipeline(processing("A", SLEEP.format(60), outputs={}, max_runtime=1)))
+    ended = run(pipeline(processing("A", SLEEP.format(3600), outputs={}, max_runtime=1)))
     assert ended.status == "Failed"
     assert "MaxRuntimeInSeconds" in ended.reason
-    assert ended.steps["A"]["EndTime"] - ended.steps["A"]["StartTime"] < timedelta(seconds=15)
 
 
 def test_a_stop_reaches_the_running_job(start: Any, sandbox: Sandbox, tmp_path: Path) -> None:
-    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(3600)"
     running = start(pipeline(processing("A", code, outputs={}), processing("B", outputs={}, DependsOn=["A"])))
     running.until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
-    began = time.monotonic()
     running.stop()
     assert running.status in ("Stopping", "Stopped")
     running.wait()
     assert running.status == "Stopped"
     assert running.statuses() == {"A": "Stopped"}
-    assert time.monotonic() - began < 10
     job = running.steps["A"]["Metadata"]["ProcessingJob"]["Arn"].rsplit("/", 1)[-1]
     described = sandbox.client("sagemaker").describe_processing_job(ProcessingJobName=job)
     assert described["ProcessingJobStatus"] == "Stopped"
@@ -174,7 +175,7 @@ def test_a_stop_ends_the_wait_for_a_retry(start: Any) -> None:
     mine = running.arn.rsplit("/", 1)[-1]
     running.until(lambda: any(mine in job["ProcessingJobName"] for job in jobs()["ProcessingJobSummaries"]))
     running.stop()
-    running.wait(5)
+    running.wait()
     assert running.statuses() == {"A": "Stopped"}
 
 
@@ -249,13 +250,14 @@ def test_without_cache_config_a_step_runs_every_time(run: Any, tmp_path: Path) -
     assert runs(tmp_path) == 2
 
 
-def test_the_journal_is_on_disk_at_every_moment(start: Any, sandbox: Sandbox) -> None:
-    running = start(pipeline(processing("A", SLEEP.format(1), outputs={})))
+def test_the_journal_is_on_disk_at_every_moment(start: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+    running = start(pipeline(processing("A", WAIT.format(str(tmp_path / "read")), outputs={})))
     path = sandbox.folder / "executions" / f"{running.arn.rsplit('/', 1)[-1]}.json"
     running.until(lambda: running.statuses().get("A") == "Executing")
     document = json.loads(path.read_text())
     assert (document["status"], document["steps"]["A"]["status"]) == ("Executing", "Executing")
     assert document["process"][0] == os.getpid()
+    (tmp_path / "read").touch()
     running.wait()
     assert json.loads(path.read_text())["status"] == "Succeeded"
 

@@ -37,6 +37,11 @@ def add(command: Command, pair: Callable[[str], tuple[str, str]]) -> None:
     )
     up.add_argument("--no-foundation", action="store_true", help="two empty accounts")
     up.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="apply the foundation in the background; other commands wait until it can be used",
+    )
+    up.add_argument(
         "--var",
         type=pair,
         action="append",

@@ -18,6 +18,7 @@ from mlops_workbench.sandbox.errors import SandboxError
 from mlops_workbench.sandbox.lock import FolderLock
 from mlops_workbench.sandbox.organisation import (
     activity,
+    applying,
     approvals,
     following,
     foundation,
@@ -53,9 +54,13 @@ def up(options: argparse.Namespace) -> int:
         bitbucket=record.setting(known, "bitbucket.url", record.NO_BITBUCKET),
     )
     begun = time.monotonic()
+    applying.end(options.folder)
     organisation = start.start(wanted, images, _say)
     _say(f"process {organisation.process[0]} serves {organisation.endpoint} ({_since(begun)})")
-    if source is not None:
+    if source is not None and options.no_wait:
+        applying.begin(organisation, source, options.var)
+        _say(f"applying the foundation of {source} in the background: {applying.log_path(options.folder)}")
+    elif source is not None:
         _say(f"applying the foundation of {source}")
         foundation.apply(organisation, source, options.var, _say)
         _say(f"the foundation is applied ({_since(begun)})")
@@ -97,6 +102,7 @@ def _program() -> str:
 
 def down(options: argparse.Namespace) -> int:
     """End the organisation; its state stays unless it is to be deleted."""
+    applying.end(options.folder)
     if start.stop(options.folder, _say):
         print(f"{options.folder}: ended" + ("" if options.delete else "; `mlops-sandbox up` goes on with it"))
     elif not options.delete:
@@ -120,8 +126,12 @@ def down(options: argparse.Namespace) -> int:
 
 def env(options: argparse.Namespace) -> int:
     """Print the variables that lead AWS clients to an account."""
-    organisation = record.running(options.folder)
-    variables = organisation.environment(options.account)
+    try:
+        organisation = _running(options.folder)
+        variables = organisation.environment(options.account)
+    except SandboxError:
+        print("false")  # else `eval "$(mlops-sandbox env)"` would succeed
+        raise
     for name, value in {**variables, record.VARIABLE: organisation.folder}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
@@ -136,13 +146,15 @@ def status(options: argparse.Namespace) -> int:
             print("no browser was found: open this address yourself", file=sys.stderr)
         return 0
     tables.show(_overview(organisation), make_console())
+    if words := applying.in_words(options.folder):
+        print(words)
     print(f"page: {organisation.page}")
     return 0
 
 
 def push(options: argparse.Namespace) -> int:
     """Publish HEAD of a repository; 0 unless what it started has failed."""
-    organisation = record.running(options.folder)
+    organisation = _running(options.folder)
     commit = foundation.head(options.repository, options.name, options.branch)
     names = following.watchers(organisation, commit.key) if options.follow else []
     before = following.executions(organisation, names)
@@ -157,7 +169,7 @@ def push(options: argparse.Namespace) -> int:
 
 def follow(options: argparse.Namespace) -> int:
     """Show what pipelines do until each has ended or waits; 0 unless one has failed."""
-    organisation = record.running(options.folder)
+    organisation = _running(options.folder)
     names = options.pipelines or following.watchers(organisation, foundation.head(Path()).key)
     if not names:
         raise SandboxError("no pipeline has this repository as its source: register it with `make register`")
@@ -170,7 +182,7 @@ def follow(options: argparse.Namespace) -> int:
 
 def approve(options: argparse.Namespace) -> int:
     """Answer what waits, or list it when nothing is named."""
-    organisation = record.running(options.folder)
+    organisation = _running(options.folder)
     overview = _overview(organisation)
     if options.name is None:
         if options.reject or options.comment:
@@ -211,6 +223,14 @@ def logs(folder: Path, name: str | None) -> int:
     except LookupError as error:
         raise SandboxError(str(error.args[0])) from None
     return 0
+
+
+def _running(folder: Path) -> Organisation:
+    """Return the organisation that runs in a folder, once its foundation can be used."""
+    organisation = record.running(folder)
+    # not to standard output: what `env` prints is for a shell
+    applying.wait(organisation, lambda text: print(text, file=sys.stderr, flush=True))
+    return organisation
 
 
 def _overview(organisation: Organisation) -> Overview:

@@ -102,7 +102,7 @@ def stop(folder: Path, say: Say = print) -> bool:
     os.kill(found.process[0], signal.SIGTERM)
     begun = time.monotonic()
     told = False
-    while found.running and not _reaped(found.process[0]):
+    while found.running and not reaped(found.process[0]):
         waited = time.monotonic() - begun
         if waited > 5 and not told:
             told = True
@@ -116,7 +116,7 @@ def stop(folder: Path, say: Say = print) -> bool:
     return True
 
 
-def _reaped(pid: int) -> bool:
+def reaped(pid: int) -> bool:
     """Tell whether a child of this process has ended: until it is asked for, it stays a zombie."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid

@@ -24,14 +24,19 @@ from mlops_workbench.sandbox.containers.context import open_log_stream
 from mlops_workbench.sandbox.errors import JobFailed
 from mlops_workbench.sandbox.images import Images
 
-#: Of the caller's environment: how to find programs, where this machine gets packages and plug-ins from, and
-#: which Python stands for SageMaker's images: a build that picks wheels for a job picks those of that Python.
+#: Of the caller's environment: how to find programs, where this machine gets packages and plug-ins from, how
+#: much memory Terraform may use for speed (it is a Go program), and which Python stands for SageMaker's
+#: images: a build that picks wheels for a job picks those of that Python.
 _KEPT = re.compile(
-    r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|PIP_[A-Z_]+|MLOPS_CONTAINER_PYTHON"
+    r"PATH|LANG|TF_CLI_CONFIG_FILE|TF_PLUGIN_CACHE_DIR|CHECKPOINT_DISABLE|GOGC|GOMEMLIMIT|PIP_[A-Z_]+"
+    r"|MLOPS_CONTAINER_PYTHON"
 )
 _DOCKER = Path(__file__).with_name("docker.py")
 #: These would take the build's packages out of its own environment.
 _DROPPED = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON")
+#: After each install pip would look through all packages of the interpreter's own environment for conflicts,
+#: which are none of the build's. Of an option that switches off, pip takes the state: 0 is off.
+_QUICKER = {"PIP_NO_WARN_CONFLICTS": "0"}
 _MASK = "***"
 #: Shorter values would turn half of the log into asterisks, and are no secrets.
 _SHORTEST = 3  # characters
@@ -45,7 +50,7 @@ def inherited() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if _KEPT.fullmatch(name) and name not in _DROPPED
     }
-    return {"PATH": os.defpath, "LANG": "C.UTF-8", "NO_PROXY": "*", "no_proxy": "*", **kept}
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", "NO_PROXY": "*", "no_proxy": "*", **_QUICKER, **kept}
 
 
 def python_for(image: str, images: Images) -> Path:

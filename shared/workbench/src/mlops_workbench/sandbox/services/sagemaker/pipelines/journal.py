@@ -135,9 +135,14 @@ def mark_interrupted(record: ExecutionRecord) -> bool:
     return True
 
 
-def process_identity() -> list[int]:
-    """Return this process's id and, where /proc tells it, its start in clock ticks since boot, else 0."""
-    return [os.getpid(), _started(os.getpid())]
+def process_identity(pid: int | None = None) -> list[int]:
+    """Return a process's id and, where /proc tells it, its start in clock ticks since boot, else 0.
+
+    Args:
+        pid: of the process; this one's, where none is given.
+    """
+    pid = os.getpid() if pid is None else pid
+    return [pid, _started(pid)]
 
 
 def is_alive(identity: list[int]) -> bool:
