@@ -315,7 +315,9 @@ def carried_over(settings: Mapping[str, str]) -> tuple[list[str], dict[str, str]
     # finds nothing where one index completes another.
     environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     # the organisation's certificates lie in the system's store; a bare container has none
-    if os.name == "nt" or sys.platform == "darwin" or any(Path("/etc/ssl/certs").glob("*")):
+    store = ssl.get_default_verify_paths()
+    found = store.cafile or (store.capath and any(Path(store.capath).iterdir()))
+    if os.name == "nt" or sys.platform == "darwin" or found:
         environment.setdefault("UV_SYSTEM_CERTS", "true")
     if bundle := environment.get("REQUESTS_CA_BUNDLE"):
         environment.setdefault("SSL_CERT_FILE", bundle)
