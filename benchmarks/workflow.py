@@ -22,6 +22,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -106,17 +107,18 @@ class Side:
 
     def ready(self, clean: bool = True) -> Path:
         """A clone with its environments, as `make setup` leaves it: made once, and clean each time."""
-        if self._ready is None:
+        clone = self._ready
+        if clone is None:
             clone = self.clone()
             if not self.quick:
                 print(f"  {self.name}: make setup, not measured here", flush=True)
                 self.run(["make", "setup"], clone)
-            self._ready = clone
+            self.keep(clone, self.caches)
         if clean:
-            subprocess.run(["git", "-C", self._ready, "checkout", "--quiet", "--", "."], check=True)
+            subprocess.run(["git", "-C", clone, "checkout", "--quiet", "--", "."], check=True)
             kept = [word for each in ENVIRONMENTS for word in ("-e", each)]
-            subprocess.run(["git", "-C", self._ready, "clean", "-ffdxq", *kept], check=True)
-        return self._ready
+            subprocess.run(["git", "-C", clone, "clean", "-ffdxq", *kept], check=True)
+        return clone
 
     def python(self, clone: Path) -> Path:
         """The Python of a clone's environment; of this process, where none is made."""
@@ -159,11 +161,20 @@ class Side:
         return spent, printed, peak.bytes
 
     def keep(self, clone: Path, caches: Path) -> None:
-        """Use these from here on, and remove those before."""
+        """Use these, as set-up has left them, from here on, and remove those before."""
         for old in (self._ready, self.caches):
             if old is not None and old not in (clone, caches):
                 remove(old)
         self._ready, self.caches = clone, caches
+        if (caches / "xdg").is_dir():
+            shutil.copytree(caches / "xdg", caches / "set-up", symlinks=True)
+
+    def anew(self) -> dict[str, str]:
+        """A user's cache as set-up has left it: what else puts something there has not run yet."""
+        own = self.empty()
+        if (self.caches / "set-up").is_dir():
+            shutil.copytree(self.caches / "set-up", own, symlinks=True, dirs_exist_ok=True)
+        return {"XDG_CACHE_HOME": str(own)}
 
     def say(self, line: str) -> None:
         """Tell the reader, once."""
@@ -214,11 +225,6 @@ def make(side: Side, *words: str) -> list[str | Path]:
     return ["make", *(["--dry-run"] if side.quick else []), *words]
 
 
-def anew(side: Side) -> dict[str, str]:
-    """A cache that nobody has used, but what is installed comes from the side's own."""
-    return {"XDG_CACHE_HOME": str(side.empty())}
-
-
 def setup(side: Side, number: int) -> Figures:
     """`make setup` with nothing in the caches, and in another clone with what the first has put there."""
     caches, first = side.empty(), side.clone()
@@ -248,7 +254,7 @@ def tests(*words: str) -> Callable[[Side, int], Figures]:
         command: list[str | Path] = ["make", "test", *words]
         if side.quick:
             command = [side.python(clone), "-m", "pytest", "-q", "tests/hooks/test_rendering.py"]
-        spent, printed, peak = side.run(command, clone, anew(side))
+        spent, printed, peak = side.run(command, clone, side.anew())
         side.say(f"{side.name}: {tests_of(printed)}.")
         return {
             "time, s": spent.seconds,
@@ -267,7 +273,7 @@ def tests_of(printed: str) -> str:
 
 def demo(side: Side, number: int) -> Figures:
     """`make demo` after set-up, with nothing of an earlier one."""
-    spent, _, peak = side.run(make(side, "demo"), side.ready(), anew(side))
+    spent, _, peak = side.run(make(side, "demo"), side.ready(), side.anew())
     return {
         "time, s": spent.seconds,
         "processor time, s": spent.processor,
@@ -569,6 +575,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 if __name__ == "__main__":
+    # the same clean end as Ctrl-C: nothing runs on, and no gigabytes stay
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -1,11 +1,13 @@
 """For the tests of every folder: the collection as a git repository, and repositories generated from it."""
 
+import fcntl
 import functools
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,7 @@ from cookiecutter.utils import create_env_with_context
 COLLECTION = Path(__file__).resolve().parents[1]
 TEMPLATE = "model-build"
 STORIES = ("test_from_", "test_demo.", "test_tutorial_")
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 # a busy machine is no failure
 hypothesis.settings.register_profile(
@@ -81,17 +84,43 @@ def git(own_settings: Path) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def template_repository(git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Makes a folder that all workers of a run share: the first that asks makes it, the others wait for it.
+
+    Nothing may write into it.
+    """
+    place = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # the folder of a worker is in that of the run
+        place = place.parent
+
+    def run(name: str, make: Callable[[Path], object]) -> Path:
+        folder = place / f"shared-{name}"
+        with (place / f"shared-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                draft = Path(tempfile.mkdtemp(dir=place))
+                make(draft)
+                draft.rename(folder)
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def template_repository(git: Callable[..., str], once: Once) -> Path:
     """A git repository of one commit with the files that a commit of the working tree would have."""
-    folder = tmp_path_factory.mktemp("clone") / "collection"
-    for name in git(COLLECTION, "ls-files", "-z", "-co", "--exclude-standard").strip("\0").split("\0"):
-        if (COLLECTION / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(COLLECTION / name, folder / name)
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "The collection")
-    return folder
+
+    def make(place: Path) -> None:
+        folder = place / "collection"
+        for name in git(COLLECTION, "ls-files", "-z", "-co", "--exclude-standard").strip("\0").split("\0"):
+            if (COLLECTION / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(COLLECTION / name, folder / name)
+        git(folder, "init", "--quiet")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message", "The collection")
+
+    return once("clone", make) / "collection"
 
 
 @pytest.fixture(scope="session")
@@ -121,11 +150,9 @@ def generate(template_repository: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def generated(
-    generate: Callable[..., Path], git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def generated(generate: Callable[..., Path], git: Callable[..., str], once: Once) -> Iterator[Path]:
     """The repository that default answers give. Tests share it: for reading, nothing may write into it."""
-    repository = generate(tmp_path_factory.mktemp("generated"))
+    (repository,) = once("generated", generate).iterdir()
     yield repository
     assert git(repository, "status", "--porcelain", "--ignored") == "", "a test wrote into what tests share"
 
@@ -181,9 +208,8 @@ def container_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(container_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random BERT of 30,000 parameters."""
-    folder = tmp_path_factory.mktemp("tiny-model")
+def tiny_model(container_python: Path, once: Once) -> Path:
+    """A folder with a random BERT of 30,000 parameters. For reading: tests share it."""
     script = COLLECTION / "tests/model_build/tiny_model.py"
-    subprocess.run([container_python, script, folder], check=True, capture_output=True)
-    return folder
+    command = [container_python, script]
+    return once("tiny-model", lambda into: subprocess.run([*command, into], check=True, capture_output=True))

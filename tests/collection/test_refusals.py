@@ -21,11 +21,12 @@ Copy = Callable[..., Path]
 
 @pytest.fixture
 def copy(template_repository: Path, tmp_path: Path) -> Copy:
-    """A copy of the collection, or of one folder of it, without git."""
+    """A copy of the collection, or of one folder of it, without git. Its files are links: none is changed."""
 
     def run(folder: str = "") -> Path:
         target = tmp_path / "copy" / (folder or "collection")
-        shutil.copytree(template_repository / folder, target, ignore=shutil.ignore_patterns(".git"))
+        ignored = shutil.ignore_patterns(".git")
+        shutil.copytree(template_repository / folder, target, ignore=ignored, copy_function=os.link)
         return target
 
     return run

@@ -1,6 +1,7 @@
 """What holds for every template in the menu."""
 
 import json
+import os
 import re
 import shutil
 import tomllib
@@ -118,7 +119,8 @@ def test_what_tools_leave_in_a_working_copy_does_not_disturb(
     template: Path, generate: Callable[..., Path], git: Callable[..., str], tmp_path: Path
 ) -> None:
     collection = tmp_path / "collection"
-    shutil.copytree(template.parent, collection, ignore=shutil.ignore_patterns(".git"))
+    ignored = shutil.ignore_patterns(".git")
+    shutil.copytree(template.parent, collection, ignore=ignored, copy_function=os.link)  # none is changed
     for folder in (collection / template.name / PROJECT, collection / "shared/parts/everywhere"):
         for name in (".ruff_cache/0.1/2", ".pytest_cache/v/x", ".venv/bin/python", "steps/__pycache__/x.pyc"):
             (folder / name).parent.mkdir(parents=True)

@@ -34,10 +34,10 @@ def commit(git: Git, folder: Path, message: str) -> None:
     git(folder, "commit", "--quiet", "--message", message)
 
 
-@pytest.fixture
-def template(git: Git, tmp_path: Path) -> Path:
-    """A small template, at its first version."""
-    folder = tmp_path / "template"
+@pytest.fixture(scope="module")
+def template(git: Git, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small template with two versions. For reading: tests share it."""
+    folder = tmp_path_factory.mktemp("upgrade") / "template"
     write(folder, {"cookiecutter.json": '{"slug": "made", "register": false}'})
     write(folder / "{{cookiecutter.slug}}", {**OLD, "answer.txt": "{{cookiecutter.register}}\n"})
     git(folder, "init", "--quiet")
@@ -45,10 +45,10 @@ def template(git: Git, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def repository(template: Path, git: Git, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def updated(template: Path, git: Git) -> Path:
     """What cruft generated from it, with an edit; updated, but for the files that the newer one has not."""
-    folder = cruft.create(str(template), tmp_path)
+    folder = cruft.create(str(template), template.parent)
     git(folder, "init", "--quiet")
     commit(git, folder, "As generated")
     (folder / "sandbox/edited.py").write_text("3, or 4\n")
@@ -62,6 +62,12 @@ def repository(template: Path, git: Git, tmp_path: Path) -> Path:
         git(folder, "checkout", "HEAD", "--", name)  # as where cruft could not apply its own change
     commit(git, folder, "Template of today")
     return folder
+
+
+@pytest.fixture
+def repository(updated: Path, tmp_path: Path) -> Path:
+    """A copy of that for each test."""
+    return Path(shutil.copytree(updated, tmp_path / "made"))
 
 
 def test_what_is_as_generated_goes_and_what_was_edited_stays_and_is_named(
@@ -181,7 +187,9 @@ def before_the_update(repository: Path, git: Git) -> str:
 
 
 def without_the_template(repository: Path, git: Git) -> str:
-    shutil.rmtree(repository.parent / "template")
+    state = json.loads((repository / ".cruft.json").read_text())
+    (repository / ".cruft.json").write_text(json.dumps({**state, "template": str(repository / "nowhere")}))
+    commit(git, repository, "It is gone")
     return "cruft could not generate"
 
 

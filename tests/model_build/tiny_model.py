@@ -1,9 +1,12 @@
 """Writes a tiny random BERT with a tokenizer: python tiny_model.py FOLDER (with the container's Python)."""
 
+import gc
 import sys
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+gc.disable()  # most of this process is loading libraries, in which there is no garbage
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast  # noqa: E402
 
 TEXTS = [
     "permit for the panel and the wiring",
@@ -42,6 +45,7 @@ def main(folder: str) -> None:
         intermediate_size=64, max_position_embeddings=64,
     )  # fmt: skip
     BertModel(config).save_pretrained(folder)
+    gc.freeze()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,14 @@ def main(template: Path, folder: Path, wheel_folder: Path | None = None) -> int:
     """Write the folders."""
     shared = Path(__file__).parents[2] / "shared/parts/pipeline/steps"  # which generation adds to the steps
     sys.path[:0] = [str(template / "steps"), str(template / "tests/steps"), str(shared)]
+    from training import start_up
+
+    start_up.before_loading()
     import tiny
     import train
     from packing import artefact
+
+    start_up.after_loading()
 
     served = ["--serving-runtime", "onnx", "--max-accuracy-loss", "0.1"] if wheel_folder else []
     artefact.WHEELS = wheel_folder or artefact.WHEELS

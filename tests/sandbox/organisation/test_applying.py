@@ -77,8 +77,9 @@ def test_a_failure_is_told_by_the_next_command(up, tmp_path, capsys):
     up("echo no such luck; exit 3")
     folder = ["--folder", str(tmp_path / "organisation")]
     assert main(["env", *folder]) == 1
-    said = capsys.readouterr().err
-    assert "the foundation could not be applied" in said and "no such luck" in said
+    said = capsys.readouterr()
+    assert "the foundation could not be applied" in said.err and "no such luck" in said.err
+    assert said.out.splitlines()[-1] == "false"  # what `eval` makes of it has failed, too
     assert main(["follow", *folder]) == 1
     assert "the foundation could not be applied" in capsys.readouterr().err
 

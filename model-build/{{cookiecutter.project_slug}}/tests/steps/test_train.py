@@ -102,8 +102,9 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(train_in: T
     def weights(name: str, seed: int) -> bytes:
         return (train_in(tmp_path / name, seed=seed, epochs=1) / "model.safetensors").read_bytes()
 
-    assert weights("one", 1) == weights("again", 1)
-    assert weights("one", 1) != weights("other", 2)
+    one = weights("one", 1)
+    assert one == weights("again", 1)
+    assert one != weights("other", 2)
 
 
 def test_class_weights_make_rare_classes_count_as_much_as_common_ones() -> None:
@@ -172,31 +173,37 @@ def sigterm_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arrange
 
 
+@pytest.fixture(scope="module")
+def whole(train_in: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `model` and `output` of a training of three epochs that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    train_in(folder, epochs=3)
+    return folder
+
+
 # An epoch has 6 steps: within the first, at the end of one, within a later one, at its last step but one.
 @pytest.mark.parametrize("step", [2, 6, 10, 17])
 def test_after_sigterm_the_next_start_goes_on_and_ends_with_the_same_model(
     step: int,
+    whole: Path,
     train_in: Train,
     sigterm_after: Callable[[int], None],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = train_in(tmp_path / "whole", epochs=3)
-    capsys.readouterr()
-
     sigterm_after(step)
-    model = train_in(tmp_path / "cut", epochs=3)
+    model = train_in(tmp_path, epochs=3)
     assert not model.exists()
     assert f"stopped on SIGTERM after step {step} of 18, no model written" in capsys.readouterr().out
     monkeypatch.undo()
 
-    train_in(tmp_path / "cut", epochs=3)
+    train_in(tmp_path, epochs=3)
     output = capsys.readouterr().out
     assert f"continued after step {step}" in output
     assert ("epoch 1 of 3" in output) == (step < 6)
-    assert (model / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    history = [json.loads((tmp_path / run / "output/training.json").read_text()) for run in ("whole", "cut")]
+    assert (model / "model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
+    history = [json.loads((run / "output/training.json").read_text()) for run in (whole, tmp_path)]
     assert history[0] == history[1]
 
 
@@ -390,39 +397,6 @@ def test_the_process_ends_with_one_line_and_leaves_the_reason(tmp_path: Path) ->
     reason = "nowhere/labels.json: not found; expected the folder that preprocess.py wrote for this set"
     assert done.stderr == f"error: {reason}\n"
     assert (tmp_path / "output/failure").read_text() == reason
-
-
-# --- several processes ----------------------------------------------------------------------------
-
-
-def test_two_ranks_learn_what_one_learns_from_batches_of_twice_the_size(
-    train_in: Train, base_model: Path, sets: Path, tmp_path: Path
-) -> None:
-    still = tmp_path / "still"  # a model without dropout, whose random numbers differ from rank to rank
-    shutil.copytree(base_model, still)
-    config = json.loads((still / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (still / "config.json").write_text(json.dumps(config))
-    train_in(tmp_path / "one", base_model=still, batch_size=16, epochs=4)
-
-    two = tmp_path / "two"
-    folders = {"--train": sets / "train", "--validation": sets / "validation", "--base-model": still}
-    folders |= {f"--{name}-dir": two / name for name in ("model", "checkpoint", "output-data")}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(STEPS / "train.py"), *(str(part) for pair in folders.items() for part in pair)]
-    command += ["--batch-size", "8", "--epochs", "4", "--learning-rate", "0.01", "--max-length", "32"]
-    command += ["--tokens-per-pass", "100"]  # the ranks take different numbers of passes for a batch
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert re.search(r"CPU, \d+ threads, 2 ranks", done.stdout)
-    assert done.stdout.count("epoch 1 of 4") == 1  # one rank speaks
-
-    assert (two / "model/serving.json").is_file()
-    histories = [tmp_path / "one/output/training.json", two / "output-data/training.json"]
-    one_rank, two_ranks = (json.loads(path.read_text())["epochs"] for path in histories)
-    assert [epoch["step"] for epoch in two_ranks] == [epoch["step"] for epoch in one_rank] == [6, 12, 18, 24]
-    for one_epoch, two_epoch in zip(one_rank, two_ranks, strict=True):
-        assert two_epoch["accuracy"] == pytest.approx(one_epoch["accuracy"], abs=0.07)  # 2 texts of 30
 
 
 # --- parts ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ The SDK's own TrainingStep and ProcessingStep take a ModelTrainer or a Processor
 timestamp (so that step caching never hits) and call IAM and STS while building.
 """
 
+import functools
 import json
 import logging
 from collections.abc import Sequence
@@ -149,23 +150,25 @@ class FunctionStep(Step):
         return {**super().to_request(), "FunctionArn": self._arn, "OutputParameters": declared}
 
 
-def definition_of(name: str, region: str, parameters: list[Parameter], steps: list[Step]) -> str:
-    """The pipeline definition as JSON text with sorted keys, indented for people and for diffs.
-
-    The SDK wants a session; this one has a region and credentials that open nothing, and is never used.
-    """
-    session = Session(
+@functools.cache
+def _session(region: str) -> Session:
+    """What the SDK wants and never uses: it has a region, and credentials that open nothing."""
+    return Session(
         boto_session=boto3.Session(
             region_name=region,
             aws_access_key_id="unused",
             aws_secret_access_key="unused",
         )
     )
+
+
+def definition_of(name: str, region: str, parameters: list[Parameter], steps: list[Step]) -> str:
+    """The pipeline definition as JSON text with sorted keys, indented for people and for diffs."""
     pipeline = Pipeline(
         name=name,
         parameters=parameters,
         steps=steps,
-        sagemaker_session=session,
+        sagemaker_session=_session(region),
         pipeline_experiment_config=None,
     )
     document = {key: value for key, value in json.loads(pipeline.definition()).items() if value is not None}

@@ -31,6 +31,9 @@ _NAMES = {
     "aws_sagemaker_pipeline": "pipeline_name",
 }
 
+# less of Go's collector: a third of the processor time of short-lived programs, for some 60 MB of memory
+_QUICKER = {"GOGC": "400"}
+
 # of a plan in words: what the state does not have (what is replaced is another sentence), and its last line
 _CREATED = re.compile(r"\s+# .+ will be created$")
 _COUNTED = re.compile(r"Plan: |No changes\.")
@@ -274,7 +277,7 @@ def _stop_unless_well(words: Sequence[str], status: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    return {**_QUICKER, **os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
 
 
 def _role(iam: Any, name: str) -> str | None:

@@ -20,6 +20,7 @@ OLDEST = (1, 10)  # use_lockfile
 PLAN_FILE = "delivery.tfplan"  # .gitignore names *.tfplan
 CHANGES = 2  # the exit status of `plan -detailed-exitcode` when there is something to do
 LOG = ".terraform/delivery.log"  # in the root's folder; .gitignore names .terraform
+QUICKER = {"GOGC": "400"}  # less of Go's collector: a third of the processor time, for some 60 MB of memory
 LAST_LINES = 40  # of a failure's words, on the terminal
 SHOWN = re.compile(
     r"Plan: |No changes\.|(Apply|Destroy) complete!"
@@ -163,4 +164,4 @@ def _environment(project: Project | None) -> dict[str, str]:
     """This process's variables, without Bitbucket's token, which is none of Terraform's business."""
     kept = {key: value for key, value in os.environ.items() if key != "BITBUCKET_TOKEN"}
     region = {"AWS_REGION": project.region} if project else {}
-    return {**kept, **region, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+    return {**QUICKER, **kept, **region, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}

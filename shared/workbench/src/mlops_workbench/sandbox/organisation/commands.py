@@ -126,8 +126,12 @@ def down(options: argparse.Namespace) -> int:
 
 def env(options: argparse.Namespace) -> int:
     """Print the variables that lead AWS clients to an account."""
-    organisation = _running(options.folder)
-    variables = organisation.environment(options.account)
+    try:
+        organisation = _running(options.folder)
+        variables = organisation.environment(options.account)
+    except SandboxError:
+        print("false")  # else `eval "$(mlops-sandbox env)"` would succeed
+        raise
     for name, value in {**variables, record.VARIABLE: organisation.folder}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0

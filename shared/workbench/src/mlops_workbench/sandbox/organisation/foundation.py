@@ -118,6 +118,8 @@ def _apply_root(
     account = organisation.production if root == "production" else organisation.shared_services
     environment = organisation.environment(account)
     environment |= {
+        # Less of Go's collector: a third of the processor time, for some 60 MB of memory.
+        "GOGC": os.environ.get("GOGC", "400"),
         "TF_DATA_DIR": str(work / root / "data"),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",

@@ -34,8 +34,8 @@ _KEPT = re.compile(
 _DOCKER = Path(__file__).with_name("docker.py")
 #: These would take the build's packages out of its own environment.
 _DROPPED = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON")
-#: After each install pip would look through all packages of the interpreter's own environment, for seconds, for
-#: conflicts that are none of the build's. Of an option that switches off, pip takes the state: 0 is off.
+#: After each install pip would look through all packages of the interpreter's own environment for conflicts,
+#: which are none of the build's. Of an option that switches off, pip takes the state: 0 is off.
 _QUICKER = {"PIP_NO_WARN_CONFLICTS": "0"}
 _MASK = "***"
 #: Shorter values would turn half of the log into asterisks, and are no secrets.
