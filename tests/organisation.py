@@ -221,7 +221,7 @@ class Organisation:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             yield
-            time.sleep(0.3)
+            time.sleep(1.0)  # each look asks the sandbox several things
         raise AssertionError(f"{what}: nothing came of it in {SECONDS:.0f} s")
 
 

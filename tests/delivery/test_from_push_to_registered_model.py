@@ -114,7 +114,7 @@ class Organisation:
                 listed = sagemaker.list_pipeline_executions(PipelineName=SLUG)
                 for execution in listed["PipelineExecutionSummaries"]:
                     assert execution["PipelineExecutionStatus"] not in ("Failed", "Stopped"), execution
-            time.sleep(0.5)
+            time.sleep(1.0)
         raise AssertionError(f"no version {version} after {SECONDS:.0f} s")
 
     def pipeline_executions(self) -> list[dict[str, Any]]:
