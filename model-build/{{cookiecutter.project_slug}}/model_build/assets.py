@@ -82,7 +82,7 @@ def library(name: str) -> bytes:
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise UserError(
-            f"requirements/build.txt: expected the package {name} to be installed; run `make setup`"
+            f"requirements/model.txt: expected the package {name} to be installed; run `make setup`"
         )
     folder = Path(found.origin).parent
     packed = io.BytesIO()

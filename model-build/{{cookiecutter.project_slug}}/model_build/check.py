@@ -310,7 +310,7 @@ def _redaction(settings: Settings) -> Iterator[Finding]:
         return
     if rules.phones and importlib.util.find_spec("phonenumbers") is None:
         text = (
-            "data.redact.phones: expected the package phonenumberslite of requirements/build.txt, found none"
+            "data.redact.phones: expected the package phonenumberslite of requirements/model.txt, found none"
         )
         yield Finding(False, f"config/model.yaml: {text}; run `make setup`")
         return

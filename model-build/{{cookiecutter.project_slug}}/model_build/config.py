@@ -169,7 +169,7 @@ class Model(Section):
     """What fine-tuning starts from and how much of a text it reads."""
 
     base: _Text
-    """package:NAME (of requirements/base-model.txt), org/name (Hugging Face), s3://…, or a folder."""
+    """package:NAME (of requirements/model.txt), org/name (Hugging Face), s3://…, or a folder."""
     max_length: int = _of("max_length")
     truncation: Truncation = _of("truncation")
 

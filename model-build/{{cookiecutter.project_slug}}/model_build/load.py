@@ -133,7 +133,7 @@ def _folder_in_package(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"{_BASE}: the Python package {name!r} is not installed; "
-            "add it to requirements/base-model.txt and run `make setup`"
+            "add it to requirements/model.txt and run `make setup`"
         )
     package = Path(spec.submodule_search_locations[0])
     folders = sorted(path.parent for path in package.rglob("config.json") if _holds_model(path.parent))

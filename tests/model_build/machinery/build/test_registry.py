@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from configuration import command_line
 from model_build import cli, lineage, registry
 from model_build.load import load
 from model_build.local import sandbox
 from model_build.versions import LONGEST, briefly, description, difference
+
+from configuration import command_line
 
 ROOT = Path(__file__).parents[2]
 SHA = "5b9c" * 16
@@ -409,7 +409,7 @@ def test_the_longest_statements_fit(repository, edit):
     assert len(json.dumps(content)) < 100_000
 
 
-@pytest.mark.parametrize("statement", ['says "so"', "naïve – ünïcode", "a\\nb"])
+@pytest.mark.parametrize("statement", ['says "so"', "naïve · ünïcode", "a\\nb"])
 def test_any_statement_stays_json(repository, edit, statement):
     edit("config/model.yaml", "purpose: null", f"purpose: {json.dumps(statement)}")
     assert joined(repository)["intended_uses"]["purpose_of_model"] == statement
