@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -301,6 +302,24 @@ def test_two_torchrun_ranks_find_each_other(bucket, jobs, make_archive, containe
     run_training(given, jobs.context(images=Images.single(container_python)))
     found = sorted(line.partition("] ")[2] for line in jobs.lines if "rank" in line and "sum" in line)
     assert found == ["rank 0 of 2 sum 3.0", "rank 1 of 2 sum 3.0"]
+
+
+MEETING = """
+    import json, os, socket, time
+    if os.environ["SM_CURRENT_HOST"] == json.loads(os.environ["SM_HOSTS"])[0]:
+        meeting = socket.socket()
+        meeting.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as torch does
+        meeting.bind(("", 7777))
+        meeting.listen()
+        time.sleep(1)
+"""
+
+
+def test_trainings_on_several_hosts_take_turns_at_the_port_where_these_meet(bucket, jobs, make_archive):
+    given = request(bucket, make_archive, MEETING, count=2)
+    with ThreadPoolExecutor() as threads:
+        both = [threads.submit(run_training, given, jobs.context(name)) for name in ("first", "second")]
+    assert [each.result()["TrainingJobStatus"] for each in both] == ["Completed", "Completed"]
 
 
 @pytest.mark.slow

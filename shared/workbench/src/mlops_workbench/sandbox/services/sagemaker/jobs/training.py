@@ -13,11 +13,14 @@ script of the standard library keeps the same contract. A test runs both and com
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import re
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -77,7 +80,8 @@ def run_training(request: dict[str, Any], context: JobContext) -> dict[str, Any]
                 fetch_code(context.client("s3"), image, parameters, machine)
         command = [*command, *(algorithm.get("ContainerArguments") or [])]
         try:
-            status, why = cluster.run(job, command, image, _environment(job, cluster), job.deadline)
+            with _meeting_place(job, len(cluster.machines)):
+                status, why = cluster.run(job, command, image, _environment(job, cluster), job.deadline)
         except JobStopped:
             _upload(job, cluster, "Stopping")
             raise
@@ -96,6 +100,35 @@ def run_training(request: dict[str, Any], context: JobContext) -> dict[str, Any]
             raise JobFailed(_failure(cluster, status, command), exit_code=status)
         _upload(job, cluster, "Uploading")
     return job.description
+
+
+@contextlib.contextmanager
+def _meeting_place(job: Job, hosts: int) -> Iterator[None]:
+    """Hold the port at which the hosts of a training meet, alone on this machine.
+
+    It is 7777 in SageMaker's images, whichever job and whichever sandbox they are of: a second training on
+    several hosts waits until the first has ended.
+
+    Raises:
+        JobStopped: the job was stopped meanwhile.
+    """
+    if hosts == 1:
+        yield
+        return
+    import fcntl  # Windows has none, and may import all but this
+
+    path = Path(tempfile.gettempdir(), f"mlops-sandbox-{os.getuid()}-port-7777")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        while True:
+            job.check_stop()
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            job.context.stop.wait(0.5)
+        yield
+    finally:
+        os.close(descriptor)  # which frees it
 
 
 def _fetch_data(job: Job, cluster: Cluster) -> None:
