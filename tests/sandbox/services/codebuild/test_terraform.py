@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from botocore.exceptions import ClientError
 from mlops_workbench.sandbox import Sandbox
 from tests.sandbox.services.codebuild.test_builds import ENVIRONMENT, TRUST
 from tests.terraform_environment import cli_environment
-from tests.waiting import FOREVER
+from tests.waiting import FOREVER, wait_for
 
 BUILD, OTHER, REGION = "111111111111", "222222222222", "ca-central-1"
 DEPLOYMENT = f"arn:aws:iam::{OTHER}:role/deployment"
@@ -134,17 +133,17 @@ class World:
 
     def end(self, id_: str) -> str:
         """Wait for a build's end; returns its status."""
-        deadline = time.monotonic() + 180
-        while time.monotonic() < deadline:
+
+        def over() -> str:
             (build,) = self.client.batch_get_builds(ids=[id_])["builds"]
-            if build["buildComplete"]:
-                return str(build["buildStatus"])
-            time.sleep(0.2)
-        raise AssertionError(f"{id_} does not end:\n{self.log(id_)}")
+            return str(build["buildStatus"]) if build["buildComplete"] else ""
+
+        return wait_for(over, lambda: f"{id_} does not end:\n{self.log(id_)}")
 
     def log(self, id_: str) -> str:
-        """What the build has printed."""
-        return (self.sandbox.folder / "builds" / id_.replace(":", "/") / "log.txt").read_text("utf-8")
+        """What the build has printed, which is nothing before it has begun."""
+        path = self.sandbox.folder / "builds" / id_.replace(":", "/") / "log.txt"
+        return path.read_text("utf-8") if path.exists() else ""
 
     def state(self) -> dict[str, Any]:
         """The types of the resources in the state, with what they are."""
@@ -196,10 +195,7 @@ def test_terraform_in_a_build_that_is_stopped_keeps_its_state_and_gives_the_lock
     # on a busy machine Terraform may need longer than a build has to end in
     monkeypatch.setattr("mlops_workbench.sandbox.services.codebuild.build._GRACE", FOREVER)
     id_ = world.start(120)
-    deadline = time.monotonic() + 120
-    while "local-exec): applying" not in world.log(id_):
-        assert time.monotonic() < deadline, world.log(id_)
-        time.sleep(0.2)
+    wait_for(lambda: "local-exec): applying" in world.log(id_), lambda: world.log(id_))
     assert world.locked()
     world.client.stop_build(id=id_)
     assert world.end(id_) == "STOPPED"
