@@ -42,7 +42,7 @@ from failure import StepError, run
 from packing.model import check_library, head_columns, write_model
 from serving.targets import Target, column_names
 from training.inputs import TokenisedTexts, collator, load_base_model
-from training.machine import RANK, RANKS, measure_once, once_a_machine, say
+from training.machine import RANK, RANKS, measure_once, once_a_machine, part, say
 from training.settings import Settings, parse
 from training.trainer import (
     ClassifierTrainer,
@@ -99,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         state = trainer.state
         say(f"stopped on SIGTERM after step {state.global_step} of {state.max_steps}, no model written")
         say(f"checkpoint saved in {folder}: the same command again continues from it")
+        part()
         return 0
 
     if RANK == 0:
@@ -107,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_model(trained, tokenizer, settings, label_set, train, validation, logits)
         write_history(settings.output_data_dir, trainer)
         say(f"model of epoch {best_epoch(trainer)} written to {settings.model_dir}")
+    part()
     return 0
 
 

@@ -227,6 +227,16 @@ def start_process_group() -> None:
     _ = transformers.TrainingArguments(use_cpu=not torch.cuda.is_available(), report_to="none").device
 
 
+def part() -> None:
+    """Let the ranks part, once each has done its work.
+
+    What exchanges tensors has threads of its own: one that still runs when Python ends takes the process with
+    it (SIGABRT), and a training whose model is written has failed.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def once_a_machine(make: Callable[[], list[TokenisedTexts]]) -> list[TokenisedTexts]:
     """Return sets that the first rank of each machine makes; the others map its files into their memory.
 

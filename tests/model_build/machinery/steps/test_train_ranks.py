@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import STEPS, Train
+from training.machine import part
 
 
 def test_two_ranks_learn_what_one_learns_from_batches_of_twice_the_size(
@@ -39,3 +41,10 @@ def test_two_ranks_learn_what_one_learns_from_batches_of_twice_the_size(
     assert [epoch["step"] for epoch in two_ranks] == [epoch["step"] for epoch in one_rank] == [6, 12, 18, 24]
     for one_epoch, two_epoch in zip(one_rank, two_ranks, strict=True):
         assert two_epoch["accuracy"] == pytest.approx(one_epoch["accuracy"], abs=0.07)  # 2 texts of 30
+
+
+def test_ranks_part_at_the_end_and_a_single_process_has_nobody_to_part_from(tmp_path: Path) -> None:
+    part()
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    part()
+    assert not torch.distributed.is_initialized()

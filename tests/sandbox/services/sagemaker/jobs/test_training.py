@@ -290,7 +290,8 @@ DISTRIBUTED = """
     torch.distributed.all_reduce(total)
     rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
     # In one piece: the real toolkit breaks a line where two writes of it meet.
-    print(f"rank {rank} of {size} sum {total.item()}")
+    print(f"rank {rank} of {size} sum {total.item()}", flush=True)
+    torch.distributed.destroy_process_group()  # else a thread of its own may abort the process at its end
 """
 
 
