@@ -32,7 +32,7 @@ sys.path.append(str(COLLECTION / "benchmarks"))
 import machine  # noqa: E402
 import plots  # noqa: E402
 import rounds  # noqa: E402
-import workflow  # noqa: E402
+import workflow  # noqa: E402 - found by the path above, as those before it
 
 DOCS, RESULTS = COLLECTION / "docs", COLLECTION / "benchmarks/results"
 

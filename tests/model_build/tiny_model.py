@@ -5,8 +5,8 @@ import sys
 
 gc.disable()  # most of this process is loading libraries, in which there is no garbage
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402 - not before
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast  # noqa: E402 - not before
 
 TEXTS = [
     "permit for the panel and the wiring",

@@ -6,6 +6,6 @@ from pipeline_sdk import load_quickly
 
 load_quickly()
 
-from .cli import main  # noqa: E402
+from .cli import main  # noqa: E402 - what is loaded quickly
 
 sys.exit(main())

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from pipeline_sdk import load_quickly  # noqa: E402
+from pipeline_sdk import load_quickly  # noqa: E402 - found by the path above
 
 load_quickly()  # as `python -m model_build` does
 

@@ -19,7 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # And as train.py starts, which takes half of the time. But tests compare with what scipy and sklearn say.
-from training import start_up  # noqa: E402
+from training import start_up  # noqa: E402 - found by the path above
 
 start_up.leave_out(name for name in start_up.UNUSED if name not in ("scipy", "sklearn"))
 gc.disable()

@@ -221,7 +221,11 @@ def test_a_job_that_runs_too_long_is_stopped_and_keeps_its_model(
     passed = [0]  # seconds of a clock that leaps once the job has written something
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0], sleep=time.sleep)
     monkeypatch.setattr(process, "time", clock)
-    log = lambda job, line: "half" in line and passed.__setitem__(0, 1800)  # noqa: E731
+
+    def log(job, line):
+        if "half" in line:
+            passed[0] = 1800
+
     with pytest.raises(JobFailed, match=r"longer than its 1800 s \(MaxRuntimeExceeded\)"):
         run_training(given, jobs.context("slow", log=log))
     described = sandbox.client("sagemaker").describe_training_job(TrainingJobName="slow")
